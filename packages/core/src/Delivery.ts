@@ -1,0 +1,262 @@
+/**
+ * Models a delivery, one row per (message, recipient, provider), and decides what the commands on it mean.
+ *
+ * @since 0.1.0
+ */
+import { Effect, Option, Schema } from "effect"
+import * as Event from "./Event.ts"
+import * as IdempotencyKey from "./IdempotencyKey.ts"
+import * as JsonBag from "./JsonBag.ts"
+import * as Projection from "./Projection.ts"
+import * as Provider from "./Provider.ts"
+import * as Recipient from "./Recipient.ts"
+import * as Tenant from "./Tenant.ts"
+import * as Text from "./Text.ts"
+import * as Timestamp from "./Timestamp.ts"
+
+/**
+ * The kind of mail a delivery belongs to.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Stream = Schema.Literals(["transactional", "operational", "bulk"])
+
+/**
+ * The kind of mail a delivery belongs to.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Stream = typeof Stream.Type
+
+/** The name of the template or class of the message: bounded text. */
+const Mailable = Text.bounded(255)
+
+/**
+ * A delivery: facts that never change, and the projection of its events; its encoded form is JSON.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Delivery = Schema.Struct({
+  id: Event.DeliveryId,
+  tenantId: Tenant.TenantId,
+  mailable: Mailable,
+  stream: Stream,
+  /** The address as it was given; absent once forgotten. */
+  recipient: Schema.OptionFromNullOr(Recipient.Recipient),
+  /** The lower-cased domain of the address; absent once forgotten. */
+  recipientDomain: Schema.OptionFromNullOr(Schema.String),
+  provider: Schema.OptionFromNullOr(Provider.Provider),
+  providerMessageId: Schema.OptionFromNullOr(Provider.MessageId),
+  ...Projection.fields,
+  metadata: JsonBag.JsonBag,
+  /** What another writer noted of its last failure; Waybill never sets it. */
+  lastError: Schema.OptionFromNullOr(JsonBag.JsonBag),
+  /** Starts at 1 and rises by one with each change. */
+  lockVersion: Schema.Int,
+  idempotencyKey: Schema.OptionFromNullOr(IdempotencyKey.IdempotencyKey),
+  insertedAt: Timestamp.Timestamp,
+  updatedAt: Timestamp.Timestamp
+})
+
+/**
+ * A delivery: facts that never change, and the projection of its events.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Delivery = typeof Delivery.Type
+
+/**
+ * A delivery to be recorded; without an id the ledger gives a UUIDv7.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const NewDelivery = Schema.Struct({
+  id: Schema.OptionFromNullOr(Event.DeliveryId).pipe(Schema.withConstructorDefault(Effect.succeed(Option.none()))),
+  tenantId: Tenant.TenantId.pipe(Schema.withConstructorDefault(Effect.succeed(Tenant.defaultTenantId))),
+  recipient: Recipient.Recipient,
+  mailable: Mailable,
+  stream: Stream,
+  metadata: JsonBag.JsonBag.pipe(Schema.withConstructorDefault(Effect.succeed(JsonBag.empty))),
+  /** Recording again under the same key gives the delivery that is there. */
+  idempotencyKey: Schema.OptionFromNullOr(IdempotencyKey.IdempotencyKey).pipe(
+    Schema.withConstructorDefault(Effect.succeed(Option.none()))
+  )
+})
+
+/**
+ * A delivery to be recorded.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type NewDelivery = typeof NewDelivery.Type
+
+/**
+ * The row that `record` inserts, in status queued and with `queued` as its last event.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromNew = (delivery: NewDelivery, id: Event.DeliveryId, queued: Event.Event): Delivery => ({
+  id,
+  tenantId: delivery.tenantId,
+  mailable: delivery.mailable,
+  stream: delivery.stream,
+  recipient: Option.some(delivery.recipient),
+  recipientDomain: Option.some(Recipient.domain(delivery.recipient)),
+  provider: Option.none(),
+  providerMessageId: Option.none(),
+  ...Projection.ofEvent(queued),
+  metadata: delivery.metadata,
+  lastError: Option.none(),
+  lockVersion: 1,
+  idempotencyKey: delivery.idempotencyKey,
+  insertedAt: queued.insertedAt,
+  updatedAt: queued.insertedAt
+})
+
+/**
+ * Tells whether recording again asks for the delivery that is there: same key, recipient, mailable and stream, and the
+ * same id where it names one. A forgotten recipient counts as the same.
+ *
+ * @category decisions
+ * @since 0.1.0
+ */
+export const isSameRecord = (stored: Delivery, again: NewDelivery): boolean =>
+  Option.getOrNull(stored.idempotencyKey) === Option.getOrNull(again.idempotencyKey) &&
+  (Option.isNone(again.id) || again.id.value === stored.id) &&
+  (Option.isNone(stored.recipient) || Recipient.isSame(stored.recipient.value, again.recipient)) &&
+  stored.mailable === again.mailable &&
+  stored.stream === again.stream
+
+/**
+ * A delivery was accepted by a provider, under a message id as the send call gave it.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Dispatch = Schema.Struct({
+  tenantId: Tenant.TenantId.pipe(Schema.withConstructorDefault(Effect.succeed(Tenant.defaultTenantId))),
+  deliveryId: Event.DeliveryId,
+  provider: Provider.Provider,
+  providerMessageId: Text.bounded(1000),
+  /** The `lockVersion` the caller has seen; with another one the command fails with `StaleDelivery`. */
+  expectedVersion: Schema.OptionFromNullOr(Schema.Int).pipe(
+    Schema.withConstructorDefault(Effect.succeed(Option.none()))
+  )
+})
+
+/**
+ * A delivery was accepted by a provider.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Dispatch = typeof Dispatch.Type
+
+/**
+ * What a dispatch means for its delivery.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type DispatchDecision =
+  | { readonly _tag: "Accepted" }
+  | { readonly _tag: "AlreadyDispatched" }
+  | { readonly _tag: "Stale"; readonly expectedVersion: number; readonly actualVersion: number }
+  | { readonly _tag: "OtherMessage" }
+
+/**
+ * Decides what a dispatch means: a delivery is dispatched once, under one message id; again under the same one nothing
+ * changes, under another one it is refused.
+ *
+ * @category decisions
+ * @since 0.1.0
+ */
+export const decideDispatch = (
+  delivery: Pick<Delivery, "provider" | "providerMessageId" | "dispatchedAt" | "lockVersion">,
+  command: Dispatch,
+  messageId: Provider.MessageId
+): DispatchDecision => {
+  if (Option.isSome(command.expectedVersion) && command.expectedVersion.value !== delivery.lockVersion) {
+    return { _tag: "Stale", expectedVersion: command.expectedVersion.value, actualVersion: delivery.lockVersion }
+  }
+  if (Option.isSome(delivery.providerMessageId)) {
+    const isSame = delivery.providerMessageId.value === messageId &&
+      Option.getOrNull(delivery.provider) === command.provider
+    if (!isSame) return { _tag: "OtherMessage" }
+    if (Option.isSome(delivery.dispatchedAt)) return { _tag: "AlreadyDispatched" }
+  }
+  return { _tag: "Accepted" }
+}
+
+/**
+ * A delivery after some more of its events: a new version, or the very same value where they change nothing.
+ *
+ * @category folding
+ * @since 0.1.0
+ */
+export const evolve = (delivery: Delivery, facts: Iterable<Projection.Fact>, now: Timestamp.Timestamp): Delivery => {
+  const projection = Projection.evolve(delivery, facts)
+  return Projection.isSame(delivery, projection)
+    ? delivery
+    : { ...delivery, ...projection, lockVersion: delivery.lockVersion + 1, updatedAt: now }
+}
+
+/**
+ * A delivery after it was accepted by a provider, with its `dispatched` event and the orphans that waited for it: the next
+ * version.
+ *
+ * @category folding
+ * @since 0.1.0
+ */
+export const dispatched = (
+  delivery: Delivery,
+  message: { readonly provider: Provider.Provider; readonly messageId: Provider.MessageId },
+  facts: Iterable<Projection.Fact>,
+  now: Timestamp.Timestamp
+): Delivery => ({
+  ...delivery,
+  provider: Option.some(message.provider),
+  providerMessageId: Option.some(message.messageId),
+  ...Projection.evolve(delivery, facts),
+  lockVersion: delivery.lockVersion + 1,
+  updatedAt: now
+})
+
+/** An event of a delivery, and the link that tied it to it where it was an orphan. */
+interface Entry {
+  readonly event: Event.Event
+  readonly linkedBy: Option.Option<Event.EventId>
+}
+
+/**
+ * The part of a timeline that was known at an instant: what had been appended, and for an orphan linked, by then.
+ *
+ * @category folding
+ * @since 0.1.0
+ */
+export const knownAt = (timeline: ReadonlyArray<Entry>, at: Timestamp.Timestamp): ReadonlyArray<Entry> => {
+  const known = new Set(
+    timeline.filter(({ event }) => event.insertedAt.epochMilliseconds <= at.epochMilliseconds).map(({ event }) =>
+      event.id
+    )
+  )
+  return timeline.filter(({ event, linkedBy }) => known.has(Option.getOrElse(linkedBy, () => event.id)))
+}
+
+/**
+ * A delivery whose projection folds the given part of its timeline; its facts, such as the message id, are today's.
+ *
+ * @category folding
+ * @since 0.1.0
+ */
+export const asOf = (delivery: Delivery, timeline: ReadonlyArray<Entry>): Delivery => ({
+  ...delivery,
+  ...Projection.fold(timeline.map(({ event }) => event))
+})

@@ -1,0 +1,352 @@
+/**
+ * Models the immutable facts of the ledger and the input from which they are appended.
+ *
+ * @since 0.1.0
+ */
+import { Effect, Option, Schema } from "effect"
+import * as EventType from "./EventType.ts"
+import * as IdempotencyKey from "./IdempotencyKey.ts"
+import * as JsonBag from "./JsonBag.ts"
+import * as Provider from "./Provider.ts"
+import * as Recipient from "./Recipient.ts"
+import * as Tenant from "./Tenant.ts"
+import * as Text from "./Text.ts"
+import * as Timestamp from "./Timestamp.ts"
+
+const uuid = Schema.String.check(
+  Schema.isPattern(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/, {
+    message: "must be a UUID in lower case"
+  })
+)
+
+/**
+ * An event's id, a UUIDv7 that the ledger gives.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const EventId = uuid.pipe(Schema.brand("EventId"))
+
+/**
+ * An event's id.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type EventId = typeof EventId.Type
+
+/**
+ * A delivery's id, a lower-case UUID, unique within its tenant.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const DeliveryId = uuid.pipe(Schema.brand("DeliveryId"))
+
+/**
+ * A delivery's id.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type DeliveryId = typeof DeliveryId.Type
+
+/**
+ * Why a message was rejected, bounced or failed: Anymail's reject reasons.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const RejectReason = Schema.Literals([
+  "invalid",
+  "bounced",
+  "timed_out",
+  "blocked",
+  "spam",
+  "unsubscribed",
+  "other"
+])
+
+/**
+ * Why a message was rejected, bounced or failed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type RejectReason = typeof RejectReason.Type
+
+/**
+ * Whether a bounce is final (`hard`), may pass (`soft`), or the provider does not say (`undetermined`, treated as final).
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const BounceClass = Schema.Literals(["hard", "soft", "undetermined"])
+
+/**
+ * Whether a bounce is final.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type BounceClass = typeof BounceClass.Type
+
+const optional = <S extends Schema.Constraint>(schema: S) =>
+  Schema.OptionFromNullOr(schema).pipe(Schema.withConstructorDefault(Effect.succeed(Option.none())))
+
+const bag = JsonBag.JsonBag.pipe(Schema.withConstructorDefault(Effect.succeed(JsonBag.empty)))
+
+/** A provider's own id of an event: bounded text. */
+const ProviderEventId = Text.bounded(512)
+
+const TraceId = Text.bounded(128)
+
+/**
+ * One immutable row of the ledger; its encoded form is JSON.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Event = Schema.Struct({
+  id: EventId,
+  tenantId: Tenant.TenantId,
+  /** The delivery it was appended to; absent for an orphan, which stays so when a later event links it. */
+  deliveryId: Schema.OptionFromNullOr(DeliveryId),
+  type: EventType.EventType,
+  /** When it happened, by the provider's clock; by ours for our own events. */
+  occurredAt: Timestamp.Timestamp,
+  /** When it was appended, by our clock. */
+  insertedAt: Timestamp.Timestamp,
+  /** Who reported it; absent for the events that `record`, `dispatch` and a link write. */
+  provider: Schema.OptionFromNullOr(Provider.Provider),
+  /** The canonical id of the message it is about. */
+  providerMessageId: Schema.OptionFromNullOr(Provider.MessageId),
+  providerEventId: Schema.OptionFromNullOr(ProviderEventId),
+  /** Our own delivery id, where the provider echoed it. */
+  echoedDeliveryId: Schema.OptionFromNullOr(DeliveryId),
+  rejectReason: Schema.OptionFromNullOr(RejectReason),
+  bounceClass: Schema.OptionFromNullOr(BounceClass),
+  normalizedPayload: JsonBag.JsonBag,
+  metadata: JsonBag.JsonBag,
+  traceId: Schema.OptionFromNullOr(TraceId),
+  /** Whether it was an orphan when it was appended. */
+  needsReconciliation: Schema.Boolean,
+  /** The orphan that a `reconciled` event links. */
+  sourceEventId: Schema.OptionFromNullOr(EventId),
+  idempotencyKey: IdempotencyKey.IdempotencyKey
+})
+
+/**
+ * One immutable row of the ledger.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Event = typeof Event.Type
+
+/**
+ * Whom an event is about, as the provider names it.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const NamedRecipient = Schema.Struct({
+  address: Recipient.Recipient,
+  /** Whether it is this recipient for certain, or just one of those the message went to. */
+  certain: Schema.Boolean
+})
+
+/**
+ * Whom an event is about, as the provider names it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type NamedRecipient = typeof NamedRecipient.Type
+
+/**
+ * A provider's report, to be appended; what is left out is absent.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const NewEvent = Schema.Struct({
+  type: EventType.ReportedType,
+  occurredAt: Timestamp.Timestamp,
+  provider: Provider.Provider,
+  providerMessageId: optional(Provider.MessageId),
+  providerEventId: optional(ProviderEventId),
+  /** Our own delivery id, where the provider echoed it: it then decides alone which delivery is meant. */
+  echoedDeliveryId: optional(DeliveryId),
+  recipient: optional(NamedRecipient),
+  rejectReason: optional(RejectReason),
+  bounceClass: optional(BounceClass),
+  normalizedPayload: bag,
+  metadata: bag,
+  traceId: optional(TraceId),
+  idempotencyKey: IdempotencyKey.Chosen
+})
+
+/**
+ * A provider's report, to be appended.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type NewEvent = typeof NewEvent.Type
+
+/**
+ * Tells whether Waybill wrote the event itself; a provider's events rank above our own.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isOwn = (event: Pick<Event, "provider">): boolean => Option.isNone(event.provider)
+
+/**
+ * Where and when an event enters the ledger.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Entry {
+  readonly id: EventId
+  readonly tenantId: Tenant.TenantId
+  readonly deliveryId: Option.Option<DeliveryId>
+  readonly insertedAt: Timestamp.Timestamp
+}
+
+/**
+ * The row that a provider's report becomes; without a delivery it is an orphan.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromNew = (event: NewEvent, entry: Entry): Event => ({
+  id: entry.id,
+  tenantId: entry.tenantId,
+  deliveryId: entry.deliveryId,
+  type: event.type,
+  occurredAt: event.occurredAt,
+  insertedAt: entry.insertedAt,
+  provider: Option.some(event.provider),
+  providerMessageId: Option.flatMap(event.providerMessageId, (id) => Provider.canonicalMessageId(event.provider, id)),
+  providerEventId: event.providerEventId,
+  echoedDeliveryId: event.echoedDeliveryId,
+  rejectReason: event.rejectReason,
+  bounceClass: event.bounceClass,
+  normalizedPayload: event.normalizedPayload,
+  metadata: event.metadata,
+  traceId: event.traceId,
+  needsReconciliation: Option.isNone(entry.deliveryId),
+  sourceEventId: Option.none(),
+  idempotencyKey: event.idempotencyKey
+})
+
+/**
+ * An event that meets its delivery before it is appended, so that it never was an orphan.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const bind = (event: Event, deliveryId: DeliveryId): Event => ({
+  ...event,
+  deliveryId: Option.some(deliveryId),
+  needsReconciliation: false
+})
+
+/** An event that Waybill writes itself about a delivery, at most once for its subject. */
+const own = (
+  type: "queued" | "dispatched" | "reconciled",
+  subject: EventId | DeliveryId,
+  deliveryId: DeliveryId,
+  entry: Omit<Entry, "deliveryId"> & { readonly occurredAt: Timestamp.Timestamp }
+): Event => ({
+  id: entry.id,
+  tenantId: entry.tenantId,
+  deliveryId: Option.some(deliveryId),
+  type,
+  occurredAt: entry.occurredAt,
+  insertedAt: entry.insertedAt,
+  provider: Option.none(),
+  providerMessageId: Option.none(),
+  providerEventId: Option.none(),
+  echoedDeliveryId: Option.none(),
+  rejectReason: Option.none(),
+  bounceClass: Option.none(),
+  normalizedPayload: JsonBag.empty,
+  metadata: JsonBag.empty,
+  traceId: Option.none(),
+  needsReconciliation: false,
+  sourceEventId: Option.none(),
+  idempotencyKey: IdempotencyKey.ofOwn(type, subject)
+})
+
+/**
+ * The event that `record` writes.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const queued = (deliveryId: DeliveryId, entry: Omit<Entry, "deliveryId">): Event =>
+  own("queued", deliveryId, deliveryId, { ...entry, occurredAt: entry.insertedAt })
+
+/**
+ * The event that `dispatch` writes.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const dispatched = (
+  deliveryId: DeliveryId,
+  entry: Omit<Entry, "deliveryId"> & { readonly occurredAt: Timestamp.Timestamp }
+): Event => own("dispatched", deliveryId, deliveryId, entry)
+
+/**
+ * The link: the event that ties an orphan to its delivery and moves nothing itself.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const reconciled = (
+  orphan: Pick<Event, "id" | "provider" | "providerEventId">,
+  deliveryId: DeliveryId,
+  entry: Omit<Entry, "deliveryId">
+): Event => ({
+  ...own("reconciled", orphan.id, deliveryId, { ...entry, occurredAt: entry.insertedAt }),
+  metadata: {
+    reconciled_from_event_id: orphan.id,
+    reconciled_provider: Option.getOrNull(orphan.provider),
+    reconciled_provider_event_id: Option.getOrNull(orphan.providerEventId)
+  },
+  sourceEventId: Option.some(orphan.id)
+})
+
+/**
+ * Tells whether a report says the same as the stored event of its key; payload, metadata and trace are not compared.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const saysTheSame = (stored: Event, report: Event): boolean =>
+  stored.type === report.type &&
+  stored.occurredAt.epochMilliseconds === report.occurredAt.epochMilliseconds &&
+  Option.getOrNull(stored.provider) === Option.getOrNull(report.provider) &&
+  Option.getOrNull(stored.providerMessageId) === Option.getOrNull(report.providerMessageId) &&
+  Option.getOrNull(stored.providerEventId) === Option.getOrNull(report.providerEventId) &&
+  Option.getOrNull(stored.rejectReason) === Option.getOrNull(report.rejectReason) &&
+  Option.getOrNull(stored.bounceClass) === Option.getOrNull(report.bounceClass)
+
+/**
+ * Orders the events of one delivery: by when they happened, then in the order of a life, then by id.
+ *
+ * @category ordering
+ * @since 0.1.0
+ */
+export const compare = (
+  left: Pick<Event, "id" | "type" | "occurredAt">,
+  right: Pick<Event, "id" | "type" | "occurredAt">
+): number =>
+  left.occurredAt.epochMilliseconds - right.occurredAt.epochMilliseconds ||
+  EventType.impacts[left.type].rank - EventType.impacts[right.type].rank ||
+  (left.id < right.id ? -1 : left.id > right.id ? 1 : 0)

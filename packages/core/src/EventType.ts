@@ -1,0 +1,173 @@
+/**
+ * Defines the closed set of event types and, in one table, what each does to its delivery.
+ *
+ * The fourteen types of a provider are Anymail's (https://anymail.dev/en/stable/sending/tracking/); `dispatched`,
+ * `suppressed` and `reconciled` are Waybill's own.
+ *
+ * @since 0.1.0
+ */
+import { Schema } from "effect"
+
+/**
+ * The type of an event, a past-tense fact.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const EventType = Schema.Literals([
+  "queued",
+  "sent",
+  "rejected",
+  "failed",
+  "bounced",
+  "deferred",
+  "delivered",
+  "autoresponded",
+  "opened",
+  "clicked",
+  "complained",
+  "unsubscribed",
+  "subscribed",
+  "unknown",
+  "dispatched",
+  "suppressed",
+  "reconciled"
+])
+
+/**
+ * The type of an event.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type EventType = typeof EventType.Type
+
+/**
+ * A type that can be the last event of a delivery: all but `reconciled`.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const LastEventType = Schema.Literals(EventType.literals.filter((type) => type !== "reconciled"))
+
+/**
+ * A type that can be the last event of a delivery.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type LastEventType = typeof LastEventType.Type
+
+/**
+ * A type that a provider may report: all but the two that only Waybill writes, `dispatched` and `reconciled`.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const ReportedType = Schema.Literals(
+  EventType.literals.filter((type) => type !== "reconciled" && type !== "dispatched")
+)
+
+/**
+ * A type that a provider may report.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ReportedType = typeof ReportedType.Type
+
+/**
+ * How far a delivery has come, in the order in which it can only rise.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Status = Schema.Literals(["queued", "dispatched", "sent", "failed", "suppressed"])
+
+/**
+ * How far a delivery has come.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Status = typeof Status.Type
+
+/**
+ * The columns of a delivery that hold the earliest time of something.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const firstTimes = [
+  "dispatchedAt",
+  "deliveredAt",
+  "bouncedAt",
+  "complainedAt",
+  "suppressedAt",
+  "failedAt",
+  "openedAt",
+  "clickedAt",
+  "unsubscribedAt"
+] as const
+
+/**
+ * A column of a delivery that holds the earliest time of something.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type FirstTime = typeof firstTimes[number]
+
+/**
+ * What an event of one type does to its delivery.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Impact {
+  /** Orders events of the same instant, in the order of a life; -1 comes before all others. */
+  readonly rank: number
+  /** Which earliest time it sets. */
+  readonly firstTime: FirstTime | undefined
+  /** Whether it latches `terminal`. */
+  readonly terminal: boolean
+  /** The status that the delivery has at least. */
+  readonly status: Status
+}
+
+/**
+ * What an event of each type does to its delivery.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const impacts: Readonly<Record<EventType, Impact>> = {
+  unknown: { rank: -1, firstTime: undefined, terminal: false, status: "queued" },
+  reconciled: { rank: -1, firstTime: undefined, terminal: false, status: "queued" },
+  queued: { rank: 0, firstTime: undefined, terminal: false, status: "queued" },
+  dispatched: { rank: 1, firstTime: "dispatchedAt", terminal: false, status: "dispatched" },
+  sent: { rank: 2, firstTime: undefined, terminal: false, status: "sent" },
+  deferred: { rank: 3, firstTime: undefined, terminal: false, status: "queued" },
+  delivered: { rank: 4, firstTime: "deliveredAt", terminal: true, status: "sent" },
+  opened: { rank: 5, firstTime: "openedAt", terminal: false, status: "sent" },
+  clicked: { rank: 6, firstTime: "clickedAt", terminal: false, status: "sent" },
+  autoresponded: { rank: 7, firstTime: undefined, terminal: false, status: "sent" },
+  subscribed: { rank: 8, firstTime: undefined, terminal: false, status: "sent" },
+  unsubscribed: { rank: 9, firstTime: "unsubscribedAt", terminal: false, status: "sent" },
+  bounced: { rank: 10, firstTime: "bouncedAt", terminal: true, status: "failed" },
+  rejected: { rank: 11, firstTime: "failedAt", terminal: true, status: "failed" },
+  failed: { rank: 12, firstTime: "failedAt", terminal: true, status: "failed" },
+  complained: { rank: 13, firstTime: "complainedAt", terminal: true, status: "sent" },
+  suppressed: { rank: 14, firstTime: "suppressedAt", terminal: true, status: "suppressed" }
+}
+
+const softBounce: Impact = { ...impacts.bounced, terminal: false, status: "queued" }
+
+/**
+ * What an event does to its delivery; a soft bounce neither latches `terminal` nor raises the status.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const impact = (type: EventType, isSoft: boolean): Impact =>
+  isSoft && type === "bounced" ? softBounce : impacts[type]

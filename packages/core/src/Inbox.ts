@@ -1,0 +1,286 @@
+/**
+ * Defines the port that keeps verified webhooks raw, before anything can fail on their content.
+ *
+ * @since 0.1.0
+ */
+import { Context, type Effect, Option, Result as Checked, Schema } from "effect"
+import { InvalidInput, type LedgerError } from "./LedgerError.ts"
+import * as Provider from "./Provider.ts"
+import type * as Recipient from "./Recipient.ts"
+import * as Tenant from "./Tenant.ts"
+import * as Text from "./Text.ts"
+import * as Timestamp from "./Timestamp.ts"
+
+/**
+ * A webhook's id, a UUIDv7 that the inbox gives.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const WebhookId = Schema.String.check(
+  Schema.isPattern(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/, {
+    message: "must be a UUID in lower case"
+  })
+).pipe(Schema.brand("WebhookId"))
+
+/**
+ * A webhook's id.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type WebhookId = typeof WebhookId.Type
+
+/**
+ * Where a webhook stands: to be processed at once (`received`), being normalized (`processing`), in the ledger
+ * (`succeeded`), not understood or postponed and to be tried again (`failed`), or given up after bounded tries (`dead`).
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const WebhookStatus = Schema.Literals(["received", "processing", "succeeded", "failed", "dead"])
+
+/**
+ * Where a webhook stands.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type WebhookStatus = typeof WebhookStatus.Type
+
+/**
+ * A verified webhook, as it came.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Webhook = Schema.Struct({
+  id: WebhookId,
+  tenantId: Tenant.TenantId,
+  provider: Provider.Provider,
+  /** The headers that normalizing or verifying it again needs, by their lower-case names. */
+  headers: Schema.Record(Schema.String, Schema.String),
+  /** The bytes as they came. */
+  body: Schema.Uint8Array,
+  status: WebhookStatus,
+  /** How often processing it was begun. */
+  attempts: Schema.Int,
+  /** Why the last try failed; it names no address. */
+  lastError: Schema.OptionFromNullOr(Schema.String),
+  receivedAt: Timestamp.Timestamp,
+  processedAt: Schema.OptionFromNullOr(Timestamp.Timestamp)
+})
+
+/**
+ * A verified webhook, as it came.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Webhook = typeof Webhook.Type
+
+/**
+ * A verified webhook to be stored.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface NewWebhook {
+  readonly tenantId: Tenant.TenantId
+  readonly provider: Provider.Provider
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Uint8Array
+  /** A token that may authenticate one body only (Mailgun). */
+  readonly token: Option.Option<string>
+}
+
+/**
+ * Checks that the headers and the token of a webhook can be stored exactly.
+ *
+ * @category validation
+ * @since 0.1.0
+ */
+export const check = (webhook: NewWebhook): Checked.Result<NewWebhook, InvalidInput> => {
+  const refuse = (field: string) =>
+    new InvalidInput({ what: "query", index: 0, issue: `${field}: must be well-formed text without NUL` })
+  if (!Object.entries(webhook.headers).flat().every(Text.isStorable)) return Checked.fail(refuse("headers"))
+  if (!Option.match(webhook.token, { onNone: () => true, onSome: Text.isStorable })) {
+    return Checked.fail(refuse("token"))
+  }
+  return Checked.succeed(webhook)
+}
+
+/**
+ * What storing a webhook did: a token that came before with the same bytes is `Repeated`, and gives the webhook that it
+ * came with.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Stored =
+  | { readonly _tag: "Stored"; readonly id: WebhookId; readonly receivedAt: Timestamp.Timestamp }
+  | { readonly _tag: "Repeated"; readonly id: WebhookId }
+
+/**
+ * The token came before over another body; nothing was stored.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TokenReplayed extends Schema.TaggedError<TokenReplayed>("@waybill/core/TokenReplayed")("TokenReplayed", {
+  tenantId: Tenant.TenantId,
+  provider: Provider.Provider
+}) {
+  override get message(): string {
+    return "the token was used before, over another body"
+  }
+}
+
+/**
+ * The tenant has no such webhook.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class WebhookNotFound extends Schema.TaggedError<WebhookNotFound>("@waybill/core/WebhookNotFound")(
+  "WebhookNotFound",
+  { webhookId: WebhookId }
+) {
+  override get message(): string {
+    return `there is no webhook ${this.webhookId}`
+  }
+}
+
+/**
+ * Names one webhook.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type WebhookKey = Pick<Webhook, "tenantId" | "id">
+
+/**
+ * What a list of webhooks shows.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Summary = Omit<Webhook, "body" | "headers">
+
+/**
+ * How many webhooks of a tenant have a status.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Count {
+  readonly tenantId: Tenant.TenantId
+  readonly status: WebhookStatus
+  readonly count: number
+}
+
+/**
+ * How a try at a webhook ended; a postponed one had a reason outside the webhook and is not counted.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Result =
+  | { readonly _tag: "Succeeded" }
+  | { readonly _tag: "Postponed"; readonly reason: string }
+  | { readonly _tag: "Failed"; readonly reason: string }
+  | { readonly _tag: "Dead"; readonly reason: string }
+
+/**
+ * How long raw webhooks are kept, in days by status; what is absent is kept for good.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Retention {
+  readonly succeeded: Option.Option<number>
+  readonly dead: Option.Option<number>
+  readonly failed: Option.Option<number>
+}
+
+/**
+ * The waits, in milliseconds, before a webhook that failed is tried again, by how often it was tried: 1, 5 and 15 minutes,
+ * 1, 6 and 24 hours.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const waits: readonly [number, ...ReadonlyArray<number>] = [
+  60_000,
+  300_000,
+  900_000,
+  3_600_000,
+  21_600_000,
+  86_400_000
+]
+
+/**
+ * The wait before the next try, in milliseconds.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const waitAfter = (attempts: number): number =>
+  waits[Math.min(Math.max(attempts, 1), waits.length) - 1] ?? waits[0]
+
+/**
+ * The raw webhooks of one installation.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Inbox extends Context.Service<Inbox, {
+  /** Stores a verified webhook as `processing`, in its own short transaction, and consumes its token. */
+  readonly store: (webhook: NewWebhook) => Effect.Effect<Stored, TokenReplayed | InvalidInput | LedgerError>
+
+  /**
+   * Notes how a try ended. After one that failed the webhook may be claimed again after a growing wait, after one that was
+   * postponed after the first wait. A webhook whose try has ended already is left as it is.
+   */
+  readonly finish: (key: WebhookKey, result: Result) => Effect.Effect<void, LedgerError>
+
+  /**
+   * Claims webhooks to be processed, oldest first, and counts a try for each: those that failed and have waited, and those
+   * whose processing was begun more than `stalledFor` ago and never ended, as after a crash.
+   */
+  readonly claim: (query: {
+    readonly scope: Tenant.Scope
+    readonly limit: number
+    /** Milliseconds. */
+    readonly stalledFor: number
+  }) => Effect.Effect<ReadonlyArray<Webhook>, InvalidInput | LedgerError>
+
+  /** Gives one webhook. */
+  readonly get: (scope: Tenant.Scope, id: WebhookId) => Effect.Effect<Option.Option<Webhook>, LedgerError>
+
+  /** Gives webhooks, newest first, without headers and bodies. */
+  readonly list: (query: {
+    readonly scope: Tenant.Scope
+    readonly status: Option.Option<WebhookStatus>
+    readonly limit: number
+  }) => Effect.Effect<ReadonlyArray<Summary>, InvalidInput | LedgerError>
+
+  /** Makes a webhook of any status claimable at once, its tries forgotten; false where there is none. */
+  readonly release: (scope: Tenant.Scope, id: WebhookId) => Effect.Effect<boolean, LedgerError>
+
+  /** Counts webhooks by tenant and status. */
+  readonly counts: (scope: Tenant.Scope) => Effect.Effect<ReadonlyArray<Count>, LedgerError>
+
+  /** Deletes at most `limit` webhooks that have been kept long enough and gives how many; with `dryRun` only counts. */
+  readonly prune: (query: {
+    readonly retention: Retention
+    readonly limit: number
+    readonly dryRun: boolean
+  }) => Effect.Effect<number, InvalidInput | LedgerError>
+
+  /** Removes a recipient from a tenant's raw webhooks and gives how many named it. */
+  readonly forget: (query: {
+    readonly tenantId: Tenant.TenantId
+    readonly recipient: Recipient.Recipient
+  }) => Effect.Effect<number, LedgerError>
+}>()("@waybill/core/Inbox") {}

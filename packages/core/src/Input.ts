@@ -1,0 +1,122 @@
+/**
+ * Checks what is given to the ledger before anything is written, the same for every adapter.
+ *
+ * @since 0.1.0
+ */
+import { Effect, Result, Schema, SchemaIssue } from "effect"
+import * as Cursor from "./Cursor.ts"
+import * as Delivery from "./Delivery.ts"
+import * as Event from "./Event.ts"
+import { InvalidInput } from "./LedgerError.ts"
+import * as Provider from "./Provider.ts"
+import * as Tenant from "./Tenant.ts"
+
+/**
+ * The most rows that one call gives or claims.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const maxLimit = 10_000
+
+const format = SchemaIssue.makeFormatterStandardSchemaV1()
+
+/** The first complaint, as `field: rule`; it names no value. */
+const complaint = (issue: SchemaIssue.Issue): string => {
+  const [first] = format(issue).issues
+  const path = (first?.path ?? []).map((key) => String(typeof key === "object" ? key.key : key)).join(".")
+  const rule = first?.message ?? "is not what it should be"
+  return path === "" ? rule : `${path}: ${rule}`
+}
+
+const check = <A, E>(what: InvalidInput["what"], schema: Schema.Codec<A, E>) => {
+  const validate = Schema.decodeUnknownResult(Schema.toType(schema))
+  return (input: A, index = 0): Result.Result<A, InvalidInput> =>
+    Result.mapError(validate(input), (error) => new InvalidInput({ what, index, issue: complaint(error.issue) }))
+}
+
+/**
+ * Checks the tenant of a call.
+ *
+ * @category validation
+ * @since 0.1.0
+ */
+export const tenant = check("query", Schema.Struct({ tenantId: Tenant.TenantId }))
+
+/**
+ * Checks a delivery to be recorded.
+ *
+ * @category validation
+ * @since 0.1.0
+ */
+export const delivery = check("delivery", Delivery.NewDelivery)
+
+/**
+ * Checks a dispatch.
+ *
+ * @category validation
+ * @since 0.1.0
+ */
+export const dispatch = check("dispatch", Delivery.Dispatch)
+
+/**
+ * The canonical message id of a dispatch.
+ *
+ * @category validation
+ * @since 0.1.0
+ */
+export const messageId = (command: Delivery.Dispatch): Result.Result<Provider.MessageId, InvalidInput> =>
+  Result.fromOption(
+    Provider.canonicalMessageId(command.provider, command.providerMessageId),
+    () =>
+      new InvalidInput({
+        what: "dispatch",
+        index: 0,
+        issue: "providerMessageId: must be the id that the provider gave"
+      })
+  )
+
+/**
+ * Checks one event to be appended, which stands at a position of its batch.
+ *
+ * @category validation
+ * @since 0.1.0
+ */
+export const event = check("event", Event.NewEvent)
+
+/**
+ * Checks a batch of events to be appended by a tenant and fails with the first complaint.
+ *
+ * @category validation
+ * @since 0.1.0
+ */
+export const events = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, batch: ReadonlyArray<Event.NewEvent>) {
+  yield* Effect.fromResult(tenant({ tenantId }))
+  for (const [index, each] of batch.entries()) {
+    yield* Effect.fromResult(event(each, index))
+  }
+})
+
+/**
+ * Checks a place in the feed.
+ *
+ * @category validation
+ * @since 0.1.0
+ */
+export const cursor = (place: Cursor.Cursor): Result.Result<Cursor.Cursor, InvalidInput> =>
+  Schema.is(Cursor.Cursor)(place)
+    ? Result.succeed(place)
+    : Result.fail(new InvalidInput({ what: "query", index: 0, issue: "after: must be a cursor that the feed gave" }))
+
+/**
+ * Checks how many rows a call asks for: 1 to 10,000.
+ *
+ * @category validation
+ * @since 0.1.0
+ */
+export const limit = (rows: number): Effect.Effect<number, InvalidInput> =>
+  Number.isInteger(rows) && rows >= 1 && rows <= maxLimit
+    ? Effect.succeed(rows)
+    : Effect.fail(
+      new InvalidInput({ what: "query", index: 0, issue: `limit: must be a whole number from 1 to ${maxLimit}` })
+    )

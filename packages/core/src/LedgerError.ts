@@ -1,0 +1,198 @@
+/**
+ * Defines the closed set of failures of a ledger; none carries an address, a subject or a body.
+ *
+ * @since 0.1.0
+ */
+import { Schema } from "effect"
+import * as Event from "./Event.ts"
+import * as IdempotencyKey from "./IdempotencyKey.ts"
+import * as Tenant from "./Tenant.ts"
+
+/**
+ * What was given cannot be stored exactly, or is not what it says; nothing was written.
+ *
+ * `issue` names the field and the rule, never the value.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidInput extends Schema.TaggedError<InvalidInput>("@waybill/core/InvalidInput")("InvalidInput", {
+  what: Schema.Literals(["delivery", "dispatch", "event", "query"]),
+  /** The position in the batch; 0 where there is one. */
+  index: Schema.Int,
+  issue: Schema.String
+}) {
+  override get message(): string {
+    return `invalid ${this.what}: ${this.issue}`
+  }
+}
+
+/**
+ * The tenant has no such delivery, or an orphan's has not been recorded yet.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class DeliveryNotFound extends Schema.TaggedError<DeliveryNotFound>("@waybill/core/DeliveryNotFound")(
+  "DeliveryNotFound",
+  { tenantId: Tenant.TenantId }
+) {
+  override get message(): string {
+    return `tenant ${this.tenantId} has no such delivery`
+  }
+}
+
+/**
+ * The tenant has no such event.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class EventNotFound extends Schema.TaggedError<EventNotFound>("@waybill/core/EventNotFound")("EventNotFound", {
+  tenantId: Tenant.TenantId,
+  eventId: Event.EventId
+}) {
+  override get message(): string {
+    return `tenant ${this.tenantId} has no event ${this.eventId}`
+  }
+}
+
+/**
+ * An event names neither a message nor a delivery, so that nothing can link it by itself.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class MalformedPayload extends Schema.TaggedError<MalformedPayload>("@waybill/core/MalformedPayload")(
+  "MalformedPayload",
+  { tenantId: Tenant.TenantId, eventId: Event.EventId }
+) {
+  override get message(): string {
+    return `event ${this.eventId} names neither a message nor a delivery`
+  }
+}
+
+/**
+ * The id or the idempotency key already stands for a delivery that says something else; nothing was written.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class DeliveryConflict extends Schema.TaggedError<DeliveryConflict>("@waybill/core/DeliveryConflict")(
+  "DeliveryConflict",
+  { tenantId: Tenant.TenantId, storedDeliveryId: Event.DeliveryId }
+) {
+  override get message(): string {
+    return `the id or the idempotency key already stands for delivery ${this.storedDeliveryId}, which says something else`
+  }
+}
+
+/**
+ * The delivery was dispatched under another message id, or the message id belongs to another delivery to the same
+ * recipient; nothing was written.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class DispatchConflict extends Schema.TaggedError<DispatchConflict>("@waybill/core/DispatchConflict")(
+  "DispatchConflict",
+  { tenantId: Tenant.TenantId, deliveryId: Event.DeliveryId, reason: Schema.Literals(["other-message", "taken"]) }
+) {
+  override get message(): string {
+    return this.reason === "taken"
+      ? `the message id belongs to another delivery to the same recipient, not to ${this.deliveryId}`
+      : `delivery ${this.deliveryId} was dispatched under another message id`
+  }
+}
+
+/**
+ * The delivery has another `lockVersion` than the caller has seen; nothing was written.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class StaleDelivery extends Schema.TaggedError<StaleDelivery>("@waybill/core/StaleDelivery")("StaleDelivery", {
+  tenantId: Tenant.TenantId,
+  deliveryId: Event.DeliveryId,
+  expectedVersion: Schema.Int,
+  actualVersion: Schema.Int
+}) {
+  override get message(): string {
+    return `delivery ${this.deliveryId} is at version ${this.actualVersion}, not ${this.expectedVersion}`
+  }
+}
+
+/**
+ * An event's key already stands for an event that says something else; the stored one is unchanged.
+ *
+ * `append` gives it as the outcome of one event, so that the rest of a batch stands.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class IdempotencyConflict extends Schema.TaggedError<IdempotencyConflict>("@waybill/core/IdempotencyConflict")(
+  "IdempotencyConflict",
+  { tenantId: Tenant.TenantId, idempotencyKey: IdempotencyKey.IdempotencyKey, storedEventId: Event.EventId }
+) {
+  override get message(): string {
+    return `the idempotency key already stands for event ${this.storedEventId}, which says something else`
+  }
+}
+
+/**
+ * The ledger is append-only and refused to change or remove an event (SQLSTATE 45A01 in PostgreSQL).
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class LedgerImmutable extends Schema.TaggedError<LedgerImmutable>("@waybill/core/LedgerImmutable")(
+  "LedgerImmutable",
+  { operation: Schema.Literals(["UPDATE", "DELETE", "TRUNCATE"]) }
+) {
+  override get message(): string {
+    return `the ledger is append-only: ${this.operation} was refused`
+  }
+}
+
+/**
+ * The schema does not exist or lacks migrations; nothing was written.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class SchemaNotMigrated extends Schema.TaggedError<SchemaNotMigrated>("@waybill/core/SchemaNotMigrated")(
+  "SchemaNotMigrated",
+  { schema: Schema.String }
+) {
+  override get message(): string {
+    return `the schema ${this.schema} is not migrated`
+  }
+}
+
+/**
+ * The database could not be asked or gave no answer in time; an append or a command may be sent again, since it takes
+ * effect once.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class LedgerUnavailable extends Schema.TaggedError<LedgerUnavailable>("@waybill/core/LedgerUnavailable")(
+  "LedgerUnavailable",
+  {
+    /** `contention` is a deadlock or a serialization failure that outlasted its retries. */
+    reason: Schema.Literals(["connection", "authentication", "permission", "timeout", "contention", "full"]),
+    cause: Schema.Defect()
+  }
+) {
+  override get message(): string {
+    return `the database is not available (${this.reason})`
+  }
+}
+
+/**
+ * What any operation may fail with.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type LedgerError = LedgerUnavailable | SchemaNotMigrated | LedgerImmutable

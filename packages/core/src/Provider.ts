@@ -1,0 +1,72 @@
+/**
+ * Names the email service that sent a message, and the id it gave to it.
+ *
+ * @since 0.1.0
+ */
+import { type Option, Schema } from "effect"
+
+/**
+ * A provider's name: a lower-case slug such as `postmark`.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Provider = Schema.String.check(
+  Schema.isPattern(/^[a-z][a-z0-9_-]{0,63}$/, { message: "must be a lower-case name such as postmark" })
+).pipe(Schema.brand("Provider"))
+
+/**
+ * A provider's name.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Provider = typeof Provider.Type
+
+/**
+ * A provider's id of a message in its canonical form: 1 to 512 printable ASCII characters.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const MessageId = Schema.String.check(
+  Schema.isPattern(/^[!-~]{1,512}$/, { message: "must be 1 to 512 printable ASCII characters without spaces" })
+).pipe(Schema.brand("MessageId"))
+
+/**
+ * A provider's id of a message in its canonical form.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type MessageId = typeof MessageId.Type
+
+/** A SendGrid webhook appends routing to the id that the send call answered: `<id>.filter…` or `<id>.recvd-…`. */
+const sendGridRouting = /^(.+?)\.(?:filter|recvd)/
+
+/** An id that SendGrid made has 22 characters; a webhook may continue it after a dot. */
+const sendGridLength = 22
+
+const withoutBrackets = (raw: string): string =>
+  raw.length > 2 && raw.startsWith("<") && raw.endsWith(">") ? raw.slice(1, -1) : raw
+
+const sendGrid = (raw: string): string => {
+  if (raw.startsWith("filter")) return ""
+  const routed = sendGridRouting.exec(raw)?.[1]
+  if (routed !== undefined) return routed
+  return raw[sendGridLength] === "." ? raw.slice(0, sendGridLength) : raw
+}
+
+/**
+ * Reduces a message id, as the send call or a webhook of the provider spells it, to the one form on which both meet.
+ *
+ * White space around it and angle brackets are dropped; SendGrid's routing suffix is cut. None where nothing usable is
+ * left: empty, not printable ASCII, longer than 512, or a SendGrid id that is routing alone.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const canonicalMessageId = (provider: string, raw: string): Option.Option<MessageId> => {
+  const bare = withoutBrackets(raw.replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, ""))
+  return MessageId.makeOption(provider === "sendgrid" ? sendGrid(bare) : bare)
+}

@@ -1,0 +1,78 @@
+/**
+ * Defines the port by which nodes share the ticks of a schedule: each tick is claimed once, by its row, and the rows are the
+ * history that an operator reads. There is no leader.
+ *
+ * @since 0.1.0
+ */
+import { Context, type Effect, type Option, Schema } from "effect"
+import type { InvalidInput, LedgerError } from "./LedgerError.ts"
+import * as Timestamp from "./Timestamp.ts"
+
+/**
+ * What a sweep did, by name: `scanned`, `linked`, `failed`, `deleted` …
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Counts = Readonly<Record<string, number>>
+
+/**
+ * One run of a schedule: who claimed it, when it began and ended, what it did, or why it failed.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Tick = Schema.Struct({
+  /** The schedule's name, such as `reconcile` or `reconcile by hand`. */
+  schedule: Schema.String,
+  /** The instant of the schedule it stands for. */
+  tick: Timestamp.Timestamp,
+  /** The node that claimed it. */
+  node: Schema.String,
+  beganAt: Timestamp.Timestamp,
+  endedAt: Schema.OptionFromNullOr(Timestamp.Timestamp),
+  counts: Schema.Record(Schema.String, Schema.Finite),
+  error: Schema.OptionFromNullOr(Schema.String)
+})
+
+/**
+ * One run of a schedule.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Tick = typeof Tick.Type
+
+/**
+ * Names one tick of a schedule.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type TickKey = Pick<Tick, "schedule" | "tick">
+
+/**
+ * The claimed ticks of one installation.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Ticks extends Context.Service<Ticks, {
+  /** Claims a tick; false where it is claimed already, by whatever node. */
+  readonly claim: (key: TickKey & Pick<Tick, "node">) => Effect.Effect<boolean, InvalidInput | LedgerError>
+
+  /** Notes how a claimed tick ended. */
+  readonly finish: (
+    key: TickKey,
+    result: { readonly counts: Counts; readonly error: Option.Option<string> }
+  ) => Effect.Effect<void, LedgerError>
+
+  /** Gives the last ticks, newest first, of one schedule or of all. */
+  readonly recent: (query: {
+    readonly schedule: Option.Option<string>
+    readonly limit: number
+  }) => Effect.Effect<ReadonlyArray<Tick>, InvalidInput | LedgerError>
+
+  /** Deletes ticks that ended before an instant and gives how many. */
+  readonly prune: (before: Timestamp.Timestamp) => Effect.Effect<number, LedgerError>
+}>()("@waybill/core/Ticks") {}

@@ -1,0 +1,30 @@
+/**
+ * Bounds the instants that every adapter stores exactly: whole milliseconds of the years 1 to 9999.
+ *
+ * @since 0.1.0
+ */
+import { type DateTime, Schema } from "effect"
+
+/** Milliseconds of 0001-01-01T00:00:00.000Z and of 9999-12-31T23:59:59.999Z. */
+const earliest = -62_135_596_800_000
+const latest = 253_402_300_799_999
+
+/**
+ * An instant in UTC with a precision of one millisecond, in the years 1 to 9999; its JSON form is ISO 8601.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Timestamp = Schema.DateTimeUtcFromString.check(
+  Schema.makeFilter((at: DateTime.Utc) =>
+    at.epochMilliseconds >= earliest && at.epochMilliseconds <= latest ? undefined : "must be in the years 1 to 9999"
+  )
+)
+
+/**
+ * An instant in UTC.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Timestamp = typeof Timestamp.Type

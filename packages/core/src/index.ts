@@ -1,0 +1,23 @@
+/**
+ * @since 0.1.0
+ */
+export * as Checkpoints from "./Checkpoints.ts"
+export * as Correlation from "./Correlation.ts"
+export * as Cursor from "./Cursor.ts"
+export * as Delivery from "./Delivery.ts"
+export * as Drift from "./Drift.ts"
+export * as Event from "./Event.ts"
+export * as EventType from "./EventType.ts"
+export * as IdempotencyKey from "./IdempotencyKey.ts"
+export * as Inbox from "./Inbox.ts"
+export * as Input from "./Input.ts"
+export * as JsonBag from "./JsonBag.ts"
+export * as Ledger from "./Ledger.ts"
+export * as LedgerError from "./LedgerError.ts"
+export * as Projection from "./Projection.ts"
+export * as Provider from "./Provider.ts"
+export * as Recipient from "./Recipient.ts"
+export * as Tenant from "./Tenant.ts"
+export * as Text from "./Text.ts"
+export * as Ticks from "./Ticks.ts"
+export * as Timestamp from "./Timestamp.ts"

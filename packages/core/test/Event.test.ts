@@ -1,0 +1,114 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Event, Provider, Tenant } from "@waybill/core"
+import { Arbitrary, Option, Schema } from "effect"
+import * as Given from "./Given.ts"
+
+const entry = { id: Given.eventId(1), tenantId: Tenant.defaultTenantId, insertedAt: Given.afterNoon(9) }
+
+const stored = (fields: Partial<Event.NewEvent> = {}, deliveryId: Option.Option<Event.DeliveryId> = Option.none()) =>
+  Event.fromNew(Given.newEvent(fields), { ...entry, deliveryId })
+
+describe("an event", () => {
+  it("is an orphan without a delivery, and none once it is bound", () => {
+    const orphan = stored()
+    assert.isTrue(orphan.needsReconciliation)
+    const bound = Event.bind(orphan, Given.deliveryId(1))
+    assert.deepStrictEqual([bound.needsReconciliation, bound.deliveryId], [false, Option.some(Given.deliveryId(1))])
+    assert.isFalse(stored({}, Option.some(Given.deliveryId(1))).needsReconciliation)
+  })
+
+  it("has the canonical form of its message id, where one is left", () => {
+    const providerMessageId = Option.some(Provider.MessageId.make("<m-1>"))
+    assert.deepStrictEqual(stored({ providerMessageId }).providerMessageId, Option.some(Provider.MessageId.make("m-1")))
+    const provider = Provider.Provider.make("sendgrid")
+    const unusable = Option.some(Provider.MessageId.make("filter1"))
+    assert.deepStrictEqual(stored({ provider, providerMessageId: unusable }).providerMessageId, Option.none())
+  })
+
+  it("is the same after a round trip through JSON", () => {
+    const event = stored({ metadata: { a: [1] }, rejectReason: Option.some("spam"), traceId: Option.some("t") })
+    const encoded = Schema.encodeSync(Event.Event)(event)
+    assert.deepStrictEqual(JSON.parse(JSON.stringify(encoded)), encoded)
+    assert.deepStrictEqual(Schema.encodeSync(Event.Event)(Schema.decodeSync(Event.Event)(encoded)), encoded)
+  })
+
+  it("is our own where no provider reported it", () => {
+    const own = [
+      Event.queued(Given.deliveryId(1), entry),
+      Event.dispatched(Given.deliveryId(1), { ...entry, occurredAt: Given.noon }),
+      Event.reconciled(stored(), Given.deliveryId(1), entry)
+    ]
+    for (const event of own) {
+      assert.isTrue(Event.isOwn(event))
+      assert.isFalse(event.needsReconciliation)
+      assert.isTrue(Schema.is(Schema.toType(Event.Event))(event))
+    }
+    assert.strictEqual(new Set(own.map(({ idempotencyKey }) => idempotencyKey)).size, own.length)
+    assert.isFalse(Event.isOwn(stored()))
+  })
+
+  it("that links an orphan names it", () => {
+    const orphan = stored({ providerEventId: Option.some("e-1") })
+    const link = Event.reconciled(orphan, Given.deliveryId(1), { ...entry, id: Given.eventId(2) })
+    assert.deepStrictEqual(link.sourceEventId, Option.some(orphan.id))
+    assert.deepStrictEqual(link.metadata, {
+      reconciled_from_event_id: orphan.id,
+      reconciled_provider: "postmark",
+      reconciled_provider_event_id: "e-1"
+    })
+    assert.strictEqual(link.occurredAt, entry.insertedAt)
+  })
+})
+
+describe("a report of a stored key", () => {
+  it("says the same whatever its payload, metadata, trace, recipient or echo", () => {
+    const others: ReadonlyArray<Partial<Event.NewEvent>> = [
+      {},
+      { normalizedPayload: { a: 1 } },
+      { metadata: { a: 1 } },
+      { traceId: Option.some("t") },
+      { echoedDeliveryId: Option.some(Given.deliveryId(1)) }
+    ]
+    for (const fields of others) assert.isTrue(Event.saysTheSame(stored(), stored(fields)))
+  })
+
+  it("says something else with another type, time, message or reason", () => {
+    const others: ReadonlyArray<Partial<Event.NewEvent>> = [
+      { type: "opened" },
+      { occurredAt: Given.afterNoon(1) },
+      { provider: Provider.Provider.make("mailgun") },
+      { providerMessageId: Option.some(Provider.MessageId.make("m-1")) },
+      { providerEventId: Option.some("e") },
+      { rejectReason: Option.some("spam") },
+      { bounceClass: Option.some("hard") }
+    ]
+    for (const fields of others) assert.isFalse(Event.saysTheSame(stored(), stored(fields)))
+  })
+})
+
+describe("the order of a timeline", () => {
+  it.prop("is total: sorting gives the same from any order", [Given.facts, Given.turn], ([facts, turn]) => {
+    const ids = (list: ReadonlyArray<Parameters<typeof Event.compare>[0]>) =>
+      list.toSorted(Event.compare).map(({ id }) => id)
+    assert.deepStrictEqual(ids(Given.rotated(facts, turn)), ids(facts))
+  }, { arbitrary: { runs: 200 } })
+
+  it("has the order of a life within an instant, then the ids", () => {
+    const life = [
+      Given.fact("queued", { id: 9 }),
+      Given.fact("delivered", { id: 3 }),
+      Given.fact("opened", { id: 1 }),
+      Given.fact("opened", { id: 2 }),
+      Given.fact("complained", { id: 0 })
+    ]
+    assert.deepStrictEqual(life.toReversed().toSorted(Event.compare), life)
+  })
+
+  it.prop("has the time first", [Arbitrary.array(Given.turn, { maxLength: 6 })], ([times]) => {
+    const sorted = times
+      .map((at, id) => Given.fact(id % 2 === 0 ? "complained" : "queued", { at, id }))
+      .toSorted(Event.compare)
+      .map(({ occurredAt }) => occurredAt.epochMilliseconds)
+    assert.deepStrictEqual(sorted, times.map((at) => Given.afterNoon(at).epochMilliseconds).toSorted((a, b) => a - b))
+  })
+})
