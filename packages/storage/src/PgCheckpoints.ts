@@ -1,0 +1,46 @@
+/**
+ * Keeps the checkpoints of the feed's consumers in PostgreSQL.
+ *
+ * @since 0.1.0
+ */
+import { Checkpoints, Cursor, Input, type LedgerError } from "@waybill/core"
+import { DateTime, Effect, Layer, Option } from "effect"
+import { SqlClient } from "effect/sql"
+import * as PgError from "./PgError.ts"
+import * as PgMigrations from "./PgMigrations.ts"
+import * as PgRows from "./PgRows.ts"
+
+const make = Effect.fnUntraced(function*(schema: string) {
+  const sql = yield* SqlClient.SqlClient
+  const refine = PgError.refine(schema)
+  const checkpoints = sql(`${schema}.checkpoints`)
+
+  const load = Effect.fn("Checkpoints.load")(function*(consumer: string) {
+    const [found] = yield* refine(
+      sql<{ readonly cursor: string }>`SELECT cursor FROM ${checkpoints} WHERE name = ${consumer}`
+    )
+    return Option.map(Option.fromUndefinedOr(found), ({ cursor }) => Cursor.Cursor.make(cursor))
+  })
+
+  const save = Effect.fn("Checkpoints.save")(function*(consumer: string, cursor: Cursor.Cursor) {
+    yield* Effect.fromResult(Input.cursor(cursor))
+    const now = yield* DateTime.now
+    yield* refine(sql`
+      INSERT INTO ${checkpoints} (name, cursor, saved_at) VALUES (${consumer}, ${cursor}, ${PgRows.instant(now)})
+      ON CONFLICT (name) DO UPDATE SET cursor = EXCLUDED.cursor, saved_at = EXCLUDED.saved_at
+    `)
+  })
+
+  return Checkpoints.Checkpoints.of({ load, save })
+})
+
+/**
+ * The checkpoints in the schema of a migrated database, `waybill` unless another is named.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (
+  options: { readonly schema?: string } = {}
+): Layer.Layer<Checkpoints.Checkpoints, LedgerError.LedgerError, SqlClient.SqlClient> =>
+  Layer.effect(Checkpoints.Checkpoints, make(options.schema ?? PgMigrations.defaultSchema))

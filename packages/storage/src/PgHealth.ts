@@ -1,0 +1,219 @@
+/**
+ * Looks at the state of a PostgreSQL database that the ledger depends on and changes nothing: its clock, what the role in use
+ * may do, and transactions that stay open.
+ *
+ * @since 0.1.0
+ */
+import { type LedgerError } from "@waybill/core/LedgerError"
+import { Clock, Effect, Schema } from "effect"
+import { SqlClient } from "effect/sql"
+import * as PgError from "./PgError.ts"
+import * as PgMigrations from "./PgMigrations.ts"
+
+/**
+ * How far the clock of the database is ahead of ours.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Skew {
+  readonly millis: number
+  /** How far off `millis` may be: half the time that asking took. */
+  readonly uncertainty: number
+}
+
+/**
+ * A transaction that holds locks and delays the feed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface OpenTransaction {
+  /** Absent for a prepared transaction. */
+  readonly processId: number | null
+  readonly application: string
+  readonly state: string
+  readonly seconds: number
+}
+
+/**
+ * What was found.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Findings {
+  /** As in `server_version_num`. */
+  readonly version: number
+  readonly skew: Skew
+  /** The migrations that the schema lacks, as far as the role in use may see. */
+  readonly pending: ReadonlyArray<string>
+  /** What the role in use may not do and must, such as `INSERT on events`. */
+  readonly missing: ReadonlyArray<string>
+  /** The triggers of the ledger that are switched off. */
+  readonly disabledTriggers: ReadonlyArray<string>
+  /** Whether the policies of row-level security apply to the role in use. */
+  readonly rowLevelSecurity: boolean
+  /** Transactions that have been open for longer than asked. */
+  readonly open: ReadonlyArray<OpenTransaction>
+}
+
+/**
+ * The oldest version that is supported, as in `server_version_num`.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const oldestVersion = 150_000
+
+const Version = Schema.Array(Schema.Struct({ version: Schema.Int }))
+
+const Now = Schema.Array(Schema.Struct({ millis: Schema.Finite }))
+
+const Names = Schema.Array(Schema.Struct({ name: Schema.String }))
+
+const Active = Schema.Array(Schema.Struct({ active: Schema.Boolean }))
+
+const Open = Schema.Array(Schema.Struct({
+  processId: Schema.NullOr(Schema.Int),
+  application: Schema.String,
+  state: Schema.String,
+  seconds: Schema.Finite
+}))
+
+const ask = <A>(codec: Schema.Codec<A, unknown>) => {
+  const decode = Schema.decodeUnknownEffect(codec)
+  return <E, R>(rows: Effect.Effect<unknown, E, R>) => Effect.flatMap(rows, (found) => Effect.orDie(decode(found)))
+}
+
+/** The best of three: the one that took the least time. */
+const measureSkew = (sql: SqlClient.SqlClient) =>
+  Effect.map(
+    Effect.replicateEffect(
+      Effect.gen(function*() {
+        const before = yield* Clock.currentTimeMillis
+        const [now] = yield* ask(Now)(sql`SELECT extract(epoch FROM clock_timestamp())::float8 * 1000 AS millis`)
+        const after = yield* Clock.currentTimeMillis
+        const uncertainty = (after - before) / 2
+        return { millis: Math.round((now?.millis ?? before) - before - uncertainty), uncertainty }
+      }),
+      3
+    ),
+    (samples) =>
+      samples.toSorted((one, other) => one.uncertainty - other.uncertainty)[0] ?? { millis: 0, uncertainty: 0 }
+  )
+
+const missingPrivileges = (sql: SqlClient.SqlClient, schema: string) =>
+  Effect.map(
+    ask(Names)(sql`
+      SELECT privilege || ' on ' || c.relname AS name
+      FROM pg_class c
+      JOIN pg_namespace n ON n.oid = c.relnamespace
+      CROSS JOIN LATERAL unnest(CASE
+        WHEN c.relname IN ('events', 'acts') THEN ARRAY['SELECT', 'INSERT']
+        WHEN c.relname = 'migrations' THEN ARRAY['SELECT']
+        WHEN c.relname = 'recipients' THEN ARRAY['DELETE']
+        WHEN c.relname = 'secrets' THEN ARRAY[]::text[]
+        ELSE ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']
+      END) AS privilege
+      WHERE n.nspname = ${schema} AND c.relkind IN ('r', 'p') AND NOT has_table_privilege(c.oid, privilege)
+      UNION ALL
+      SELECT 'USAGE on the schema' FROM pg_namespace n
+      WHERE n.nspname = ${schema} AND NOT has_schema_privilege(n.oid, 'USAGE')
+      ORDER BY 1
+    `),
+    (rows) => rows.map(({ name }) => name)
+  )
+
+const disabledTriggers = (sql: SqlClient.SqlClient, schema: string) =>
+  Effect.map(
+    ask(Names)(sql`
+      SELECT t.tgname || ' on ' || c.relname AS name
+      FROM pg_trigger t
+      JOIN pg_class c ON c.oid = t.tgrelid
+      JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE n.nspname = ${schema} AND NOT t.tgisinternal AND t.tgenabled IN ('D', 'R')
+      ORDER BY c.relname, t.tgname
+    `),
+    (rows) => rows.map(({ name }) => name)
+  )
+
+const isRowLevelSecurityActive = (sql: SqlClient.SqlClient, schema: string) =>
+  Effect.map(
+    ask(Active)(sql`
+      SELECT row_security_active(c.oid) AS active
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE n.nspname = ${schema} AND c.relname = 'events'
+    `),
+    ([row]) => row?.active === true
+  )
+
+const openTransactions = (sql: SqlClient.SqlClient, seconds: number) =>
+  ask(Open)(sql`
+    SELECT pid AS "processId", application_name AS application, coalesce(state, 'unknown') AS state,
+      extract(epoch FROM clock_timestamp() - xact_start)::float8 AS seconds
+    FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+      AND xact_start < clock_timestamp() - make_interval(secs => ${seconds}::float8)
+    UNION ALL
+    SELECT NULL, gid, 'prepared', extract(epoch FROM clock_timestamp() - prepared)::float8
+    FROM pg_prepared_xacts
+    WHERE database = current_database() AND prepared < clock_timestamp() - make_interval(secs => ${seconds}::float8)
+    ORDER BY 4 DESC
+  `)
+
+/**
+ * Gives the names of the migrations that a schema has, oldest first.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const applied: (
+  schema: string
+) => Effect.Effect<ReadonlyArray<string>, LedgerError, SqlClient.SqlClient> = Effect.fn("PgHealth.applied")(
+  function*(schema) {
+    const sql = yield* SqlClient.SqlClient
+    const rows = yield* PgError.refine(schema)(
+      ask(Names)(sql`
+      SELECT lpad(migration_id::text, 4, '0') || '_' || name AS name
+      FROM ${sql(`${schema}.migrations`)} ORDER BY migration_id
+    `)
+    )
+    return rows.map(({ name }) => name)
+  }
+)
+
+/**
+ * Looks at everything, at transactions that have been open for longer than some seconds.
+ *
+ * A role that may not see the sessions of others finds its own alone.
+ *
+ * @category examination
+ * @since 0.1.0
+ */
+export const examine: (
+  schema: string,
+  openFor: number
+) => Effect.Effect<Findings, LedgerError, SqlClient.SqlClient> = Effect.fn("PgHealth.examine")(
+  function*(schema, openFor) {
+    const sql = yield* SqlClient.SqlClient
+    const look = Effect.gen(function*() {
+      const [row] = yield* ask(Version)(sql`SELECT current_setting('server_version_num')::integer AS version`)
+      return {
+        version: row?.version ?? 0,
+        skew: yield* measureSkew(sql),
+        missing: yield* missingPrivileges(sql, schema),
+        disabledTriggers: yield* disabledTriggers(sql, schema),
+        rowLevelSecurity: yield* isRowLevelSecurityActive(sql, schema),
+        open: yield* openTransactions(sql, openFor)
+      }
+    })
+    const found = yield* PgError.refine(schema)(look)
+    const pending = yield* Effect.catchIf(
+      PgMigrations.pending(schema),
+      (error) => error._tag === "LedgerUnavailable" && error.reason === "permission",
+      () => Effect.succeed([])
+    )
+    return { ...found, pending }
+  }
+)

@@ -1,0 +1,268 @@
+/**
+ * Keeps raw webhooks in PostgreSQL.
+ *
+ * @since 0.1.0
+ */
+import { PgTypes } from "@effect/sql-pg"
+import { Inbox, Input, type LedgerError, Tenant } from "@waybill/core"
+import { DateTime, Effect, Layer, Option, Schema } from "effect"
+import { SecureRandom } from "effect/crypto"
+import { type SqlClient } from "effect/sql"
+import { erase } from "./internal/erase.ts"
+import * as PgScope from "./internal/PgScope.ts"
+import * as PgMigrations from "./PgMigrations.ts"
+import * as PgRows from "./PgRows.ts"
+
+const at = Schema.DateTimeUtcFromDate
+
+const WebhookRow = Schema.Struct({
+  ...Inbox.Webhook.fields,
+  receivedAt: at,
+  processedAt: Schema.OptionFromNullOr(at)
+})
+
+const { body: _body, headers: _headers, ...summaryFields } = WebhookRow.fields
+
+const SummaryRow = Schema.Struct(summaryFields)
+
+const CountRow = Schema.Struct({ tenantId: Tenant.TenantId, status: Inbox.WebhookStatus, count: Schema.Int })
+
+const decodeWebhooks = Schema.decodeUnknownEffect(Schema.Array(WebhookRow))
+
+const decodeSummaries = Schema.decodeUnknownEffect(Schema.Array(SummaryRow))
+
+const decodeCounts = Schema.decodeUnknownEffect(Schema.Array(CountRow))
+
+/** Statuses whose webhooks are pruned, and after how many days. */
+const keptFor = (retention: Inbox.Retention) =>
+  [["succeeded", retention.succeeded], ["dead", retention.dead], ["failed", retention.failed]] as const
+
+const statuses = { Succeeded: "succeeded", Postponed: "failed", Failed: "failed", Dead: "dead" } as const
+
+const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
+  const { inScope, one, sql, table, transaction } = yield* PgScope.make(options)
+  const random = yield* SecureRandom.SecureRandom
+  const webhooks = table("webhooks")
+  const tokens = table("webhook_tokens")
+  const summaryColumns = sql.literal(PgRows.columns(summaryFields)("w"))
+  const webhookColumns = sql.literal(PgRows.columns(Inbox.Webhook.fields)("w"))
+
+  /** Consumes a token; gives the webhook that it came with before, where that had the same body. */
+  const consume = Effect.fnUntraced(function*(webhook: Inbox.NewWebhook, token: string, id: Inbox.WebhookId) {
+    const { provider, tenantId } = webhook
+    const inserted = yield* sql`
+      INSERT INTO ${tokens} (tenant_id, provider, token, body_digest, webhook_id)
+      VALUES (${tenantId}, ${provider}, ${token}, sha256(${webhook.body}), ${id})
+      ON CONFLICT DO NOTHING RETURNING webhook_id
+    `
+    if (inserted.length > 0) return Option.none()
+    const [same] = yield* sql<{ readonly id: string }>`
+      SELECT webhook_id AS id FROM ${tokens}
+      WHERE tenant_id = ${tenantId} AND provider = ${provider} AND token = ${token}
+        AND body_digest = sha256(${webhook.body})
+    `
+    return same === undefined
+      ? yield* new Inbox.TokenReplayed({ tenantId, provider })
+      : Option.some(Inbox.WebhookId.make(same.id))
+  })
+
+  const store = Effect.fn("Inbox.store")(function*(webhook: Inbox.NewWebhook) {
+    yield* Effect.fromResult(Input.tenant(webhook))
+    yield* Effect.fromResult(Inbox.check(webhook))
+    const receivedAt = yield* DateTime.now
+    const now = PgRows.instant(receivedAt)
+    const id = Inbox.WebhookId.make(yield* random.uuidV7())
+    const insert = sql`
+      INSERT INTO ${webhooks}
+        (id, tenant_id, provider, headers, body, status, attempts, received_at, claimed_at)
+      VALUES (${id}, ${webhook.tenantId}, ${webhook.provider}, ${PgTypes.jsonb(webhook.headers)}, ${webhook.body},
+        'processing', 1, ${now}, ${now})
+    `
+    const { token } = webhook
+    if (Option.isNone(token)) {
+      yield* one(webhook.tenantId, insert)
+      return { _tag: "Stored" as const, id, receivedAt }
+    }
+    return yield* transaction(
+      webhook.tenantId,
+      Effect.gen(function*() {
+        const known = yield* consume(webhook, token.value, id)
+        if (Option.isSome(known)) return { _tag: "Repeated" as const, id: known.value }
+        yield* insert
+        return { _tag: "Stored" as const, id, receivedAt }
+      })
+    )
+  })
+
+  const finish = Effect.fn("Inbox.finish")(function*(key: Inbox.WebhookKey, result: Inbox.Result) {
+    const now = PgRows.instant(yield* DateTime.now)
+    const status = statuses[result._tag]
+    const isCounted = result._tag !== "Postponed"
+    const reason = result._tag === "Succeeded" ? null : result.reason
+    const waits = isCounted ? Inbox.waits : Inbox.waits.slice(0, 1)
+    const intervals = PgRows.texts(waits.map((millis) => `${millis} milliseconds`))
+    yield* one(
+      key.tenantId,
+      sql`
+      UPDATE ${webhooks} SET status = ${status}, last_error = ${reason}, processed_at = ${now}, claimed_at = NULL,
+        attempts = greatest(attempts - ${isCounted ? 0 : 1}, 0),
+        next_attempt_at = CASE WHEN ${status} = 'failed'
+          THEN ${now} + (${intervals}::interval[])[least(greatest(attempts, 1), ${waits.length})] END
+      WHERE tenant_id = ${key.tenantId} AND id = ${key.id} AND status IN ('received', 'processing')
+    `
+    )
+  })
+
+  const claim = Effect.fn("Inbox.claim")(function*(query: {
+    readonly scope: Tenant.Scope
+    readonly limit: number
+    readonly stalledFor: number
+  }) {
+    const limit = yield* Input.limit(query.limit)
+    const time = yield* DateTime.now
+    const now = PgRows.instant(time)
+    const stalled = PgRows.instant(DateTime.subtract(time, { milliseconds: query.stalledFor }))
+    const rows = yield* one(
+      query.scope,
+      sql`
+      WITH due AS (
+        SELECT id FROM ${webhooks} w
+        WHERE status IN ('received', 'processing', 'failed') AND ${inScope(query.scope)}
+          AND CASE status WHEN 'failed' THEN next_attempt_at <= ${now} WHEN 'processing' THEN claimed_at < ${stalled}
+            ELSE true END
+        ORDER BY received_at, id LIMIT ${limit}
+        FOR UPDATE SKIP LOCKED
+      ), claimed AS (
+        UPDATE ${webhooks} w SET status = 'processing', attempts = attempts + 1, claimed_at = ${now}
+        FROM due WHERE w.id = due.id
+        RETURNING ${webhookColumns}
+      )
+      SELECT * FROM claimed ORDER BY "receivedAt", id
+    `
+    )
+    return yield* Effect.orDie(decodeWebhooks(rows))
+  })
+
+  const get = Effect.fn("Inbox.get")(function*(scope: Tenant.Scope, id: Inbox.WebhookId) {
+    const rows = yield* one(
+      scope,
+      sql`SELECT ${webhookColumns} FROM ${webhooks} w WHERE w.id = ${id} AND ${inScope(scope)}`
+    )
+    const [found] = yield* Effect.orDie(decodeWebhooks(rows))
+    return Option.fromUndefinedOr(found)
+  })
+
+  const list = Effect.fn("Inbox.list")(function*(query: {
+    readonly scope: Tenant.Scope
+    readonly status: Option.Option<Inbox.WebhookStatus>
+    readonly limit: number
+  }) {
+    const limit = yield* Input.limit(query.limit)
+    const rows = yield* one(
+      query.scope,
+      sql`
+      SELECT ${summaryColumns} FROM ${webhooks} w
+      WHERE ${inScope(query.scope)} ${Option.isSome(query.status) ? sql`AND w.status = ${query.status.value}` : sql``}
+      ORDER BY w.received_at DESC, w.id DESC LIMIT ${limit}
+    `
+    )
+    return yield* Effect.orDie(decodeSummaries(rows))
+  })
+
+  const release = Effect.fn("Inbox.release")(function*(scope: Tenant.Scope, id: Inbox.WebhookId) {
+    const released = yield* one(
+      scope,
+      sql`
+      UPDATE ${webhooks} w SET status = 'received', attempts = 0, claimed_at = NULL, next_attempt_at = NULL
+      WHERE w.id = ${id} AND ${inScope(scope)} RETURNING w.id
+    `
+    )
+    return released.length > 0
+  })
+
+  const counts = Effect.fn("Inbox.counts")(function*(scope: Tenant.Scope) {
+    const rows = yield* one(
+      scope,
+      sql`
+      SELECT tenant_id AS "tenantId", status, count(*)::integer AS count FROM ${webhooks} w
+      WHERE ${inScope(scope)} GROUP BY tenant_id, status ORDER BY tenant_id, status
+    `
+    )
+    return yield* Effect.orDie(decodeCounts(rows))
+  })
+
+  const prune = Effect.fn("Inbox.prune")(function*(query: {
+    readonly retention: Inbox.Retention
+    readonly limit: number
+    readonly dryRun: boolean
+  }) {
+    const limit = yield* Input.limit(query.limit)
+    const now = yield* DateTime.now
+    const limits = keptFor(query.retention).flatMap(([status, days]) =>
+      Option.isSome(days) ? [{ status, before: DateTime.subtract(now, { days: days.value }) }] : []
+    )
+    if (limits.length === 0) return 0
+    const old = sql.or(
+      limits.map(({ before, status }) => sql`(w.status = ${status} AND w.processed_at < ${PgRows.instant(before)})`)
+    )
+    const [counted] = yield* one(
+      Tenant.all,
+      query.dryRun
+        ? sql<{ readonly count: number }>`SELECT count(*)::integer AS count FROM ${webhooks} w WHERE ${old}`
+        : sql<{ readonly count: number }>`
+          WITH deleted AS (
+            DELETE FROM ${webhooks} WHERE id IN (
+              SELECT id FROM ${webhooks} w WHERE ${old} ORDER BY processed_at LIMIT ${limit} FOR UPDATE SKIP LOCKED
+            ) RETURNING 1
+          )
+          SELECT count(*)::integer AS count FROM deleted
+        `
+    )
+    return counted?.count ?? 0
+  })
+
+  const forget = Effect.fn("Inbox.forget")(function*(query: {
+    readonly tenantId: Tenant.TenantId
+    readonly recipient: string
+  }) {
+    let forgotten = 0
+    let after = "00000000-0000-0000-0000-000000000000"
+    while (true) {
+      const page = yield* one(
+        query.tenantId,
+        sql<{ readonly id: string; readonly body: Uint8Array }>`
+        SELECT id, body FROM ${webhooks} WHERE tenant_id = ${query.tenantId} AND id > ${after} ORDER BY id LIMIT 200
+      `
+      )
+      for (const { body, id } of page) {
+        const erased = erase(body, query.recipient)
+        if (Option.isSome(erased)) {
+          yield* one(query.tenantId, sql`UPDATE ${webhooks} SET body = ${erased.value} WHERE id = ${id}`)
+          forgotten++
+        }
+      }
+      const last = page.at(-1)
+      if (last === undefined) return forgotten
+      after = last.id
+    }
+  })
+
+  return Inbox.Inbox.of({ store, finish, claim, get, list, release, counts, prune, forget })
+})
+
+/**
+ * The inbox in the schema of a migrated database, `waybill` unless another is named.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (
+  options: { readonly schema?: string; readonly rowLevelSecurity?: boolean } = {}
+): Layer.Layer<Inbox.Inbox, LedgerError.LedgerError, SqlClient.SqlClient | SecureRandom.SecureRandom> =>
+  Layer.effect(
+    Inbox.Inbox,
+    make({
+      schema: options.schema ?? PgMigrations.defaultSchema,
+      rowLevelSecurity: options.rowLevelSecurity ?? false
+    })
+  )

@@ -1,0 +1,78 @@
+/**
+ * Keeps the claimed ticks of the schedules in PostgreSQL.
+ *
+ * @since 0.1.0
+ */
+import { PgTypes } from "@effect/sql-pg"
+import { Input, type LedgerError, Ticks, type Timestamp } from "@waybill/core"
+import { DateTime, Effect, Layer, Option, Schema } from "effect"
+import { SqlClient } from "effect/sql"
+import * as PgError from "./PgError.ts"
+import * as PgMigrations from "./PgMigrations.ts"
+import * as PgRows from "./PgRows.ts"
+
+const at = Schema.DateTimeUtcFromDate
+
+const TickRow = Schema.Struct({ ...Ticks.Tick.fields, tick: at, beganAt: at, endedAt: Schema.OptionFromNullOr(at) })
+
+const decodeTicks = Schema.decodeUnknownEffect(Schema.Array(TickRow))
+
+const make = Effect.fnUntraced(function*(schema: string) {
+  const sql = yield* SqlClient.SqlClient
+  const refine = PgError.refine(schema)
+  const sweeps = sql(`${schema}.sweeps`)
+  const columns = sql.literal(PgRows.columns(Ticks.Tick.fields)("s"))
+
+  const claim = Effect.fn("Ticks.claim")(function*(key: Ticks.TickKey & Pick<Ticks.Tick, "node">) {
+    const now = yield* DateTime.now
+    const inserted = yield* refine(sql`
+      INSERT INTO ${sweeps} (schedule, tick, node, began_at)
+      VALUES (${key.schedule}, ${PgRows.instant(key.tick)}, ${key.node}, ${PgRows.instant(now)})
+      ON CONFLICT DO NOTHING RETURNING tick
+    `)
+    return inserted.length > 0
+  })
+
+  const finish = Effect.fn("Ticks.finish")(function*(
+    key: Ticks.TickKey,
+    result: { readonly counts: Ticks.Counts; readonly error: Option.Option<string> }
+  ) {
+    const now = yield* DateTime.now
+    yield* refine(sql`
+      UPDATE ${sweeps} SET ended_at = ${PgRows.instant(now)}, counts = ${PgTypes.jsonb(result.counts)},
+        error = ${Option.getOrNull(result.error)}
+      WHERE schedule = ${key.schedule} AND tick = ${PgRows.instant(key.tick)}
+    `)
+  })
+
+  const recent = Effect.fn("Ticks.recent")(function*(query: {
+    readonly schedule: Option.Option<string>
+    readonly limit: number
+  }) {
+    const limit = yield* Input.limit(query.limit)
+    const rows = yield* refine(sql`
+      SELECT ${columns} FROM ${sweeps} s
+      ${Option.isSome(query.schedule) ? sql`WHERE s.schedule = ${query.schedule.value}` : sql``}
+      ORDER BY s.began_at DESC, s.schedule LIMIT ${limit}
+    `)
+    return yield* Effect.orDie(decodeTicks(rows))
+  })
+
+  const prune = Effect.fn("Ticks.prune")(function*(before: Timestamp.Timestamp) {
+    const deleted = yield* refine(sql`DELETE FROM ${sweeps} WHERE ended_at < ${PgRows.instant(before)} RETURNING 1`)
+    return deleted.length
+  })
+
+  return Ticks.Ticks.of({ claim, finish, recent, prune })
+})
+
+/**
+ * The ticks in the schema of a migrated database, `waybill` unless another is named.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (
+  options: { readonly schema?: string } = {}
+): Layer.Layer<Ticks.Ticks, LedgerError.LedgerError, SqlClient.SqlClient> =>
+  Layer.effect(Ticks.Ticks, make(options.schema ?? PgMigrations.defaultSchema))

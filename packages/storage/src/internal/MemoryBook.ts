@@ -1,0 +1,308 @@
+import {
+  Correlation,
+  Delivery,
+  type Event,
+  type IdempotencyKey,
+  JsonBag,
+  type Ledger,
+  Projection,
+  type Provider,
+  Recipient,
+  type Tenant,
+  type Timestamp
+} from "@waybill/core"
+import { Option } from "effect"
+
+/** Whom an event names for certain; without an address since that recipient was forgotten. */
+export interface Named {
+  readonly address: Recipient.Recipient | undefined
+}
+
+/** A pending orphan. */
+export interface Orphan {
+  readonly event: Event.Event
+  readonly correlation: string | undefined
+  readonly named: Named | undefined
+}
+
+/** An orphan, the delivery it meets and the `reconciled` event that ties them. */
+export interface Tie {
+  readonly orphan: Event.Event
+  readonly deliveryId: Event.DeliveryId
+  readonly reconciled: Event.Event
+}
+
+/** A delivery that another writer inserts, without any event. */
+export interface Imported {
+  readonly tenantId: Tenant.TenantId
+  readonly id: Event.DeliveryId
+  readonly recipient: Recipient.Recipient
+  readonly provider: Provider.Provider
+  readonly providerMessageId: Provider.MessageId
+}
+
+/** What one operation changes, all or nothing. */
+export interface Change {
+  readonly deliveries?: ReadonlyArray<Delivery.Delivery>
+  readonly events?: ReadonlyArray<Event.Event>
+  /** The orphans that begin to wait, or wait on under another name. */
+  readonly orphans?: ReadonlyArray<Orphan>
+  readonly ties?: ReadonlyArray<Tie>
+  readonly dismissed?: ReadonlyArray<Orphan>
+}
+
+/** All that is known of one tenant. */
+export class Book {
+  readonly deliveries = new Map<Event.DeliveryId, Delivery.Delivery>()
+  readonly deliveryByKey = new Map<IdempotencyKey.IdempotencyKey, Event.DeliveryId>()
+  readonly deliveriesByMessage = new Map<string, Set<Event.DeliveryId>>()
+  readonly events = new Map<Event.EventId, Event.Event>()
+  readonly eventByKey = new Map<IdempotencyKey.IdempotencyKey, Event.EventId>()
+  readonly timelines = new Map<Event.DeliveryId, Array<Ledger.TimelineEntry>>()
+  readonly links = new Map<Event.EventId, Event.DeliveryId>()
+  readonly orphans = new Map<Event.EventId, Orphan>()
+  readonly orphansByKey = new Map<string, Set<Event.EventId>>()
+  readonly dismissed = new Set<Event.EventId>()
+}
+
+/** The value under a key, made where there is none. */
+export const upsert = <K, V>(map: Map<K, V>, key: K, make: () => V): V => {
+  const known = map.get(key)
+  if (known !== undefined) return known
+  const fresh = make()
+  map.set(key, fresh)
+  return fresh
+}
+
+export const putDelivery = (book: Book, delivery: Delivery.Delivery): void => {
+  book.deliveries.set(delivery.id, delivery)
+  if (Option.isSome(delivery.idempotencyKey)) book.deliveryByKey.set(delivery.idempotencyKey.value, delivery.id)
+  if (Option.isSome(delivery.provider) && Option.isSome(delivery.providerMessageId)) {
+    const key = Correlation.ofMessage(delivery.provider.value, delivery.providerMessageId.value)
+    upsert(book.deliveriesByMessage, key, () => new Set()).add(delivery.id)
+  }
+}
+
+export const putEvent = (book: Book, event: Event.Event): void => {
+  book.events.set(event.id, event)
+  book.eventByKey.set(event.idempotencyKey, event.id)
+  if (Option.isSome(event.deliveryId)) {
+    upsert(book.timelines, event.deliveryId.value, () => []).push({ event, linkedBy: Option.none() })
+  }
+}
+
+export const putOrphan = (book: Book, orphan: Orphan): void => {
+  book.orphans.set(orphan.event.id, orphan)
+  if (orphan.correlation !== undefined) {
+    upsert(book.orphansByKey, orphan.correlation, () => new Set()).add(orphan.event.id)
+  }
+}
+
+const takeOrphan = (book: Book, id: Event.EventId): void => {
+  const key = book.orphans.get(id)?.correlation
+  book.orphans.delete(id)
+  if (key === undefined) return
+  const waiting = book.orphansByKey.get(key)
+  waiting?.delete(id)
+  if (waiting?.size === 0) book.orphansByKey.delete(key)
+}
+
+export const putTie = (book: Book, { deliveryId, orphan, reconciled }: Tie): void => {
+  takeOrphan(book, orphan.id)
+  book.links.set(orphan.id, deliveryId)
+  putEvent(book, reconciled)
+  upsert(book.timelines, deliveryId, () => []).push({ event: orphan, linkedBy: Option.some(reconciled.id) })
+}
+
+export const putDismissed = (book: Book, { event }: Orphan): void => {
+  takeOrphan(book, event.id)
+  book.dismissed.add(event.id)
+}
+
+export const findByMessage = (book: Book, key: string): ReadonlyArray<Delivery.Delivery> =>
+  Array.from(book.deliveriesByMessage.get(key) ?? []).flatMap((id) => book.deliveries.get(id) ?? [])
+
+/** The delivery that stands under the key of another record, else under its id. */
+export const findRecorded = (
+  book: Book,
+  { id, idempotencyKey }: Delivery.NewDelivery
+): Delivery.Delivery | undefined => {
+  const byKey = Option.isSome(idempotencyKey) ? book.deliveryByKey.get(idempotencyKey.value) : undefined
+  const found = byKey ?? Option.getOrUndefined(id)
+  return found === undefined ? undefined : book.deliveries.get(found)
+}
+
+export const findByIdempotencyKey = (book: Book, key: IdempotencyKey.IdempotencyKey): Event.Event | undefined => {
+  const id = book.eventByKey.get(key)
+  return id === undefined ? undefined : book.events.get(id)
+}
+
+/** The delivery that an event is about as of now, directly or by a link. */
+export const deliveryOf = (book: Book, event: Event.Event): Option.Option<Event.DeliveryId> =>
+  Option.orElse(event.deliveryId, () => Option.fromUndefinedOr(book.links.get(event.id)))
+
+/** How a delivery compares with whom an event names for certain; a forgotten recipient is another one. */
+const compareRecipient = (
+  delivery: Delivery.Delivery,
+  named: Named | undefined
+): Correlation.Candidate["recipient"] => {
+  if (named === undefined) return "unnamed"
+  return named.address !== undefined && Option.isSome(delivery.recipient) &&
+      Recipient.isSame(delivery.recipient.value, named.address)
+    ? "same"
+    : "other"
+}
+
+const decide = (deliveries: ReadonlyArray<Delivery.Delivery>, named: Named | undefined): Correlation.Meeting =>
+  Correlation.decide(
+    deliveries.map((delivery) => ({ deliveryId: delivery.id, recipient: compareRecipient(delivery, named) }))
+  )
+
+/** Decides among the deliveries that have the key on which an orphan waits. */
+export const meetingOf = (book: Book, { correlation, event, named }: Orphan): Correlation.Meeting => {
+  if (correlation === undefined) return { _tag: "NoDelivery" }
+  if (Option.isNone(event.echoedDeliveryId)) return decide(findByMessage(book, correlation), named)
+  const echoed = book.deliveries.get(event.echoedDeliveryId.value)
+  return decide(echoed === undefined ? [] : [echoed], named)
+}
+
+/** The delivery that an orphan meets. */
+export const meet = (book: Book, orphan: Orphan): Event.DeliveryId | undefined => {
+  const meeting = meetingOf(book, orphan)
+  return meeting._tag === "Met" ? meeting.deliveryId : undefined
+}
+
+export const byId = (left: { readonly id: string }, right: { readonly id: string }): number =>
+  left.id < right.id ? -1 : left.id > right.id ? 1 : 0
+
+export const oldestFirst = (left: Event.Event, right: Event.Event): number =>
+  left.insertedAt.epochMilliseconds - right.insertedAt.epochMilliseconds || byId(left, right)
+
+/** The orphans of a key that meet a delivery once these are all that have the key. */
+export const findWaiting = (
+  book: Book,
+  key: string,
+  deliveries: ReadonlyArray<Delivery.Delivery>,
+  deliveryId: Event.DeliveryId
+): ReadonlyArray<Event.Event> =>
+  Array.from(book.orphansByKey.get(key) ?? [])
+    .flatMap((id) => book.orphans.get(id) ?? [])
+    .filter(({ named }) => {
+      const meeting = decide(deliveries, named)
+      return meeting._tag === "Met" && meeting.deliveryId === deliveryId
+    })
+    .map(({ event }) => event)
+    .toSorted(byId)
+
+/** Whether one of the other deliveries is to the same recipient. */
+export const isTaken = (delivery: Delivery.Delivery, others: ReadonlyArray<Delivery.Delivery>): boolean => {
+  const address = Option.getOrUndefined(delivery.recipient)
+  return address !== undefined &&
+    others.some((other) => other.id !== delivery.id && compareRecipient(other, { address }) === "same")
+}
+
+/** Whom a report names for certain. */
+export const namedBy = (report: Event.NewEvent): Named | undefined =>
+  Option.isSome(report.recipient) && report.recipient.value.certain
+    ? { address: report.recipient.value.address }
+    : undefined
+
+/** Moves each delivery once by all of its new events and gives those that changed. */
+export const project = (
+  book: Book,
+  facts: ReadonlyArray<{ readonly deliveryId: Event.DeliveryId; readonly event: Event.Event }>,
+  now: Timestamp.Timestamp
+): ReadonlyArray<Delivery.Delivery> =>
+  Array.from(Map.groupBy(facts, ({ deliveryId }) => deliveryId)).flatMap(([id, own]) => {
+    const delivery = book.deliveries.get(id)
+    if (delivery === undefined) return []
+    const moved = Delivery.evolve(delivery, own.map(({ event }) => event), now)
+    return moved === delivery ? [] : [moved]
+  })
+
+const update = (
+  event: Event.Event,
+  deliveryId: Event.DeliveryId,
+  cause: Ledger.DeliveryUpdate["cause"]
+): Ledger.DeliveryUpdate => ({ tenantId: event.tenantId, deliveryId, eventId: event.id, type: event.type, cause })
+
+/** What a change tells to the subscribers. */
+export const updatesOf = ({ events = [], ties = [] }: Change): ReadonlyArray<Ledger.DeliveryUpdate> => [
+  ...events.flatMap((event) =>
+    Option.isSome(event.deliveryId) ? [update(event, event.deliveryId.value, "append")] : []
+  ),
+  ...ties.map(({ deliveryId, orphan }) => update(orphan, deliveryId, "reconciled"))
+]
+
+export const linkOf = ({ deliveryId, orphan }: Tie): Ledger.Link => ({
+  tenantId: orphan.tenantId,
+  deliveryId,
+  eventId: orphan.id,
+  type: orphan.type,
+  insertedAt: orphan.insertedAt
+})
+
+/** The row that an import inserts. */
+export const imported = (row: Imported, now: Timestamp.Timestamp): Delivery.Delivery => ({
+  id: row.id,
+  tenantId: row.tenantId,
+  mailable: "imported",
+  stream: "transactional",
+  recipient: Option.some(row.recipient),
+  recipientDomain: Option.some(Recipient.domain(row.recipient)),
+  provider: Option.some(row.provider),
+  providerMessageId: Option.some(row.providerMessageId),
+  ...Projection.empty,
+  metadata: JsonBag.empty,
+  lastError: Option.none(),
+  lockVersion: 1,
+  idempotencyKey: Option.none(),
+  insertedAt: now,
+  updatedAt: now
+})
+
+/** A delivery without its recipient. */
+export const forgotten = (delivery: Delivery.Delivery, now: Timestamp.Timestamp): Delivery.Delivery => ({
+  ...delivery,
+  recipient: Option.none(),
+  recipientDomain: Option.none(),
+  lockVersion: delivery.lockVersion + 1,
+  updatedAt: now
+})
+
+/** The ledger's own copy of an event: what a caller does to the objects it gave no longer reaches it. */
+export const owned = (event: Event.Event): Event.Event => ({
+  ...event,
+  normalizedPayload: structuredClone(event.normalizedPayload),
+  metadata: structuredClone(event.metadata)
+})
+
+/** A delivery whose projection is the fold of its events again. */
+export const refolded = (
+  delivery: Delivery.Delivery,
+  facts: ReadonlyArray<Event.Event>,
+  now: Timestamp.Timestamp
+): Delivery.Delivery => ({
+  ...delivery,
+  ...Projection.fold(facts),
+  lockVersion: delivery.lockVersion + 1,
+  updatedAt: now
+})
+
+/** An orphan that no longer says whom it named. */
+export const unnamed = (orphan: Orphan): Orphan => ({ ...orphan, named: { address: undefined } })
+
+/** Why a pending orphan waits. */
+export const explain = (
+  book: Book,
+  orphan: Orphan,
+  isElsewhere: (correlation: string) => boolean
+): Ledger.Explanation => {
+  const { correlation } = orphan
+  if (correlation === undefined) return { _tag: "Malformed" }
+  const meeting = meetingOf(book, orphan)
+  if (meeting._tag === "Met") return { _tag: "Linkable", deliveryId: meeting.deliveryId }
+  return meeting._tag === "NoDelivery"
+    ? { _tag: "NoDelivery", correlation, otherTenant: isElsewhere(correlation) }
+    : { _tag: meeting._tag, correlation }
+}

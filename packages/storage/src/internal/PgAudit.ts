@@ -1,0 +1,165 @@
+import { type Delivery, Drift, Event, Input, type Ledger, LedgerError, Projection } from "@waybill/core"
+import { DateTime, Effect, Option, Schema } from "effect"
+import * as Arr from "effect/Array"
+import { SqlClient } from "effect/sql"
+import * as PgRows from "../PgRows.ts"
+import { decodeDeliveries, type PgSession } from "./PgSession.ts"
+
+/** A fact of a delivery: one of its events, or an orphan that was linked to it. */
+const FactRow = Schema.Struct({
+  ofTenant: Schema.String,
+  ofDelivery: Schema.String,
+  id: Event.EventId,
+  type: PgRows.EventRow.fields.type,
+  occurredAt: PgRows.EventRow.fields.occurredAt,
+  provider: PgRows.EventRow.fields.provider,
+  bounceClass: PgRows.EventRow.fields.bounceClass
+})
+
+const OrphanRow = Schema.Struct({
+  tenantId: PgRows.EventRow.fields.tenantId,
+  eventId: Event.EventId,
+  isPending: Schema.Boolean,
+  isQueued: Schema.Boolean,
+  isReady: Schema.Boolean,
+  isLinkable: Schema.Boolean
+})
+
+const decodeOrphans = Schema.decodeUnknownEffect(Schema.Array(OrphanRow))
+
+const decodeFacts = Schema.decodeUnknownEffect(Schema.Array(FactRow))
+
+const snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+
+const place = /^([0-9a-f-]{36})(?: (.*))?$/
+
+const notAPlace = () =>
+  new LedgerError.InvalidInput({ what: "query", index: 0, issue: "after: must be the next of a page" })
+
+/** Compares what is stored with what the ledger says, a page at a time, and repairs it. */
+export const make = (session: PgSession) => {
+  const { deliveries, deliveryColumns, events, inScope, orphans, sql, table, transaction, updateProjections } = session
+
+  const parse = (after: Option.Option<string>) =>
+    Option.isNone(after)
+      ? Effect.succeed(undefined)
+      : Effect.suspend(() => {
+        const [, id, tenantId] = place.exec(after.value) ?? []
+        return id === undefined ? Effect.fail(notAPlace()) : Effect.succeed({ id, tenantId: tenantId ?? "" })
+      })
+
+  /** The facts of some deliveries. */
+  const factsOf = Effect.fnUntraced(function*(page: ReadonlyArray<Delivery.Delivery>) {
+    const rows = yield* sql`
+      WITH given AS (
+        SELECT * FROM unnest(
+          ${PgRows.texts(page.map((delivery) => delivery.tenantId))},
+          ${PgRows.uuids(page.map((delivery) => delivery.id))}
+        ) AS given (tenant_id, id)
+      ), own AS (
+        SELECT e.id, e.tenant_id, e.delivery_id, e.source_event_id
+        FROM given JOIN ${events} e ON e.tenant_id = given.tenant_id AND e.delivery_id = given.id
+      ), known AS (
+        SELECT id, tenant_id, delivery_id FROM own WHERE source_event_id IS NULL
+        UNION ALL
+        SELECT source_event_id, tenant_id, delivery_id FROM own WHERE source_event_id IS NOT NULL
+      )
+      SELECT known.tenant_id AS "ofTenant", known.delivery_id::text AS "ofDelivery", e.id, e.type,
+        e.occurred_at AS "occurredAt", e.provider, e.bounce_class AS "bounceClass"
+      FROM known JOIN ${events} e ON e.id = known.id
+    `
+    const facts = yield* Effect.orDie(decodeFacts(rows))
+    return Arr.groupBy(facts, ({ ofDelivery, ofTenant }) => `${ofDelivery}:${ofTenant}`)
+  })
+
+  const auditDeliveries = Effect.fnUntraced(function*(query: Ledger.AuditQuery, repair: boolean) {
+    const after = yield* parse(query.after)
+    const now = yield* DateTime.now
+    const rows = yield* sql`
+      SELECT ${deliveryColumns} FROM ${deliveries} d
+      WHERE ${inScope(query.scope)}
+        ${after === undefined ? sql`` : sql`AND (d.tenant_id, d.id) > (${after.tenantId}, ${after.id}::uuid)`}
+      ORDER BY d.tenant_id, d.id LIMIT ${query.limit}
+      ${sql.literal(repair ? "FOR NO KEY UPDATE" : "")}
+    `
+    const page = yield* Effect.orDie(decodeDeliveries(rows))
+    const facts = page.length === 0 ? {} : yield* factsOf(page)
+    const factsOfOne = (delivery: Delivery.Delivery) => facts[`${delivery.id}:${delivery.tenantId}`] ?? []
+    const found = page.map((delivery) => ({ delivery, drift: Drift.ofDelivery(delivery, factsOfOne(delivery)) }))
+    const drifted = found.filter(({ drift }) => Option.isSome(drift)).map(({ delivery }) => delivery)
+    if (repair) {
+      const folded = drifted.map((delivery) => Object.assign({}, delivery, Projection.fold(factsOfOne(delivery))))
+      yield* updateProjections(folded, now)
+    }
+    const last = page.at(-1)
+    return {
+      checked: page.length,
+      drifts: Arr.getSomes(found.map(({ drift }) => drift)),
+      next: last !== undefined && page.length === query.limit
+        ? Option.some(`${last.id} ${last.tenantId}`)
+        : Option.none()
+    }
+  })
+
+  const auditOrphans = Effect.fnUntraced(function*(query: Ledger.AuditQuery, repair: boolean) {
+    const after = yield* parse(query.after)
+    const rows = yield* sql`
+      WITH page AS (
+        SELECT id, tenant_id FROM (
+          SELECT id, tenant_id FROM ${events} WHERE needs_reconciliation AND ${inScope(query.scope)}
+          UNION
+          SELECT event_id, tenant_id FROM ${orphans} WHERE ${inScope(query.scope)}
+        ) either
+        ${after === undefined ? sql`` : sql`WHERE id > ${after.id}::uuid`}
+        ORDER BY id LIMIT ${query.limit}
+      )
+      SELECT page.tenant_id AS "tenantId", page.id AS "eventId",
+        e.id IS NOT NULL AND e.needs_reconciliation
+          AND NOT EXISTS (SELECT FROM ${events} link WHERE link.source_event_id = page.id)
+          AND NOT EXISTS (SELECT FROM ${
+      table("acts")
+    } a WHERE a.event_id = page.id AND a.act = 'dismiss') AS "isPending",
+        o.event_id IS NOT NULL AS "isQueued",
+        coalesce(o.ready, false) AS "isReady",
+        coalesce(${table("is_linkable")}(e, o.recipient_digest), false) AS "isLinkable"
+      FROM page
+      LEFT JOIN ${events} e ON e.id = page.id
+      LEFT JOIN ${orphans} o ON o.event_id = page.id
+      ORDER BY page.id
+    `
+    const page = yield* Effect.orDie(decodeOrphans(rows))
+    const drifts = page.flatMap(
+      ({ eventId, isLinkable, isPending, isQueued, isReady, tenantId }): ReadonlyArray<Drift.Drift> => {
+        if (isPending && !isQueued) return [{ _tag: "MissingOrphan", tenantId, eventId }]
+        if (!isPending && isQueued) return [{ _tag: "ExtraOrphan", tenantId, eventId }]
+        return isQueued && isReady !== isLinkable ? [{ _tag: "OrphanReadiness", tenantId, eventId }] : []
+      }
+    )
+    if (repair && drifts.length > 0) {
+      const ids = PgRows.uuids(drifts.flatMap((drift) => drift._tag === "Projection" ? [] : [drift.eventId]))
+      yield* sql`SELECT ${table("requeue")}(${ids})`
+    }
+    const last = page.at(-1)
+    return {
+      checked: page.length,
+      drifts,
+      next: last !== undefined && page.length === query.limit ? Option.some<string>(last.eventId) : Option.none()
+    }
+  })
+
+  const audit = (repair: boolean) =>
+    Effect.fnUntraced(function*(query: Ledger.AuditQuery) {
+      yield* Input.limit(query.limit)
+      const page = transaction(
+        query.scope,
+        query.part === "deliveries" ? auditDeliveries(query, repair) : auditOrphans(query, repair)
+      )
+      // One snapshot for all the reads of a comparison; a repair holds the rows it reads.
+      return yield* repair ? page : Effect.provideService(page, SqlClient.BeginTransaction, snapshot)
+    })
+
+  return {
+    verify: Effect.fn("Ledger.verify")(audit(false)),
+    rebuild: Effect.fn("Ledger.rebuild")(audit(true))
+  }
+}

@@ -1,0 +1,54 @@
+import { LedgerError, Tenant } from "@waybill/core"
+import { Effect, Option, Schedule } from "effect"
+import { SqlClient } from "effect/sql"
+import * as PgError from "../PgError.ts"
+
+/** How the ledger is kept. */
+export interface PgOptions {
+  readonly schema: string
+  readonly rowLevelSecurity: boolean
+}
+
+/** Retries of a transaction that lost a deadlock or a serialization conflict. */
+const contention = Schedule.exponential("5 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 10 }))
+
+const isContended = (error: unknown): boolean =>
+  error instanceof LedgerError.LedgerUnavailable && error.reason === "contention"
+
+/** The tables of a schema and the transactions in which one tenant, or all, are read and written. */
+export const make = Effect.fnUntraced(function*(options: PgOptions) {
+  const { schema } = options
+  const sql = yield* SqlClient.SqlClient
+
+  const table = (name: string) => sql(`${schema}.${name}`)
+  const quoted = (name: string) => `"${schema.replaceAll("\"", "\"\"")}"."${name}"`
+  const refine = PgError.refine(schema)
+
+  /** Whether a transaction of the caller is open, which an operation joins. */
+  const isJoined = Effect.map(Effect.serviceOption(sql.transactionService), Option.isSome)
+
+  /** Tells the policies of row-level security which tenant the transaction is for. */
+  const enter = (scope: Tenant.Scope) =>
+    options.rowLevelSecurity
+      ? Effect.asVoid(sql`SELECT set_config('waybill.tenant_id', ${scope}, true)`)
+      : Effect.void
+
+  /** What contends is retried, unless the transaction is the caller's own. */
+  const retried = <A, E, R>(once: Effect.Effect<A, E, R>) =>
+    Effect.flatMap(
+      isJoined,
+      (joined) => joined ? once : Effect.retry(once, { schedule: contention, while: isContended })
+    )
+
+  /** Runs for a tenant in one transaction. */
+  const transaction = <A, E, R>(scope: Tenant.Scope, effect: Effect.Effect<A, E, R>) =>
+    retried(refine(sql.withTransaction(Effect.andThen(enter(scope), effect))))
+
+  /** Runs one statement for a tenant, in a transaction only where row-level security asks for one. */
+  const one = <A, E, R>(scope: Tenant.Scope, effect: Effect.Effect<A, E, R>) =>
+    options.rowLevelSecurity ? transaction(scope, effect) : retried(refine(effect))
+
+  const inScope = (scope: Tenant.Scope) => scope === Tenant.all ? sql`true` : sql`tenant_id = ${scope}`
+
+  return { schema, sql, table, quoted, refine, isJoined, transaction, one, inScope }
+})

@@ -1,0 +1,203 @@
+import { type Delivery, Event, Ledger, type Tenant, type Timestamp } from "@waybill/core"
+import { Effect, Option, PubSub, Schema } from "effect"
+import { SecureRandom } from "effect/crypto"
+import * as PgRows from "../PgRows.ts"
+import * as PgProjection from "./PgProjection.ts"
+import * as PgScope from "./PgScope.ts"
+
+export const decodeDeliveries = Schema.decodeUnknownEffect(Schema.Array(PgRows.DeliveryRow))
+
+export const decodeEvents = Schema.decodeUnknownEffect(Schema.Array(PgRows.EventRow))
+
+export const StoredRow = Schema.Struct({
+  ...PgRows.EventRow.fields,
+  /** The delivery that a link gave to it. */
+  linkedDeliveryId: Schema.OptionFromNullOr(Event.DeliveryId)
+})
+
+export const decodeStored = Schema.decodeUnknownEffect(Schema.Array(StoredRow))
+
+/** A linkable orphan and the delivery it meets. */
+export interface Pair {
+  readonly orphan: Pick<Event.Event, "id" | "tenantId" | "type" | "insertedAt" | "provider" | "providerEventId">
+  readonly deliveryId: Event.DeliveryId
+}
+
+export const placeholders = (from: number, count: number): string =>
+  Array.from({ length: count }, (_, index) => `$${from + index}`).join(", ")
+
+const byKey = (left: { readonly idempotencyKey: string }, right: { readonly idempotencyKey: string }): number =>
+  left.idempotencyKey < right.idempotencyKey ? -1 : left.idempotencyKey > right.idempotencyKey ? 1 : 0
+
+/** What the operations of the ledger share: its tables, its transactions and the writes that every one of them makes. */
+export const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
+  const scope = yield* PgScope.make(options)
+  const { quoted, sql, table } = scope
+  const random = yield* SecureRandom.SecureRandom
+  const pubsub = yield* PubSub.sliding<Ledger.DeliveryUpdate>(Ledger.updatesCapacity)
+
+  const deliveries = table("deliveries")
+  const events = table("events")
+  const orphans = table("orphans")
+  const deliveryColumns = sql.literal(PgRows.deliveryColumns("d"))
+  const eventColumns = sql.literal(PgRows.eventColumns("e"))
+  const ofEvents = PgRows.writtenEventColumns.join(", ")
+  const ofProjection = PgRows.writtenProjectionColumns.join(", ")
+
+  const newEventId = Effect.map(random.uuidV7(), (id) => Event.EventId.make(id))
+
+  /** Gives ids that rise in their order: UUIDv7s whose last 32 bits count them above 16 random ones. */
+  const newEventIds = Effect.fnUntraced(function*(count: number) {
+    const ids: Array<Event.EventId> = []
+    while (ids.length < count) {
+      const first = yield* random.uuidV7()
+      const [head, tail] = [first.slice(0, 28), first.slice(32)]
+      const batch = Math.min(count - ids.length, 65_536)
+      for (let index = 0; index < batch; index++) {
+        ids.push(Event.EventId.make(`${head}${index.toString(16).padStart(4, "0")}${tail}`))
+      }
+    }
+    return ids
+  })
+
+  const publish = (updates: ReadonlyArray<Ledger.DeliveryUpdate>) =>
+    updates.length === 0 ? Effect.void : sql.afterCommit(Effect.asVoid(PubSub.publishAll(pubsub, updates)))
+
+  /** Locks correlations, in the order of their keys. */
+  const lockCorrelations = (tenantId: Tenant.TenantId, keys: ReadonlyArray<string>) =>
+    sql`
+      INSERT INTO ${table("correlations")} (tenant_id, key)
+      SELECT DISTINCT ${tenantId}, key FROM unnest(${PgRows.texts(keys)}) AS given (key) ORDER BY key
+      ON CONFLICT (tenant_id, key) DO UPDATE SET key = EXCLUDED.key
+    `
+
+  const eventCount = PgRows.writtenEventColumns.length
+  const insertText = `
+    INSERT INTO ${quoted("events")} (${ofEvents}, recipient_pseudonym)
+    SELECT ${ofEvents},
+      CASE WHEN recipient IS NOT NULL THEN ${quoted("recipient_pseudonym")}(tenant_id, recipient) END
+    FROM unnest(${placeholders(1, eventCount + 1)}) AS given (${ofEvents}, recipient)
+    ON CONFLICT (tenant_id, idempotency_key) DO NOTHING
+    RETURNING id
+  `
+
+  /** Inserts what is not there yet, in the order of the keys, and gives the ids that were inserted. */
+  const insertEvents = (rows: ReadonlyArray<Event.Event>, recipientOf: (event: Event.Event) => string | null) => {
+    if (rows.length === 0) return Effect.succeed(new Set<string>())
+    const sorted = rows.toSorted(byKey)
+    return Effect.map(
+      sql.unsafe<{ readonly id: string }>(insertText, [
+        ...PgRows.eventParameters(sorted),
+        PgRows.texts(sorted.map(recipientOf))
+      ]),
+      (inserted) => new Set(inserted.map((row) => row.id))
+    )
+  }
+
+  const noRecipient = () => null
+
+  const updateText = `
+    UPDATE ${quoted("deliveries")} d
+    SET ${PgRows.projectionAssignments("u")}, lock_version = d.lock_version + 1, updated_at = $3
+    FROM unnest($1, $2, ${placeholders(4, PgRows.writtenProjectionColumns.length)})
+      AS u (tenant_id, id, ${ofProjection})
+    WHERE d.tenant_id = u.tenant_id AND d.id = u.id
+  `
+
+  /** Writes the projections of deliveries that this transaction has locked. */
+  const updateProjections = (changed: ReadonlyArray<Delivery.Delivery>, now: Timestamp.Timestamp) =>
+    changed.length === 0 ? Effect.void : Effect.asVoid(sql.unsafe(updateText, [
+      PgRows.texts(changed.map((delivery) => delivery.tenantId)),
+      PgRows.uuids(changed.map((delivery) => delivery.id)),
+      PgRows.instant(now),
+      ...PgRows.projectionParameters(changed)
+    ]))
+
+  const moveText = PgProjection.moveText(quoted, PgProjection.namedFacts(quoted))
+
+  /** Moves deliveries by stored events that they may not know yet, each changed at the time it says. */
+  const move = (
+    facts: ReadonlyArray<Ledger.DeliveryKey & { readonly eventId: Event.EventId; readonly at: Timestamp.Timestamp }>
+  ) =>
+    facts.length === 0 ? Effect.void : Effect.asVoid(sql.unsafe(moveText, [
+      PgRows.uuids(facts.map(({ eventId }) => eventId)),
+      PgRows.texts(facts.map(({ tenantId }) => tenantId)),
+      PgRows.uuids(facts.map(({ deliveryId }) => deliveryId)),
+      PgRows.instants(facts.map(({ at }) => at.epochMilliseconds))
+    ]))
+
+  /** Writes the links of orphans that this transaction has locked, without their projections, and gives the new ones. */
+  const writeLinks = Effect.fnUntraced(function*<P extends Pair>(pairs: ReadonlyArray<P>, now: Timestamp.Timestamp) {
+    if (pairs.length === 0) return []
+    const ids = yield* newEventIds(pairs.length)
+    const links = pairs.flatMap(({ deliveryId, orphan }, index) => {
+      const id = ids[index]
+      return id === undefined
+        ? []
+        : [Event.reconciled(orphan, deliveryId, { id, tenantId: orphan.tenantId, insertedAt: now })]
+    })
+    const inserted = yield* insertEvents(links, noRecipient)
+    const fresh = pairs.filter((_, index) => inserted.has(links[index]?.id ?? ""))
+    yield* sql`
+      DELETE FROM ${orphans} WHERE event_id = ANY(${PgRows.uuids(pairs.map(({ orphan }) => orphan.id))})
+    `
+    yield* publish(fresh.map(({ deliveryId, orphan }) => ({
+      tenantId: orphan.tenantId,
+      deliveryId,
+      eventId: orphan.id,
+      type: orphan.type,
+      cause: "reconciled"
+    })))
+    return fresh
+  })
+
+  /** The orphans of a key that a delivery makes linkable, locked; one that a sweep holds is left to it. */
+  const waiting = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, key: string, deliveryId: Event.DeliveryId) {
+    const rows = yield* sql`
+      SELECT ${eventColumns}
+      FROM ${orphans} o
+      JOIN ${deliveries} d ON d.tenant_id = o.tenant_id AND d.id = ${deliveryId}
+      JOIN ${events} e ON e.id = o.event_id
+      WHERE o.tenant_id = ${tenantId} AND o.correlation = ${key} AND o.ready
+        AND (o.recipient_digest IS NULL OR o.recipient_digest = d.recipient_digest)
+      ORDER BY o.event_id
+      FOR UPDATE OF o SKIP LOCKED
+    `
+    const found = yield* Effect.orDie(decodeEvents(rows))
+    return found.map((orphan) => ({ orphan, deliveryId }))
+  })
+
+  const findDelivery = Effect.fnUntraced(function*(key: Ledger.DeliveryKey, lock: boolean) {
+    const rows = yield* sql`
+      SELECT ${deliveryColumns} FROM ${deliveries} d
+      WHERE d.tenant_id = ${key.tenantId} AND d.id = ${key.deliveryId}
+      ${sql.literal(lock ? "FOR NO KEY UPDATE" : "")}
+    `
+    const [found] = yield* Effect.orDie(decodeDeliveries(rows))
+    return Option.fromUndefinedOr(found)
+  })
+
+  return {
+    ...scope,
+    random,
+    pubsub,
+    deliveries,
+    events,
+    orphans,
+    deliveryColumns,
+    eventColumns,
+    newEventId,
+    newEventIds,
+    publish,
+    lockCorrelations,
+    insertEvents,
+    noRecipient,
+    updateProjections,
+    move,
+    writeLinks,
+    waiting,
+    findDelivery
+  }
+})
+
+export type PgSession = Effect.Success<ReturnType<typeof make>>

@@ -1,0 +1,8 @@
+/**
+ * @since 0.1.0
+ */
+export * as Generators from "./Generators.ts"
+export * as Given from "./Given.ts"
+export * as History from "./History.ts"
+export * as Importer from "./Importer.ts"
+export * as LedgerTest from "./LedgerTest.ts"

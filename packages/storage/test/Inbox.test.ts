@@ -1,0 +1,21 @@
+import { MemoryInbox, PgInbox, PgLite, PgMigrations } from "@waybill/storage"
+import { Layer } from "effect"
+import { SecureRandom } from "effect/crypto"
+import * as InboxTest from "./InboxTest.ts"
+import * as TestDatabase from "./TestDatabase.ts"
+
+const random = Layer.provide(SecureRandom.layerWebCrypto)
+
+const embedded = PgInbox.layer().pipe(
+  Layer.provide(Layer.effectDiscard(PgMigrations.migrate())),
+  Layer.provide(PgLite.layer()),
+  random
+)
+
+InboxTest.suite("in memory", MemoryInbox.layer.pipe(random))
+InboxTest.suite("PostgreSQL", PgInbox.layer().pipe(Layer.provide(TestDatabase.client()), random))
+InboxTest.suite(
+  "PostgreSQL as a role that owns nothing, with row-level security",
+  PgInbox.layer({ rowLevelSecurity: true }).pipe(Layer.provide(TestDatabase.restricted), random)
+)
+InboxTest.suite("PGlite", embedded)

@@ -1,0 +1,514 @@
+import { assert } from "@effect/vitest"
+import { Inbox, Provider, Recipient, Tenant } from "@waybill/core"
+import { Given } from "@waybill/storage/testing"
+import { DateTime, Effect, type Layer, Option } from "effect"
+import { TestClock } from "effect/testing"
+import * as Contract from "../src/testing/internal/contract.ts"
+
+const encoder = new TextEncoder()
+
+const decoder = new TextDecoder()
+
+const mailgun = Provider.Provider.make("mailgun")
+
+const webhook = (
+  tenantId: Tenant.TenantId,
+  body: string | Uint8Array = "{}",
+  fields: Partial<Inbox.NewWebhook> = {}
+): Inbox.NewWebhook => ({
+  tenantId,
+  provider: Given.provider,
+  headers: {},
+  body: typeof body === "string" ? encoder.encode(body) : body,
+  token: Option.none(),
+  ...fields
+})
+
+const signed = (tenantId: Tenant.TenantId, body: string, token = "token"): Inbox.NewWebhook =>
+  webhook(tenantId, body, { provider: mailgun, token: Option.some(token) })
+
+const store = Effect.fnUntraced(function*(webhook: Inbox.NewWebhook) {
+  const stored = yield* Inbox.Inbox.use((inbox) => inbox.store(webhook))
+  if (stored._tag === "Repeated") return assert.fail("a webhook was taken for a repeated one")
+  return { tenantId: webhook.tenantId, id: stored.id }
+})
+
+const finish = (key: Inbox.WebhookKey, result: Inbox.Result) => Inbox.Inbox.use((inbox) => inbox.finish(key, result))
+
+const fail = (key: Inbox.WebhookKey) => finish(key, { _tag: "Failed", reason: "not understood" })
+
+const get = (key: Inbox.WebhookKey) =>
+  Effect.map(Inbox.Inbox.use((inbox) => inbox.get(key.tenantId, key.id)), Option.getOrThrow)
+
+const stalledFor = 300_000
+
+const claim = (scope: Tenant.Scope, limit = 100) =>
+  Inbox.Inbox.use((inbox) => inbox.claim({ scope, limit, stalledFor }))
+
+const claimedIds = (scope: Tenant.Scope, limit?: number) =>
+  Effect.map(claim(scope, limit), (claimed) => claimed.map(({ id }) => id))
+
+const list = (scope: Tenant.Scope, status?: Inbox.WebhookStatus, limit = 100) =>
+  Inbox.Inbox.use((inbox) => inbox.list({ scope, status: Option.fromUndefinedOr(status), limit }))
+
+const prune = (retention: Partial<Record<keyof Inbox.Retention, number>>, limit = 10_000, dryRun = false) =>
+  Inbox.Inbox.use((inbox) =>
+    inbox.prune({
+      retention: {
+        succeeded: Option.fromUndefinedOr(retention.succeeded),
+        dead: Option.fromUndefinedOr(retention.dead),
+        failed: Option.fromUndefinedOr(retention.failed)
+      },
+      limit,
+      dryRun
+    })
+  )
+
+const storing = ({ example }: Contract.Contract<Inbox.Inbox>): void => {
+  example(
+    "gives back a webhook byte for byte, and its headers",
+    Effect.gen(function*() {
+      const tenantId = yield* Given.tenant
+      const bytes = Uint8Array.from({ length: 1024 }, (_, index) => index % 256)
+      const headers: Readonly<Record<string, string>> = {
+        "x-signature": "a=b, c",
+        "content-type": "text/plain; é",
+        "__proto__x": "1"
+      }
+      for (const body of [bytes, new Uint8Array(), encoder.encode("{\"a\":1}\r\n")]) {
+        const key = yield* store(webhook(tenantId, body, { headers }))
+        const found = yield* get(key)
+        assert.deepStrictEqual(Array.from(found.body), Array.from(body))
+        assert.deepStrictEqual({ ...found.headers }, headers)
+        assert.strictEqual(found.status, "processing")
+        assert.strictEqual(found.attempts, 1)
+        assert.strictEqual(found.provider, Given.provider)
+        assert.deepStrictEqual(found.lastError, Option.none())
+        assert.deepStrictEqual(found.processedAt, Option.none())
+        assert.strictEqual(found.receivedAt.epochMilliseconds, Given.noon.epochMilliseconds)
+      }
+    })
+  )
+
+  example(
+    "keeps what it was given when the caller's bytes and headers change",
+    Effect.gen(function*() {
+      const tenantId = yield* Given.tenant
+      const body = encoder.encode("{}")
+      const headers: Record<string, string> = { a: "1" }
+      const key = yield* store(webhook(tenantId, body, { headers }))
+      body.fill(0)
+      headers["a"] = "2"
+      const found = yield* get(key)
+      assert.strictEqual(decoder.decode(found.body), "{}")
+      assert.deepStrictEqual({ ...found.headers }, { a: "1" })
+    })
+  )
+
+  example(
+    "says when a webhook was received as it will say later",
+    Effect.gen(function*() {
+      const inbox = yield* Inbox.Inbox
+      const tenantId = yield* Given.tenant
+      yield* TestClock.adjust("1234567 millis")
+      const stored = yield* inbox.store(webhook(tenantId))
+      const found = yield* get({ tenantId, id: stored.id })
+      assert.deepStrictEqual(stored, { _tag: "Stored", id: found.id, receivedAt: found.receivedAt })
+    })
+  )
+
+  example(
+    "stores every delivery of the same bytes where there is no token",
+    Effect.gen(function*() {
+      const tenantId = yield* Given.tenant
+      yield* store(webhook(tenantId))
+      yield* store(webhook(tenantId))
+      assert.lengthOf(yield* list(tenantId), 2)
+    })
+  )
+
+  example(
+    "refuses what cannot be stored exactly and stores nothing",
+    Effect.gen(function*() {
+      const inbox = yield* Inbox.Inbox
+      const tenantId = yield* Given.tenant
+      for (
+        const bad of [
+          webhook(tenantId, "{}", { headers: { a: "\u0000" } }),
+          webhook(tenantId, "{}", { headers: { a: "\ud800" } }),
+          signed(tenantId, "{}", "\u0000")
+        ]
+      ) {
+        assert.strictEqual((yield* Effect.flip(inbox.store(bad)))._tag, "InvalidInput")
+      }
+      assert.lengthOf(yield* list(tenantId), 0)
+    })
+  )
+}
+
+const tokens = ({ example }: Contract.Contract<Inbox.Inbox>): void => {
+  example(
+    "takes a token for one body only",
+    Effect.gen(function*() {
+      const inbox = yield* Inbox.Inbox
+      const tenantId = yield* Given.tenant
+      const { id } = yield* store(signed(tenantId, "one"))
+      assert.deepStrictEqual(yield* inbox.store(signed(tenantId, "one")), { _tag: "Repeated", id })
+      const refused = yield* Effect.flip(inbox.store(signed(tenantId, "two")))
+      assert.strictEqual(refused._tag, "TokenReplayed")
+      assert.lengthOf(yield* list(tenantId), 1)
+      yield* store(signed(tenantId, "two", "another token"))
+    })
+  )
+
+  example(
+    "keeps the tokens of tenants and of providers apart",
+    Effect.gen(function*() {
+      const tenants = yield* Effect.replicateEffect(Given.tenant, 2)
+      for (const [index, tenantId] of tenants.entries()) {
+        yield* store(signed(tenantId, `body ${index}`))
+        yield* store({ ...signed(tenantId, "other"), provider: Given.provider })
+      }
+    })
+  )
+
+  example(
+    "remembers a token after its webhook was pruned or its recipient forgotten",
+    Effect.gen(function*() {
+      const inbox = yield* Inbox.Inbox
+      const tenantId = yield* Given.tenant
+      const recipient = Recipient.Recipient.make("ann@example.com")
+      const key = yield* store(signed(tenantId, "to ann@example.com"))
+      yield* inbox.forget({ tenantId, recipient })
+      assert.strictEqual((yield* inbox.store(signed(tenantId, "to ann@example.com")))._tag, "Repeated")
+      yield* finish(key, { _tag: "Succeeded" })
+      yield* TestClock.adjust("2 days")
+      yield* prune({ succeeded: 1 })
+      assert.lengthOf(yield* list(tenantId), 0)
+      assert.strictEqual((yield* inbox.store(signed(tenantId, "to ann@example.com")))._tag, "Repeated")
+      assert.strictEqual((yield* Effect.flip(inbox.store(signed(tenantId, "other"))))._tag, "TokenReplayed")
+    })
+  )
+
+  example(
+    "stores one of several deliveries of a token at the same time",
+    Effect.gen(function*() {
+      const inbox = yield* Inbox.Inbox
+      const tenantId = yield* Given.tenant
+      const outcomes = yield* Effect.all(
+        Array.from({ length: 12 }, (_, index) => Effect.result(inbox.store(signed(tenantId, `body ${index % 2}`)))),
+        { concurrency: "unbounded" }
+      )
+      const tags = outcomes.map((outcome) => outcome._tag === "Success" ? outcome.success._tag : outcome.failure._tag)
+      assert.deepStrictEqual(
+        ["Stored", "Repeated", "TokenReplayed"].map((tag) => tags.filter((each) => each === tag).length),
+        [1, 5, 6]
+      )
+      assert.lengthOf(yield* list(tenantId), 1)
+    })
+  )
+}
+
+const trying = ({ example }: Contract.Contract<Inbox.Inbox>): void => {
+  example(
+    "notes how a try ended",
+    Effect.gen(function*() {
+      const tenantId = yield* Given.tenant
+      yield* TestClock.adjust("1 minute")
+      for (
+        const [result, status] of [
+          [{ _tag: "Succeeded" }, "succeeded"],
+          [{ _tag: "Failed", reason: "why" }, "failed"],
+          [{ _tag: "Postponed", reason: "why" }, "failed"],
+          [{ _tag: "Dead", reason: "why" }, "dead"]
+        ] as const
+      ) {
+        const key = yield* store(webhook(tenantId))
+        yield* finish(key, result)
+        const found = yield* get(key)
+        assert.strictEqual(found.status, status)
+        assert.strictEqual(found.attempts, result._tag === "Postponed" ? 0 : 1)
+        assert.deepStrictEqual(found.lastError, status === "succeeded" ? Option.none() : Option.some("why"))
+        assert.deepStrictEqual(
+          Option.map(found.processedAt, (at) => at.epochMilliseconds),
+          Option.some(Given.afterNoon(60).epochMilliseconds)
+        )
+      }
+    })
+  )
+
+  example(
+    "leaves a webhook whose try has ended, or that is another tenant's, as it is",
+    Effect.gen(function*() {
+      const [tenantId, other] = yield* Effect.all([Given.tenant, Given.tenant])
+      const key = yield* store(webhook(tenantId))
+      yield* finish({ ...key, tenantId: other }, { _tag: "Dead", reason: "of another tenant" })
+      assert.strictEqual((yield* get(key)).status, "processing")
+      yield* finish(key, { _tag: "Succeeded" })
+      yield* fail(key)
+      const found = yield* get(key)
+      assert.strictEqual(found.status, "succeeded")
+      assert.deepStrictEqual(found.lastError, Option.none())
+    })
+  )
+
+  example(
+    "claims a failed webhook again after growing waits and counts the tries",
+    Effect.gen(function*() {
+      const tenantId = yield* Given.tenant
+      const key = yield* store(webhook(tenantId, "body", { headers: { a: "1" } }))
+      for (const [index, wait] of Inbox.waits.entries()) {
+        yield* fail(key)
+        yield* TestClock.adjust(wait - 1)
+        assert.deepStrictEqual(yield* claimedIds(tenantId), [])
+        yield* TestClock.adjust(1)
+        const [claimed] = yield* claim(tenantId)
+        assert.strictEqual(claimed?.attempts, index + 2)
+        assert.strictEqual(claimed?.status, "processing")
+        assert.strictEqual(decoder.decode(claimed?.body), "body")
+        assert.deepStrictEqual({ ...claimed?.headers }, { a: "1" })
+        assert.deepStrictEqual(claimed?.lastError, Option.some("not understood"))
+      }
+    })
+  )
+
+  example(
+    "claims a postponed webhook after the first wait, however often, and does not count the tries",
+    Effect.gen(function*() {
+      const tenantId = yield* Given.tenant
+      const key = yield* store(webhook(tenantId))
+      yield* fail(key)
+      yield* TestClock.adjust(Inbox.waitAfter(1))
+      for (let round = 0; round < 10; round++) {
+        const [claimed] = yield* claim(tenantId)
+        assert.strictEqual(claimed?.attempts, 2)
+        yield* finish(key, { _tag: "Postponed", reason: "no storage" })
+        assert.deepStrictEqual(yield* claimedIds(tenantId), [])
+        yield* TestClock.adjust(Inbox.waitAfter(1))
+      }
+    })
+  )
+
+  example(
+    "claims a webhook whose processing never ended, once it has stalled",
+    Effect.gen(function*() {
+      const tenantId = yield* Given.tenant
+      const { id } = yield* store(webhook(tenantId))
+      yield* TestClock.adjust(stalledFor)
+      assert.deepStrictEqual(yield* claimedIds(tenantId), [])
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(yield* claimedIds(tenantId), [id])
+      assert.deepStrictEqual(yield* claimedIds(tenantId), [])
+      yield* TestClock.adjust(stalledFor + 1)
+      const [again] = yield* claim(tenantId)
+      assert.strictEqual(again?.attempts, 3)
+    })
+  )
+
+  example(
+    "never claims what succeeded or is dead",
+    Effect.gen(function*() {
+      const tenantId = yield* Given.tenant
+      yield* finish(yield* store(webhook(tenantId)), { _tag: "Succeeded" })
+      yield* finish(yield* store(webhook(tenantId)), { _tag: "Dead", reason: "given up" })
+      yield* TestClock.adjust("365 days")
+      assert.deepStrictEqual(yield* claimedIds(tenantId), [])
+    })
+  )
+
+  example(
+    "claims the oldest first, of one tenant or of all",
+    Effect.gen(function*() {
+      const [one, other] = yield* Effect.all([Given.tenant, Given.tenant])
+      const keys: Array<Inbox.WebhookKey> = []
+      for (let index = 0; index < 6; index++) {
+        keys.push(yield* store(webhook(index % 2 === 0 ? one : other)))
+        yield* TestClock.adjust("1 second")
+      }
+      yield* TestClock.adjust("1 day")
+      const ofOne = keys.filter(({ tenantId }) => tenantId === one).map(({ id }) => id)
+      assert.deepStrictEqual(yield* claimedIds(one, 2), ofOne.slice(0, 2))
+      assert.deepStrictEqual(yield* claimedIds(one, 2), ofOne.slice(2))
+      assert.includeMembers(
+        yield* claimedIds(Tenant.all, 10_000),
+        keys.filter(({ tenantId }) => tenantId === other).map(({ id }) => id)
+      )
+    })
+  )
+
+  example(
+    "gives each webhook to one of several claims at the same time",
+    Effect.gen(function*() {
+      const tenantId = yield* Given.tenant
+      for (let index = 0; index < 30; index++) yield* store(webhook(tenantId))
+      yield* TestClock.adjust("1 day")
+      const claims = yield* Effect.all(Array.from({ length: 8 }, () => claimedIds(tenantId, 5)), {
+        concurrency: "unbounded"
+      })
+      const rest = yield* claimedIds(tenantId)
+      const all = [...claims.flat(), ...rest]
+      assert.lengthOf(all, 30)
+      assert.strictEqual(new Set(all).size, 30)
+    })
+  )
+
+  example(
+    "releases a webhook of any status, its tries forgotten",
+    Effect.gen(function*() {
+      const inbox = yield* Inbox.Inbox
+      const [tenantId, other] = yield* Effect.all([Given.tenant, Given.tenant])
+      for (
+        const result of [
+          undefined,
+          { _tag: "Succeeded" },
+          { _tag: "Failed", reason: "why" },
+          { _tag: "Dead", reason: "why" }
+        ] as const
+      ) {
+        const key = yield* store(webhook(tenantId))
+        if (result !== undefined) yield* finish(key, result)
+        assert.isFalse(yield* inbox.release(other, key.id))
+        assert.isTrue(yield* inbox.release(tenantId, key.id))
+        assert.strictEqual((yield* get(key)).status, "received")
+        const [claimed] = yield* claim(tenantId)
+        assert.strictEqual(claimed?.id, key.id)
+        assert.strictEqual(claimed?.attempts, 1)
+        yield* finish(key, { _tag: "Succeeded" })
+      }
+      assert.isFalse(yield* inbox.release(tenantId, Inbox.WebhookId.make("00000000-0000-7000-8000-000000000000")))
+    })
+  )
+}
+
+const reading = ({ example }: Contract.Contract<Inbox.Inbox>): void => {
+  example(
+    "lists webhooks newest first, of a status or of all, without headers and bodies",
+    Effect.gen(function*() {
+      const tenantId = yield* Given.tenant
+      const keys: Array<Inbox.WebhookKey> = []
+      for (let index = 0; index < 4; index++) {
+        const key = yield* store(webhook(tenantId))
+        keys.push(key)
+        if (index < 2) yield* finish(key, index === 0 ? { _tag: "Failed", reason: "why" } : { _tag: "Succeeded" })
+        yield* TestClock.adjust("1 second")
+      }
+      const all = yield* list(tenantId)
+      assert.deepStrictEqual(all.map(({ id }) => id), keys.map(({ id }) => id).toReversed())
+      assert.deepStrictEqual((yield* list(tenantId, "failed")).map(({ id }) => id), [keys[0]?.id])
+      assert.lengthOf(yield* list(tenantId, undefined, 2), 2)
+      for (const each of all) assert.doesNotHaveAnyKeys(each, ["body", "headers"])
+    })
+  )
+
+  example(
+    "shows a tenant's webhooks to that tenant and to the scope of all",
+    Effect.gen(function*() {
+      const inbox = yield* Inbox.Inbox
+      const [one, other] = yield* Effect.all([Given.tenant, Given.tenant])
+      const { id } = yield* store(webhook(one))
+      assert.isTrue(Option.isSome(yield* inbox.get(one, id)))
+      assert.isTrue(Option.isSome(yield* inbox.get(Tenant.all, id)))
+      assert.isTrue(Option.isNone(yield* inbox.get(other, id)))
+      assert.lengthOf(yield* list(other), 0)
+      assert.deepStrictEqual(yield* inbox.counts(other), [])
+    })
+  )
+
+  example(
+    "counts webhooks by status",
+    Effect.gen(function*() {
+      const inbox = yield* Inbox.Inbox
+      const tenantId = yield* Given.tenant
+      yield* store(webhook(tenantId))
+      yield* fail(yield* store(webhook(tenantId)))
+      yield* fail(yield* store(webhook(tenantId)))
+      assert.deepStrictEqual([...yield* inbox.counts(tenantId)], [
+        { tenantId, status: "failed", count: 2 },
+        { tenantId, status: "processing", count: 1 }
+      ])
+      const all = yield* inbox.counts(Tenant.all)
+      assert.deepInclude(all, { tenantId, status: "failed", count: 2 })
+    })
+  )
+
+  example(
+    "refuses limits that are none",
+    Effect.gen(function*() {
+      const tenantId = yield* Given.tenant
+      for (const limit of [0, -1, 1.5, NaN, 10_001]) {
+        assert.strictEqual((yield* Effect.flip(claim(tenantId, limit)))._tag, "InvalidInput")
+        assert.strictEqual((yield* Effect.flip(list(tenantId, undefined, limit)))._tag, "InvalidInput")
+        assert.strictEqual((yield* Effect.flip(prune({ dead: 1 }, limit)))._tag, "InvalidInput")
+      }
+    })
+  )
+}
+
+const removing = ({ example }: Contract.Contract<Inbox.Inbox>): void => {
+  example(
+    "prunes what was kept long enough, the oldest first and no more than it may",
+    Effect.gen(function*() {
+      yield* TestClock.adjust("3650 days")
+      yield* prune({ succeeded: 0, dead: 0, failed: 0 })
+      const tenantId = yield* Given.tenant
+      for (const result of ["Succeeded", "Succeeded", "Dead", "Failed"] as const) {
+        const key = yield* store(webhook(tenantId))
+        yield* finish(key, result === "Succeeded" ? { _tag: result } : { _tag: result, reason: "why" })
+        yield* TestClock.adjust("1 day")
+      }
+      yield* store(webhook(tenantId))
+      yield* TestClock.adjust("6 days")
+      const statuses = Effect.map(list(tenantId), (found) => found.map(({ status }) => status))
+      assert.strictEqual(yield* prune({}), 0)
+      assert.strictEqual(yield* prune({ succeeded: 11 }), 0)
+      assert.strictEqual(yield* prune({ succeeded: 7, dead: 7 }, 10_000, true), 3)
+      assert.lengthOf(yield* list(tenantId), 5)
+      assert.strictEqual(yield* prune({ succeeded: 7, dead: 7 }, 1), 1)
+      assert.deepStrictEqual(yield* statuses, ["processing", "failed", "dead", "succeeded"])
+      assert.strictEqual(yield* prune({ succeeded: 7, dead: 7 }), 2)
+      assert.deepStrictEqual(yield* statuses, ["processing", "failed"])
+      assert.strictEqual(yield* prune({ failed: 6 }), 1)
+      yield* TestClock.adjust("365 days")
+      assert.strictEqual(yield* prune({ succeeded: 0, dead: 0, failed: 0 }), 0)
+      assert.deepStrictEqual(yield* statuses, ["processing"])
+    })
+  )
+
+  example(
+    "removes a recipient from a tenant's webhooks and from no other's",
+    Effect.gen(function*() {
+      const inbox = yield* Inbox.Inbox
+      const [tenantId, other] = yield* Effect.all([Given.tenant, Given.tenant])
+      const recipient = Recipient.Recipient.make("ann@example.com")
+      const body = "{\"Recipient\":\"Ann@Example.com\"}"
+      const key = yield* store(webhook(tenantId, body))
+      const untouched = yield* store(webhook(tenantId, "{\"Recipient\":\"bob@example.com\"}"))
+      const ofOther = yield* store(webhook(other, body))
+      assert.strictEqual(yield* inbox.forget({ tenantId, recipient }), 1)
+      assert.notInclude(decoder.decode((yield* get(key)).body).toLowerCase(), "ann@")
+      assert.include(decoder.decode((yield* get(untouched)).body), "bob@")
+      assert.strictEqual(decoder.decode((yield* get(ofOther)).body), body)
+      assert.strictEqual(yield* inbox.forget({ tenantId, recipient }), 0)
+    })
+  )
+
+  example(
+    "tells one instant from another to the millisecond",
+    Effect.gen(function*() {
+      const tenantId = yield* Given.tenant
+      yield* TestClock.adjust(1)
+      const found = yield* get(yield* store(webhook(tenantId)))
+      assert.strictEqual(DateTime.formatIso(found.receivedAt), "2026-03-01T12:00:00.001Z")
+    })
+  )
+}
+
+/** Declares what holds for every inbox. */
+export const suite = <E>(name: string, inbox: Layer.Layer<Inbox.Inbox, E>): void =>
+  Contract.declare(name, inbox, (contract) => {
+    storing(contract)
+    tokens(contract)
+    trying(contract)
+    reading(contract)
+    removing(contract)
+  })

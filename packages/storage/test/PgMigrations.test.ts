@@ -1,0 +1,109 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Provider } from "@waybill/core"
+import { PgError, PgLedger, PgLite, PgMigrations, PgServer } from "@waybill/storage"
+import { Arbitrary, Effect, Layer, Option, Schema } from "effect"
+import { SecureRandom } from "effect/crypto"
+import { SqlClient } from "effect/sql"
+import * as TestDatabase from "./TestDatabase.ts"
+
+const bare = Layer.unwrap(Effect.map(TestDatabase.fresh, (url) => PgServer.layer(url)))
+
+const suite = (name: string, layer: Layer.Layer<SqlClient.SqlClient, unknown>) =>
+  describe(`PgMigrations (${name})`, () => {
+    it.live("creates the schema once", () =>
+      Effect.gen(function*() {
+        assert.isAbove((yield* PgMigrations.pending()).length, 0)
+        const applied = yield* PgMigrations.migrate()
+        assert.deepStrictEqual(yield* PgMigrations.pending(), [])
+        assert.include(applied, "0001_create_ledger")
+        assert.deepStrictEqual(yield* PgMigrations.migrate(), [])
+      }).pipe(Effect.provide(layer)))
+
+    it.live("applies each migration once where several migrate at the same time", () =>
+      Effect.gen(function*() {
+        const applied = yield* Effect.all(Array.from({ length: 4 }, () => PgMigrations.migrate("busy")), {
+          concurrency: "unbounded"
+        })
+        assert.strictEqual(applied.filter((names) => names.length > 0).length, 1)
+      }).pipe(Effect.provide(layer)))
+
+    it.live("keeps to a schema whose name needs quotes", () =>
+      Effect.gen(function*() {
+        yield* PgMigrations.migrate("Mail \"ledger\"")
+        assert.deepStrictEqual(yield* PgMigrations.pending("Mail \"ledger\""), [])
+        assert.isAbove((yield* PgMigrations.pending("waybill")).length, 0)
+        yield* Layer.build(PgLedger.layer({ schema: "Mail \"ledger\"" }))
+      }).pipe(Effect.provide(Layer.mergeAll(layer, SecureRandom.layerWebCrypto))))
+
+    it.live("does not build a ledger on a schema that is not migrated", () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(Layer.build(PgLedger.layer({ schema: "nowhere" })))
+        assert.strictEqual(error._tag, "SchemaNotMigrated")
+      }).pipe(Effect.provide(Layer.mergeAll(layer, SecureRandom.layerWebCrypto))))
+
+    it.live("refuses UPDATE, DELETE and TRUNCATE of events, typed", () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        yield* PgMigrations.migrate()
+        for (
+          const [operation, statement] of [
+            ["UPDATE", sql`UPDATE waybill.events SET type = 'bounced'`],
+            ["DELETE", sql`DELETE FROM waybill.events`],
+            ["TRUNCATE", sql`TRUNCATE waybill.events CASCADE`]
+          ] as const
+        ) {
+          const error = yield* Effect.flip(statement)
+          assert.strictEqual(PgError.sqlState(error), "45A01")
+          const typed = PgError.fromSqlError("waybill")(error)
+          assert.strictEqual(typed._tag, "LedgerImmutable")
+          assert.include(typed.message, operation)
+        }
+        // The role that replication uses skips ordinary triggers.
+        yield* sql.withTransaction(Effect.gen(function*() {
+          yield* sql`SET LOCAL session_replication_role = replica`
+          const error = yield* Effect.flip(sql`DELETE FROM waybill.events`)
+          assert.strictEqual(PgError.sqlState(error), "45A01")
+          return yield* Effect.fail("roll back" as const)
+        })).pipe(Effect.ignore)
+      }).pipe(Effect.provide(layer)))
+
+    it.live("canonicalises message ids as the core does", () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        yield* PgMigrations.migrate()
+        const piece = Arbitrary.schema(Schema.Literals([
+          "a",
+          "A1-_",
+          ".",
+          "filter",
+          "recvd",
+          ".filter",
+          ".recvd-",
+          "<",
+          ">",
+          " ",
+          "\t",
+          "\n",
+          "14c5d75ce93.dfd.64b469",
+          "é"
+        ]))
+        const samples = yield* Arbitrary.sampleEffect(
+          Arbitrary.all([
+            Arbitrary.schema(Schema.Literals(["sendgrid", "mailgun", "postmark"])),
+            Arbitrary.map(Arbitrary.array(piece, { maxLength: 6 }), (pieces) => pieces.join(""))
+          ]),
+          { count: 400 }
+        )
+        for (const [provider, raw] of samples) {
+          const [row] = yield* sql<{ readonly id: string | null }>`
+            SELECT waybill.canonical_message_id(${provider}, ${raw}) AS id
+          `
+          const ours = Provider.canonicalMessageId(provider, raw)
+          const theirs = Option.flatMap(Option.fromNullishOr(row?.id), (id) => Provider.MessageId.makeOption(id))
+          assert.deepStrictEqual(theirs, ours, JSON.stringify([provider, raw]))
+        }
+      }).pipe(Effect.provide(layer)), 30_000)
+  })
+
+suite("PostgreSQL", bare)
+suite("PGlite", PgLite.layer())

@@ -1,0 +1,281 @@
+/**
+ * The plans of the statements that a ledger of any size runs all the time: none reads all the events, deliveries or orphans.
+ *
+ * Every statement that an operation sends is explained as it was sent, with its parameters, on filled tables.
+ */
+import { PgClient } from "@effect/sql-pg"
+import { assert, describe, it } from "@effect/vitest"
+import { Cursor, Delivery, Event, IdempotencyKey, Ledger, Provider, Recipient, Tenant } from "@waybill/core"
+import { PgLedger } from "@waybill/storage"
+import { Context, DateTime, Effect, Layer, Option, Schema } from "effect"
+import { SecureRandom } from "effect/crypto"
+import * as Reactivity from "effect/reactivity/Reactivity"
+import { SqlClient, type SqlConnection } from "effect/sql"
+import * as TestDatabase from "./TestDatabase.ts"
+
+interface Sent {
+  readonly text: string
+  readonly parameters: ReadonlyArray<unknown>
+}
+
+/** What the operations of the ledger have sent. */
+class Recorded extends Context.Service<Recorded, Array<Sent>>()("@waybill/storage/test/Recorded") {}
+
+const recording = (connection: SqlConnection.Connection, sent: Array<Sent>): SqlConnection.Connection => {
+  const note = (text: string, parameters: ReadonlyArray<unknown>) => {
+    sent.push({ text, parameters })
+  }
+  return {
+    execute: (text, parameters, transform) => {
+      note(text, parameters)
+      return connection.execute(text, parameters, transform)
+    },
+    executeRaw: (text, parameters) => {
+      note(text, parameters)
+      return connection.executeRaw(text, parameters)
+    },
+    executeStream: (text, parameters, transform) => {
+      note(text, parameters)
+      return connection.executeStream(text, parameters, transform)
+    },
+    executeValues: (text, parameters) => {
+      note(text, parameters)
+      return connection.executeValues(text, parameters)
+    },
+    executeValuesUnprepared: (text, parameters) => {
+      note(text, parameters)
+      return connection.executeValuesUnprepared(text, parameters)
+    },
+    executeUnprepared: (text, parameters, transform) => {
+      note(text, parameters)
+      return connection.executeUnprepared(text, parameters, transform)
+    }
+  }
+}
+
+const tenants = 4
+const deliveriesEach = 5000
+const junkEach = 5000
+const linkableEach = 100
+
+const tenant = (index: number) => Tenant.TenantId.make(`tenant-${index}`)
+
+/** Fills the tables with several tenants, and lets the planner know. */
+const fill = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql.withTransaction(Effect.gen(function*() {
+    yield* sql`SET LOCAL session_replication_role = replica`
+    yield* sql`
+      INSERT INTO waybill.deliveries (id, tenant_id, mailable, stream, recipient, recipient_digest, provider,
+        provider_message_id)
+      SELECT gen_random_uuid(), 'tenant-' || t, 'welcome', 'bulk', 'r' || n || '@example.com',
+        waybill.recipient_digest('tenant-' || t, 'r' || n || '@example.com'), 'postmark', 'm-' || n
+      FROM generate_series(1, ${tenants}::integer) t CROSS JOIN generate_series(1, ${deliveriesEach}::integer) n
+    `
+    yield* sql`
+      INSERT INTO waybill.events (id, tenant_id, delivery_id, type, occurred_at, inserted_at, provider, idempotency_key)
+      SELECT gen_random_uuid(), d.tenant_id, d.id, type, now(), now(), 'postmark', d.id || type
+      FROM waybill.deliveries d CROSS JOIN unnest(ARRAY['sent', 'delivered', 'opened']) type
+    `
+    yield* sql`
+      INSERT INTO waybill.events (id, tenant_id, type, occurred_at, inserted_at, provider, provider_message_id,
+        needs_reconciliation, idempotency_key)
+      SELECT gen_random_uuid(), 'tenant-' || t, 'delivered', now(), now() - n * interval '1 second', 'postmark',
+        CASE WHEN n <= ${linkableEach} THEN 'm-' || n ELSE 'never-' || n END, true, 'orphan-' || n
+      FROM generate_series(1, ${tenants}::integer) t CROSS JOIN generate_series(1, ${junkEach}::integer) n
+    `
+    yield* sql`
+      INSERT INTO waybill.orphans (event_id, tenant_id, correlation, inserted_at, ready)
+      SELECT id, tenant_id, 'message:postmark:' || provider_message_id, inserted_at, provider_message_id LIKE 'm-%'
+      FROM waybill.events WHERE needs_reconciliation
+    `
+  }))
+  yield* sql`VACUUM (ANALYZE)`
+})
+
+/** A ledger in a filled database, whose statements are recorded. */
+const layer = PgLedger.layer().pipe(
+  Layer.provide(Layer.effect(
+    SqlClient.SqlClient,
+    Effect.gen(function*() {
+      const client = yield* PgClient.PgClient
+      const sent = yield* Recorded
+      const acquirer = Effect.map(client.reserve, (connection) => recording(connection, sent))
+      return yield* SqlClient.make({
+        driver: client.driver,
+        acquirer,
+        transactionAcquirer: acquirer,
+        compiler: PgClient.makeCompiler(),
+        spanAttributes: []
+      })
+    })
+  )),
+  Layer.provide(Reactivity.layer),
+  Layer.provideMerge(Layer.sync(Recorded, () => [])),
+  Layer.provideMerge(Layer.effectDiscard(fill)),
+  Layer.provideMerge(TestDatabase.client()),
+  Layer.provideMerge(SecureRandom.layerWebCrypto)
+)
+
+interface Node {
+  readonly "Node Type": string
+  readonly "Relation Name"?: string
+  readonly Plans?: ReadonlyArray<Node>
+}
+
+const Node: Schema.Codec<Node> = Schema.Struct({
+  "Node Type": Schema.String,
+  "Relation Name": Schema.optionalKey(Schema.String),
+  Plans: Schema.optionalKey(Schema.Array(Schema.suspend((): Schema.Codec<Node> => Node)))
+})
+
+const Plan = Schema.Tuple([Schema.Struct({ Plan: Node })])
+
+const decodePlans = Schema.decodeUnknownEffect(Schema.Array(Schema.Struct({ "QUERY PLAN": Plan })))
+
+const nodes = (node: Node): ReadonlyArray<Node> => [node, ...(node.Plans ?? []).flatMap(nodes)]
+
+const large = new Set(["events", "deliveries", "orphans"])
+
+const isPlanned = ({ text }: Sent): boolean => /^\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH)\b/.test(text)
+
+/** Runs an operation and explains what it has sent; no statement may read a large table from end to end. */
+const assertIndexed = <A, E, R>(operation: Effect.Effect<A, E, R>) =>
+  Effect.gen(function*() {
+    const sent = yield* Recorded
+    const client = yield* PgClient.PgClient
+    sent.length = 0
+    const result = yield* operation
+    const statements = sent.filter(isPlanned)
+    assert.isAbove(statements.length, 0)
+    for (const { parameters, text } of statements) {
+      const rows = yield* client.unsafe(`EXPLAIN (FORMAT JSON) ${text}`, parameters)
+      for (const { "QUERY PLAN": [{ Plan }] } of yield* decodePlans(rows)) {
+        const scans = nodes(Plan).filter((node) =>
+          node["Node Type"] === "Seq Scan" && large.has(node["Relation Name"] ?? "")
+        )
+        assert.deepStrictEqual(scans.map((node) => node["Relation Name"]), [], `it reads all of a table:\n${text}`)
+      }
+    }
+    return result
+  })
+
+const provider = Provider.Provider.make("postmark")
+
+const event = (key: string, messageId: string, recipient: string): Event.NewEvent =>
+  Event.NewEvent.make({
+    type: "opened",
+    occurredAt: DateTime.makeUnsafe("2026-01-02T03:04:05Z"),
+    provider,
+    providerMessageId: Option.some(Provider.MessageId.make(messageId)),
+    recipient: Option.some({ address: Recipient.Recipient.make(recipient), certain: true }),
+    idempotencyKey: IdempotencyKey.IdempotencyKey.make(key)
+  })
+
+const batch = (prefix: string, count: number) =>
+  Array.from(
+    { length: count },
+    (_, index) => event(`${prefix}-${index}`, `m-${index + 1}`, `r${index + 1}@example.com`)
+  )
+
+const window = {
+  insertedFrom: DateTime.makeUnsafe("2000-01-01T00:00:00Z"),
+  insertedTo: DateTime.makeUnsafe("2999-01-01T00:00:00Z")
+}
+
+describe("plans on PostgreSQL", () => {
+  it.layer(layer, { timeout: 60_000 })((it) => {
+    it.effect("a sweep's batch of one tenant goes by indexes", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger.Ledger
+        const query = { scope: tenant(1), limit: 50, ...window }
+        assert.strictEqual((yield* assertIndexed(ledger.link(query))).links.length, 50)
+      }), 30_000)
+
+    it.effect("a sweep's batch of all tenants goes by indexes", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger.Ledger
+        const query = { scope: Tenant.all, limit: 200, ...window }
+        assert.isAbove((yield* assertIndexed(ledger.link(query))).links.length, 100)
+      }), 30_000)
+
+    it.effect("appending one event goes by indexes", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger.Ledger
+        const [outcome] = yield* assertIndexed(ledger.append(tenant(2), batch("one", 1)))
+        assert.strictEqual(outcome?._tag, "Appended")
+      }), 30_000)
+
+    it.effect("appending a large batch goes by indexes, again too", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger.Ledger
+        const appended = yield* assertIndexed(ledger.append(tenant(2), batch("many", 1000)))
+        assert.isTrue(appended.every(({ _tag }) => _tag === "Appended"))
+        const again = yield* assertIndexed(ledger.append(tenant(2), batch("many", 1000)))
+        assert.isTrue(again.every(({ _tag }) => _tag === "Duplicate"))
+      }), 30_000)
+
+    it.effect("appending orphans and echoes goes by indexes", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger.Ledger
+        const [known] = yield* ledger.deliveries({ tenantId: tenant(3), after: Option.none(), limit: 1 })
+        const { id } = yield* Effect.fromNullishOr(known)
+        const events = Array.from({ length: 500 }, (_, index): Event.NewEvent => ({
+          ...event(`new-${index}`, `unknown-${index}`, "someone@example.com"),
+          echoedDeliveryId: index === 0 ? Option.some(id) : Option.none(),
+          recipient: Option.none()
+        }))
+        const outcomes = yield* assertIndexed(ledger.append(tenant(3), events))
+        assert.strictEqual(
+          outcomes.filter((outcome) => outcome._tag === "Appended" && Option.isSome(outcome.deliveryId)).length,
+          1
+        )
+      }), 30_000)
+
+    it.effect("recording and dispatching go by indexes", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger.Ledger
+        const { delivery } = yield* assertIndexed(ledger.record(Delivery.NewDelivery.make({
+          tenantId: tenant(3),
+          recipient: Recipient.Recipient.make("someone@example.com"),
+          mailable: "welcome",
+          stream: "bulk",
+          idempotencyKey: Option.some(IdempotencyKey.IdempotencyKey.make("welcome:1"))
+        })))
+        const dispatch = Delivery.Dispatch.make({
+          tenantId: tenant(3),
+          deliveryId: delivery.id,
+          provider,
+          providerMessageId: "unknown-1"
+        })
+        assert.strictEqual((yield* assertIndexed(ledger.dispatch(dispatch))).linked, 1)
+      }), 30_000)
+
+    it.effect("a page of the feed goes by indexes, of one tenant and of all", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger.Ledger
+        const all = yield* assertIndexed(ledger.changes({ scope: Tenant.all, after: Cursor.start, limit: 100 }))
+        assert.strictEqual(all.length, 100)
+        yield* assertIndexed(ledger.changes({ scope: tenant(1), after: Cursor.start, limit: 100 }))
+      }), 30_000)
+
+    it.effect("a delivery, its timeline and a page of deliveries go by indexes", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger.Ledger
+        const query = { tenantId: tenant(4), after: Option.none(), limit: 100 }
+        const [first] = yield* assertIndexed(ledger.deliveries(query))
+        const key = { tenantId: tenant(4), deliveryId: (yield* Effect.fromNullishOr(first)).id }
+        assert.isAtLeast((yield* assertIndexed(ledger.timeline(key))).length, 3)
+        assert.isTrue(Option.isSome(yield* assertIndexed(ledger.delivery(key))))
+      }), 30_000)
+
+    it.effect("a page of pending orphans goes by indexes", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger.Ledger
+        const query = { limit: 100, failedOnly: false, insertedFrom: Option.none() }
+        const page = yield* assertIndexed(ledger.findOrphans({ ...query, scope: tenant(4) }))
+        assert.strictEqual(page.length, 100)
+        yield* assertIndexed(ledger.findOrphans({ ...query, scope: Tenant.all }))
+      }), 30_000)
+  })
+})

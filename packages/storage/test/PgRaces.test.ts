@@ -1,0 +1,319 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Delivery, Event, IdempotencyKey, Ledger, Provider, Recipient, Tenant } from "@waybill/core"
+import { DateTime, Deferred, Effect, Fiber, Option, Random } from "effect"
+import { SecureRandom } from "effect/crypto"
+import { SqlClient } from "effect/sql"
+import * as TestDatabase from "./TestDatabase.ts"
+
+const provider = Provider.Provider.make("postmark")
+const address = Recipient.Recipient.make("someone@example.com")
+
+const freshId = Effect.flatMap(SecureRandom.SecureRandom, (random) => random.uuidV7())
+
+const delivered = (messageId: string, key: string, options: Partial<Event.NewEvent> = {}): Event.NewEvent => ({
+  ...Event.NewEvent.make({
+    type: "delivered",
+    occurredAt: DateTime.makeUnsafe("2026-01-02T03:04:05Z"),
+    provider,
+    providerMessageId: Option.some(Provider.MessageId.make(messageId)),
+    recipient: Option.some({ address, certain: true }),
+    idempotencyKey: IdempotencyKey.IdempotencyKey.make(`webhook:${key}`)
+  }),
+  ...options
+})
+
+const queued = (tenantId: Tenant.TenantId, id: Event.DeliveryId) =>
+  Delivery.NewDelivery.make({
+    id: Option.some(id),
+    tenantId,
+    recipient: address,
+    mailable: "welcome",
+    stream: "transactional"
+  })
+
+/** Holds a transaction open for a moment, or not at all. */
+const hold = Effect.flatMap(
+  Random.nextIntBetween(0, 4),
+  (millis) => millis === 0 ? Effect.void : Effect.sleep(`${millis} millis`)
+)
+
+/** Runs in a transaction that the test keeps open before and after. */
+const held = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    yield* hold
+    return yield* sql.withTransaction(Effect.gen(function*() {
+      yield* sql`SELECT 1`
+      yield* hold
+      const result = yield* effect
+      yield* hold
+      return result
+    }))
+  })
+
+const assertLinked = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, deliveryId: Event.DeliveryId) {
+  const ledger = yield* Ledger.Ledger
+  const pending = yield* ledger.findOrphans({
+    scope: tenantId,
+    limit: 100,
+    insertedFrom: Option.none(),
+    failedOnly: false
+  })
+  assert.strictEqual(pending.length, 0, "an orphan is pending although its delivery is there")
+  const delivery = yield* Effect.flatMap(ledger.delivery({ tenantId, deliveryId }), Effect.fromOption)
+  assert.isTrue(Option.isSome(delivery.deliveredAt))
+  const timeline = yield* ledger.timeline({ tenantId, deliveryId })
+  assert.strictEqual(timeline.filter(({ event }) => event.type === "delivered").length, 1)
+  assert.isAtMost(timeline.filter(({ event }) => event.type === "reconciled").length, 1)
+})
+
+describe("races on PostgreSQL", () => {
+  it.live("links an event whose webhook overlaps with the dispatch, without a sweep", () =>
+    Effect.gen(function*() {
+      const ledger = yield* Ledger.Ledger
+      yield* Effect.forEach(
+        Array.from({ length: 1500 }, (_, index) => index),
+        (index) =>
+          Effect.gen(function*() {
+            const tenantId = Tenant.TenantId.make(`race-${index}`)
+            const deliveryId = Event.DeliveryId.make(yield* freshId)
+            yield* ledger.record(queued(tenantId, deliveryId))
+            yield* Effect.all([
+              held(ledger.append(tenantId, [delivered(`m-${index}`, "a")])),
+              held(
+                ledger.dispatch(
+                  Delivery.Dispatch.make({ tenantId, deliveryId, provider, providerMessageId: `m-${index}` })
+                )
+              )
+            ], { concurrency: "unbounded" })
+            yield* assertLinked(tenantId, deliveryId)
+          }),
+        { concurrency: 5, discard: true }
+      )
+    }).pipe(Effect.provide(TestDatabase.ledger)), 120_000)
+
+  it.live("links an event that echoes the id of a delivery that is being recorded", () =>
+    Effect.gen(function*() {
+      const ledger = yield* Ledger.Ledger
+      yield* Effect.forEach(
+        Array.from({ length: 500 }, (_, index) => index),
+        (index) =>
+          Effect.gen(function*() {
+            const tenantId = Tenant.TenantId.make(`echo-${index}`)
+            const deliveryId = Event.DeliveryId.make(yield* freshId)
+            yield* Effect.all([
+              held(
+                ledger.append(tenantId, [
+                  delivered("unheard-of", "a", { echoedDeliveryId: Option.some(deliveryId) })
+                ])
+              ),
+              held(ledger.record(queued(tenantId, deliveryId)))
+            ], { concurrency: "unbounded" })
+            yield* assertLinked(tenantId, deliveryId)
+          }),
+        { concurrency: 5, discard: true }
+      )
+    }).pipe(Effect.provide(TestDatabase.ledger)), 120_000)
+
+  it.live(
+    "lets no deadlock escape where batches, dispatches and sweeps meet on the same keys",
+    () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger.Ledger
+        const size = 12
+        for (let round = 0; round < 25; round++) {
+          const tenantId = Tenant.TenantId.make(`busy-${round}`)
+          const ids: Array<Event.DeliveryId> = []
+          for (let index = 0; index < size; index++) {
+            const id = Event.DeliveryId.make(yield* freshId)
+            yield* ledger.record(queued(tenantId, id))
+            ids.push(id)
+          }
+          const batch = Effect.map(
+            Random.shuffle(ids.map((_, index) => delivered(`m-${index}`, `${index}`))),
+            (events) => Array.from(events)
+          )
+          yield* Effect.all([
+            ...Array.from({ length: 4 }, () => Effect.flatMap(batch, (events) => ledger.append(tenantId, events))),
+            ...ids.map((deliveryId, index) =>
+              ledger.dispatch(
+                Delivery.Dispatch.make({ tenantId, deliveryId, provider, providerMessageId: `m-${index}` })
+              )
+            ),
+            ...Array.from({ length: 2 }, () =>
+              Effect.flatMap(DateTime.now, (now) =>
+                ledger.link({
+                  scope: tenantId,
+                  limit: 5,
+                  insertedFrom: DateTime.subtract(now, { days: 1 }),
+                  insertedTo: DateTime.add(now, { days: 1 })
+                })))
+          ], { concurrency: "unbounded" })
+          for (const id of ids) yield* assertLinked(tenantId, id)
+        }
+      }).pipe(Effect.provide(TestDatabase.ledger)),
+    120_000
+  )
+
+  it.live(
+    "takes locks in one order, so that calls in transactions of the caller, where nothing is retried, never deadlock",
+    () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const ledger = yield* Ledger.Ledger
+        const tenantId = Tenant.TenantId.make("ordered")
+        const numbers = Array.from({ length: 300 }, (_, index) => index)
+        yield* Effect.forEach(numbers, (number) =>
+          Effect.gen(function*() {
+            const deliveryId = Event.DeliveryId.make(yield* freshId)
+            yield* ledger.record(queued(tenantId, deliveryId))
+            yield* ledger.dispatch(
+              Delivery.Dispatch.make({ tenantId, deliveryId, provider, providerMessageId: `known-${number}` })
+            )
+          }), { concurrency: 8, discard: true })
+        const kinds: ReadonlyArray<(round: number, caller: number, number: number) => Event.NewEvent> = [
+          (round, caller, number) =>
+            delivered(`unknown-${round}-${number}`, `correlation-${round}-${caller}-${number}`),
+          (round, _, number) => ({
+            ...delivered("none", `key-${round}-${number}`),
+            providerMessageId: Option.none()
+          }),
+          (round, _, number) => delivered(`known-${number}`, `bound-key-${round}-${number}`),
+          (round, caller, number) => delivered(`known-${number}`, `delivery-${round}-${caller}-${number}`)
+        ]
+        for (const round of [0, 1, 2, 3]) {
+          for (const kind of kinds) {
+            const results = yield* Effect.all(
+              [0, 1, 2].map((caller) =>
+                Effect.flatMap(Random.shuffle(numbers), (order) =>
+                  sql.withTransaction(
+                    ledger.append(tenantId, Array.from(order, (number) => kind(round, caller, number)))
+                  ))
+              ),
+              { concurrency: "unbounded" }
+            )
+            assert.strictEqual(results.flat().length, 3 * numbers.length)
+          }
+        }
+      }).pipe(Effect.provide(TestDatabase.ledger)),
+    120_000
+  )
+
+  it.live("a dispatch waits for its correlation before it holds its delivery", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const ledger = yield* Ledger.Ledger
+      const tenantId = Tenant.TenantId.make("crossing")
+      const deliveryId = Event.DeliveryId.make(yield* freshId)
+      yield* ledger.record(queued(tenantId, deliveryId))
+      const isWaiting = yield* Deferred.make<void>()
+      const appending = yield* Effect.forkChild(sql.withTransaction(Effect.gen(function*() {
+        yield* ledger.append(tenantId, [delivered("m", "a")])
+        yield* Deferred.succeed(isWaiting, undefined)
+        yield* Effect.sleep("200 millis")
+        yield* ledger.append(tenantId, [delivered("other", "b", { echoedDeliveryId: Option.some(deliveryId) })])
+      })))
+      yield* Deferred.await(isWaiting)
+      const dispatch = Delivery.Dispatch.make({ tenantId, deliveryId, provider, providerMessageId: "m" })
+      const { linked } = yield* sql.withTransaction(ledger.dispatch(dispatch))
+      yield* Fiber.join(appending)
+      assert.strictEqual(linked, 1)
+    }).pipe(Effect.provide(TestDatabase.ledger)), 30_000)
+
+  it.live(
+    "tries again what lost a deadlock or a serialization conflict, a bounded number of times",
+    () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const ledger = yield* Ledger.Ledger
+        const tenantId = Tenant.TenantId.make("unlucky")
+        yield* sql`CREATE SEQUENCE waybill.tries`
+        yield* sql`CREATE TABLE waybill.luck AS SELECT 3 AS needed`
+        yield* sql.unsafe(`
+        CREATE FUNCTION waybill.lose() RETURNS trigger LANGUAGE plpgsql AS $$
+        DECLARE
+          tries bigint := nextval('waybill.tries');
+        BEGIN
+          IF tries < (SELECT needed FROM waybill.luck) THEN
+            RAISE EXCEPTION 'lost' USING ERRCODE = (ARRAY['40P01', '40001'])[1 + tries % 2];
+          END IF;
+          RETURN NULL;
+        END $$
+      `)
+        yield* sql`
+        CREATE TRIGGER lose BEFORE INSERT ON waybill.events FOR EACH STATEMENT EXECUTE FUNCTION waybill.lose()
+      `
+        const restart = sql`ALTER SEQUENCE waybill.tries RESTART`
+        const tries = Effect.map(
+          sql<{ readonly tries: number }>`
+        SELECT last_value::integer AS tries FROM waybill.tries
+      `,
+          ([row]) => row?.tries
+        )
+        const deliveryId = Event.DeliveryId.make(yield* freshId)
+        const calls: ReadonlyArray<Effect.Effect<unknown, unknown>> = [
+          ledger.append(tenantId, [delivered("m", "orphan")]),
+          ledger.record(queued(tenantId, deliveryId)),
+          ledger.dispatch(Delivery.Dispatch.make({ tenantId, deliveryId, provider, providerMessageId: "m" })),
+          ledger.append(tenantId, [delivered("m", "bound")])
+        ]
+        for (const call of calls) {
+          yield* restart
+          yield* call
+          assert.isAtLeast((yield* tries) ?? 0, 3)
+        }
+        yield* sql`UPDATE waybill.luck SET needed = 1000000`
+        yield* restart
+        const error = yield* Effect.flip(ledger.append(tenantId, [delivered("m", "never")]))
+        assert.deepInclude(error, { _tag: "LedgerUnavailable", reason: "contention" })
+        assert.strictEqual(yield* tries, 11)
+        yield* restart
+        yield* Effect.flip(sql.withTransaction(ledger.append(tenantId, [delivered("m", "never")])))
+        assert.strictEqual(yield* tries, 1)
+      }).pipe(Effect.provide(TestDatabase.ledger)),
+    60_000
+  )
+
+  it.live("lets exactly one of several dispatches with the same expected version win", () =>
+    Effect.gen(function*() {
+      const ledger = yield* Ledger.Ledger
+      for (let round = 0; round < 50; round++) {
+        const tenantId = Tenant.TenantId.make(`versions-${round}`)
+        const deliveryId = Event.DeliveryId.make(yield* freshId)
+        const { delivery } = yield* ledger.record(queued(tenantId, deliveryId))
+        const results = yield* Effect.all(
+          Array.from({ length: 5 }, (_, index) =>
+            Effect.result(ledger.dispatch(Delivery.Dispatch.make({
+              tenantId,
+              deliveryId,
+              provider,
+              providerMessageId: index % 2 === 0 ? "same" : `other-${index}`,
+              expectedVersion: Option.some(delivery.lockVersion)
+            })))),
+          { concurrency: "unbounded" }
+        )
+        assert.strictEqual(results.filter((result) => result._tag === "Success").length, 1)
+        for (const result of results) {
+          if (result._tag === "Failure") assert.strictEqual(result.failure._tag, "StaleDelivery")
+        }
+      }
+    }).pipe(Effect.provide(TestDatabase.ledger)), 60_000)
+
+  it.live("commits and rolls back with a transaction of the caller, updates included", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const ledger = yield* Ledger.Ledger
+      const tenantId = Tenant.TenantId.make("joined")
+      const deliveryId = Event.DeliveryId.make(yield* freshId)
+      yield* sql.withTransaction(Effect.gen(function*() {
+        yield* ledger.record(queued(tenantId, deliveryId))
+        yield* ledger.append(tenantId, [delivered("m", "a")])
+        return yield* Effect.fail("roll back" as const)
+      })).pipe(Effect.ignore)
+      assert.isTrue(Option.isNone(yield* ledger.delivery({ tenantId, deliveryId })))
+      yield* sql.withTransaction(ledger.record(queued(tenantId, deliveryId)))
+      assert.isTrue(Option.isSome(yield* ledger.delivery({ tenantId, deliveryId })))
+      const [outcome] = yield* ledger.append(tenantId, [delivered("m", "a")])
+      assert.strictEqual(outcome?._tag, "Appended")
+    }).pipe(Effect.provide(TestDatabase.ledger)), 30_000)
+})

