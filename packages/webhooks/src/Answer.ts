@@ -1,0 +1,82 @@
+/**
+ * Says with which HTTP status each outcome of a webhook is answered.
+ *
+ * A wrong status loses events or switches the endpoint off: some providers drop an event at the first 4xx, others retry a
+ * 4xx for a day or disable an endpoint that keeps failing. So what was verified is answered 200 whatever it says, and only
+ * what a later attempt can mend is answered 503.
+ *
+ * @since 0.1.0
+ */
+import { Schema } from "effect"
+import type * as Webhook from "./Webhook.ts"
+
+/**
+ * What became of a request.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Outcome = Schema.Literals([
+  "stored",
+  "duplicate",
+  "orphan",
+  "unknown_type",
+  "not_mail",
+  "undecodable",
+  "refused",
+  "misconfigured",
+  "unavailable",
+  "too_large",
+  "tenant_unresolved"
+])
+
+/**
+ * What became of a request.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Outcome = typeof Outcome.Type
+
+/**
+ * The status for a provider that has no row.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const unknownProvider = 404
+
+const statuses: Readonly<Record<Exclude<Outcome, "refused">, number>> = {
+  stored: 200,
+  duplicate: 200,
+  orphan: 200,
+  unknown_type: 200,
+  not_mail: 200,
+  undecodable: 200,
+  misconfigured: 503,
+  unavailable: 503,
+  too_large: 413,
+  tenant_unresolved: 422
+}
+
+/**
+ * The status with which a provider is answered.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const status = (provider: Pick<Webhook.Provider, "refusal">, outcome: Outcome): number =>
+  outcome === "refused" ? provider.refusal : statuses[outcome]
+
+/**
+ * The outcome of a request that did not pass verification.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const ofVerification = (
+  error: Webhook.VerificationError | { readonly _tag: "CertificateUnavailable" }
+): Outcome => {
+  if (error._tag === "CertificateUnavailable") return "unavailable"
+  return error.reason === "MisconfiguredSecret" ? "misconfigured" : "refused"
+}

@@ -1,0 +1,409 @@
+/**
+ * Takes verified webhooks into the ledger and loses none: each is stored raw first, in a short transaction of its own, and
+ * only then reduced to events and appended.
+ *
+ * Once it is stored it is safe: whatever fails afterwards, the sweep of the inbox takes it up again. What storage delayed is
+ * tried again until it succeeds. What cannot be understood is tried seven times in 31 hours and then given up, but kept; so
+ * is a webhook that ends the process each time. An item that cannot be understood costs the others of its batch nothing:
+ * they are appended, and the webhook stays failed, with the places of those that were not, until a replay under a mended
+ * mapping brings them in. Doing any of it again changes nothing that is in the ledger.
+ *
+ * @since 0.1.0
+ */
+import { type Event, Inbox, Input, Ledger, LedgerError, Tenant, Text } from "@waybill/core"
+import { Context, Duration, Effect, Fiber, Layer, Option, Result } from "effect"
+import * as Arr from "effect/Array"
+import type * as Answer from "./Answer.ts"
+import { ProviderTable } from "./ProviderTable.ts"
+import { SnsSubscriptions, type SubscriptionNotConfirmed } from "./SnsSubscriptions.ts"
+import type * as Webhook from "./Webhook.ts"
+
+/**
+ * How many events one transaction appends. A batch may hold more; it is then appended in several.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const batchSize = 1000
+
+/**
+ * How often a webhook is tried before it is given up: once, and again after each of the inbox's waits.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const maxTries = Inbox.waits.length + 1
+
+/**
+ * How long processing may take before a sweep believes that its process has died, where nothing else is said.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const defaultStalledFor: Duration.Duration = Duration.minutes(5)
+
+/**
+ * How long storing a webhook may take before it fails, so that the provider is told in time to send it again.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const storeWithin: Duration.Duration = Duration.seconds(5)
+
+/**
+ * How long the processing of a stored webhook is waited for; after that it goes on by itself.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const awaitedFor: Duration.Duration = Duration.seconds(5)
+
+/**
+ * A request that passed verification, and whose it is.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface VerifiedWebhook extends Webhook.Request, Webhook.Verified {
+  readonly tenantId: Tenant.TenantId
+  readonly provider: Webhook.Provider
+}
+
+/**
+ * What was found in a webhook and what became of it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Counts {
+  /** Events that are new in the ledger. */
+  readonly appended: number
+  /** Events that were in the ledger. */
+  readonly duplicates: number
+  /** Events whose key stands in the ledger for one that says something else; the stored one is unchanged. */
+  readonly conflicts: number
+  /** Those of the new that have no delivery yet. */
+  readonly orphans: number
+  /** Those of all that are of a type we do not know. */
+  readonly unknown: number
+  /** Items that could not be understood. */
+  readonly undecodable: number
+  /** Items that are not about a message we sent. */
+  readonly ignored: number
+}
+
+/**
+ * How a try at a webhook ended, and what it did.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Processed {
+  readonly result: Inbox.Result
+  readonly counts: Counts
+}
+
+/**
+ * What became of a webhook that was received.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Receipt {
+  readonly webhookId: Inbox.WebhookId
+  readonly outcome: Extract<
+    Answer.Outcome,
+    "stored" | "duplicate" | "orphan" | "unknown_type" | "not_mail" | "undecodable"
+  >
+  readonly counts: Counts
+}
+
+/**
+ * What a sweep of the inbox reaches.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SweepOptions {
+  /** One tenant; without it all of them. */
+  readonly tenantId?: Tenant.TenantId
+  /** How long processing may take before it counts as stalled; 5 minutes where nothing is said. */
+  readonly stalledFor?: Duration.Input
+}
+
+/**
+ * What a sweep of the inbox did.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Swept {
+  readonly claimed: number
+  readonly succeeded: number
+  readonly postponed: number
+  readonly failed: number
+  readonly dead: number
+  /** Events that are new in the ledger. */
+  readonly appended: number
+}
+
+/**
+ * Takes webhooks in, and takes up again what was left.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Ingestion extends Context.Service<Ingestion, {
+  /**
+   * Stores a verified webhook and processes it. Once the webhook is stored it succeeds, whatever the processing meets and
+   * within 5 seconds, however long that goes on; it fails where the webhook was not stored within 5 seconds. A caller that
+   * is interrupted interrupts neither.
+   */
+  readonly receive: (
+    webhook: VerifiedWebhook
+  ) => Effect.Effect<Receipt, Inbox.TokenReplayed | LedgerError.InvalidInput | LedgerError.LedgerError>
+
+  /**
+   * Processes every webhook that is due: those that failed and have waited, those that were released, and those whose
+   * processing was begun and never ended. Interrupted, it ends the one in hand and begins no other.
+   */
+  readonly sweep: (
+    options?: SweepOptions
+  ) => Effect.Effect<Swept, LedgerError.InvalidInput | LedgerError.LedgerError>
+
+  /** Processes one webhook again from its raw bytes, whatever its status, its tries forgotten. */
+  readonly replay: (
+    scope: Tenant.Scope,
+    id: Inbox.WebhookId
+  ) => Effect.Effect<Processed, Inbox.WebhookNotFound | LedgerError.LedgerError>
+}>()("@waybill/webhooks/Ingestion") {}
+
+const nothing: Counts = {
+  appended: 0,
+  duplicates: 0,
+  conflicts: 0,
+  orphans: 0,
+  unknown: 0,
+  undecodable: 0,
+  ignored: 0
+}
+
+const outcomeOf = ({ counts, result }: Processed): Receipt["outcome"] => {
+  if (counts.undecodable > 0) return "undecodable"
+  const told = counts.appended + counts.duplicates + counts.conflicts
+  if (told === 0) return result._tag === "Succeeded" ? "not_mail" : result._tag === "Failed" ? "undecodable" : "stored"
+  if (counts.appended === 0) return "duplicate"
+  if (counts.unknown === told) return "unknown_type"
+  return counts.orphans > 0 ? "orphan" : "stored"
+}
+
+const receipt = (webhookId: Inbox.WebhookId, outcome: Receipt["outcome"], counts: Counts): Receipt => ({
+  webhookId,
+  outcome,
+  counts
+})
+
+/** The most places that a reason names. */
+const maxNamed = 10
+
+const complaint = (items: ReadonlyArray<{ readonly index: number; readonly reason: string }>): string => {
+  const named = items.slice(0, maxNamed).map(({ index, reason }) => `${index} (${reason})`).join(", ")
+  const more = items.length > maxNamed ? ` and ${items.length - maxNamed} more` : ""
+  return `items not understood: ${named}${more}`
+}
+
+const failed = (reason: string): Inbox.Result => ({ _tag: "Failed", reason })
+
+/** What storage delays is no fault of the webhook. */
+const resultOf = (
+  error: LedgerError.LedgerError | LedgerError.InvalidInput | SubscriptionNotConfirmed
+): Inbox.Result =>
+  error._tag === "InvalidInput" || error._tag === "SubscriptionNotConfirmed"
+    ? failed(error.message)
+    : { _tag: "Postponed", reason: error.message }
+
+/** The headers that normalizing a body again needs, as far as every inbox can store them. */
+const kept = (provider: Webhook.Provider, headers: Webhook.Request["headers"]): Webhook.Request["headers"] =>
+  Object.fromEntries(
+    provider.headers.flatMap((name) => {
+      const value = headers[name]
+      return value !== undefined && Text.isStorable(value) ? [[name, value] as const] : []
+    })
+  )
+
+/** A failure of the last try gives up. */
+const conclude = (result: Inbox.Result, attempts: number): Inbox.Result =>
+  result._tag === "Failed" && attempts >= maxTries ? { _tag: "Dead", reason: result.reason } : result
+
+const make = Effect.gen(function*() {
+  const inbox = yield* Inbox.Inbox
+  const ledger = yield* Ledger.Ledger
+  const subscriptions = yield* SnsSubscriptions
+  const providers: ReadonlyMap<string, Webhook.Provider> = new Map(
+    (yield* ProviderTable).map((provider) => [provider.name, provider])
+  )
+  const scope = yield* Effect.scope
+
+  /** Appends what can be stored; gives an outcome for each event, none for one that cannot. */
+  const append = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, events: ReadonlyArray<Event.NewEvent>) {
+    return yield* Effect.catchTag(ledger.append(tenantId, events), "InvalidInput", (error) => {
+      const storable = events.filter((event) => Result.isSuccess(Input.event(event)))
+      return storable.length === events.length || error.what !== "event"
+        ? Effect.fail(error)
+        : ledger.append(tenantId, storable)
+    })
+  })
+
+  const appendAll = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, events: ReadonlyArray<Event.NewEvent>) {
+    const counts = { appended: 0, duplicates: 0, conflicts: 0, orphans: 0, refused: 0 }
+    for (const batch of Arr.chunksOf(events, batchSize)) {
+      const outcomes = yield* append(tenantId, batch)
+      counts.refused += batch.length - outcomes.length
+      for (const outcome of outcomes) {
+        if (Ledger.isConflict(outcome)) counts.conflicts++
+        else if (outcome._tag === "Duplicate") counts.duplicates++
+        else {
+          counts.appended++
+          if (Option.isNone(outcome.deliveryId)) counts.orphans++
+        }
+      }
+    }
+    return counts
+  })
+
+  const understand = Effect.fnUntraced(function*(webhook: Inbox.Webhook) {
+    const provider = providers.get(webhook.provider)
+    if (provider === undefined) return { result: failed("the provider is not known"), counts: nothing }
+    const read = provider.normalize(webhook)
+    if (Result.isFailure(read)) return { result: failed(read.failure.message), counts: nothing }
+    const { confirmation, events, ignored, undecodable } = read.success
+    if (Option.isSome(confirmation)) yield* subscriptions.confirm(webhook.tenantId, confirmation.value)
+    const { refused, ...told } = yield* appendAll(webhook.tenantId, events)
+    const reasons = [
+      ...undecodable.length > 0 ? [complaint(undecodable)] : [],
+      ...refused > 0 ? [`events that cannot be stored: ${refused}`] : []
+    ]
+    return {
+      result: reasons.length === 0 ? { _tag: "Succeeded" as const } : failed(reasons.join("; ")),
+      counts: {
+        ...told,
+        unknown: events.filter(({ type }) => type === "unknown").length,
+        undecodable: undecodable.length + refused,
+        ignored: ignored.length
+      }
+    }
+  })
+
+  /** Notes how a try ended; where even that cannot be noted, a sweep finds the webhook stalled. */
+  const note = (key: Inbox.WebhookKey, result: Inbox.Result) =>
+    Effect.catchCause(inbox.finish(key, result), () => Effect.void)
+
+  const process = Effect.fnUntraced(function*(webhook: Inbox.Webhook) {
+    const processed = yield* Effect.suspend(() => understand(webhook)).pipe(
+      Effect.catch((error) => Effect.succeed({ result: resultOf(error), counts: nothing })),
+      Effect.catchDefect(() =>
+        Effect.as(
+          Effect.logError("processing a webhook died").pipe(Effect.annotateLogs({ provider: webhook.provider })),
+          { result: failed("processing it died"), counts: nothing }
+        )
+      )
+    )
+    const result = conclude(processed.result, webhook.attempts)
+    yield* note(webhook, result)
+    return { result, counts: processed.counts }
+  })
+
+  const detached = <A, E>(effect: Effect.Effect<A, E>) => Effect.forkIn(effect, scope, { startImmediately: true })
+
+  /** Stores a webhook and begins to process it; one that is repeated is not processed again. */
+  const take = Effect.fnUntraced(function*(webhook: VerifiedWebhook) {
+    const { body, provider, tenantId, token } = webhook
+    const headers = kept(provider, webhook.headers)
+    const stored = yield* Effect.timeoutOrElse(
+      inbox.store({ tenantId, provider: provider.name, headers, body, token }),
+      {
+        duration: storeWithin,
+        orElse: () => Effect.fail(new LedgerError.LedgerUnavailable({ reason: "timeout", cause: undefined }))
+      }
+    )
+    if (stored._tag === "Repeated") return { id: stored.id, processing: Option.none() }
+    const processing = yield* detached(process({
+      id: stored.id,
+      tenantId,
+      provider: provider.name,
+      headers,
+      body,
+      status: "processing",
+      attempts: 1,
+      lastError: Option.none(),
+      receivedAt: stored.receivedAt,
+      processedAt: Option.none()
+    }))
+    return { id: stored.id, processing: Option.some(processing) }
+  })
+
+  const receive = Effect.fn("Ingestion.receive")(function*(webhook: VerifiedWebhook) {
+    const { id, processing } = yield* Effect.flatMap(detached(take(webhook)), Fiber.join)
+    if (Option.isNone(processing)) return receipt(id, "duplicate", nothing)
+    const processed = yield* Effect.timeoutOption(Fiber.join(processing.value), awaitedFor)
+    return Option.isSome(processed)
+      ? receipt(id, outcomeOf(processed.value), processed.value.counts)
+      : receipt(id, "stored", nothing)
+  })
+
+  const giveUp = Effect.fnUntraced(function*(webhook: Inbox.Webhook) {
+    const result: Inbox.Result = {
+      _tag: "Dead",
+      reason: `processing was begun ${webhook.attempts - 1} times and never ended`
+    }
+    yield* note(webhook, result)
+    return { result, counts: nothing }
+  })
+
+  const sweep = Effect.fn("Ingestion.sweep")(function*(options: SweepOptions = {}) {
+    const stalledFor = Duration.toMillis(options.stalledFor ?? defaultStalledFor)
+    const postponed = new Set<Inbox.WebhookId>()
+    let swept: Swept = { claimed: 0, succeeded: 0, postponed: 0, failed: 0, dead: 0, appended: 0 }
+    // One at a time, so that a webhook that ends the process costs no other a try.
+    const next = Effect.uninterruptible(Effect.gen(function*() {
+      const [webhook] = yield* inbox.claim({ scope: options.tenantId ?? Tenant.all, limit: 1, stalledFor })
+      if (webhook === undefined) return false
+      const { counts, result } = webhook.attempts > maxTries ? yield* giveUp(webhook) : yield* process(webhook)
+      swept = {
+        claimed: swept.claimed + 1,
+        succeeded: swept.succeeded + (result._tag === "Succeeded" ? 1 : 0),
+        postponed: swept.postponed + (result._tag === "Postponed" ? 1 : 0),
+        failed: swept.failed + (result._tag === "Failed" ? 1 : 0),
+        dead: swept.dead + (result._tag === "Dead" ? 1 : 0),
+        appended: swept.appended + counts.appended
+      }
+      if (result._tag !== "Postponed") return true
+      if (postponed.has(webhook.id)) return false
+      postponed.add(webhook.id)
+      return true
+    }))
+    while (yield* next) yield* Effect.yieldNow
+    return swept
+  })
+
+  const replay = Effect.fn("Ingestion.replay")(function*(scope: Tenant.Scope, id: Inbox.WebhookId) {
+    if (!(yield* inbox.release(scope, id))) return yield* new Inbox.WebhookNotFound({ webhookId: id })
+    const webhook = yield* inbox.get(scope, id)
+    return Option.isSome(webhook)
+      ? yield* Effect.uninterruptible(process(webhook.value))
+      : yield* new Inbox.WebhookNotFound({ webhookId: id })
+  })
+
+  return Ingestion.of({ receive, sweep, replay })
+})
+
+/**
+ * Takes webhooks into an inbox and a ledger, reading them by the rows of `ProviderTable`.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<Ingestion, never, Inbox.Inbox | Ledger.Ledger | SnsSubscriptions> = Layer.effect(
+  Ingestion,
+  make
+)

@@ -1,0 +1,191 @@
+/**
+ * Builds events out of what a provider reports, so that whatever it sends, they can be stored.
+ *
+ * The payload is a closed list of plain words and numbers: no address, subject, free text or URL passes.
+ */
+import { Event, type EventType, IdempotencyKey, type JsonBag, Provider, Recipient, Text } from "@waybill/core"
+import { DateTime, Option, Schema } from "effect"
+import type * as Webhook from "../Webhook.ts"
+import { sha256Hex } from "./digest.ts"
+
+/** What a raw event means. */
+export interface Meaning {
+  readonly type: EventType.ReportedType
+  readonly rejectReason?: Event.RejectReason
+  readonly bounceClass?: Event.BounceClass
+  /** The provider did not try, because of what it remembers of the recipient. */
+  readonly suppressed?: boolean
+}
+
+export const unknown: Meaning = { type: "unknown" }
+
+export interface Details {
+  /** The provider's own name of the event. */
+  readonly event: string
+  readonly subtype?: string | undefined
+  /** An enhanced status code, or a text that holds one. */
+  readonly status?: string | undefined
+  readonly attempt?: string | number | undefined
+  readonly machine?: "apple" | "gmail" | "generic" | undefined
+}
+
+export interface Report {
+  readonly provider: Provider.Provider
+  readonly meaning: Meaning
+  readonly details: Details
+  readonly occurredAt: DateTime.Utc
+  readonly messageId: string | undefined
+  readonly eventId: string | undefined
+  readonly deliveryId: string | undefined
+  readonly recipient: Option.Option<Event.NamedRecipient>
+  readonly key: IdempotencyKey.IdempotencyKey
+}
+
+const plain = /^[A-Za-z][A-Za-z0-9 _.-]{0,63}$/
+
+/** A word that is safe to keep: it cannot hold an address or a URL. */
+export const word = (text: string | undefined): string | undefined =>
+  text !== undefined && plain.test(text) ? text : undefined
+
+const enhancedStatus = /(?<![\d.])[245]\.\d{1,3}\.\d{1,3}(?!\.?\d)/
+
+const wholeNumber = (value: string | number | undefined): number | undefined =>
+  value !== undefined && /^\d{1,6}$/.test(String(value)) ? Number(value) : undefined
+
+const payload = ({ details, meaning }: Report): JsonBag.JsonBag => {
+  const event = word(details.event)
+  const subtype = word(details.subtype)
+  const status = enhancedStatus.exec(details.status ?? "")?.[0]
+  const attempt = wholeNumber(details.attempt)
+  return {
+    ...(event !== undefined && { event }),
+    ...(subtype !== undefined && { subtype }),
+    ...(status !== undefined && { status }),
+    ...(attempt !== undefined && { attempt }),
+    ...(details.machine !== undefined && { machine: details.machine }),
+    ...(meaning.suppressed === true && { suppressed: true })
+  }
+}
+
+const providerEventId = Schema.decodeUnknownOption(Text.bounded(512))
+
+export const toEvent = (report: Report): Event.NewEvent => ({
+  type: report.meaning.type,
+  occurredAt: report.occurredAt,
+  provider: report.provider,
+  providerMessageId: Option.flatMap(
+    Option.fromUndefinedOr(report.messageId),
+    (id) => Provider.canonicalMessageId(report.provider, id)
+  ),
+  providerEventId: providerEventId(report.eventId),
+  echoedDeliveryId: Event.DeliveryId.makeOption(report.deliveryId?.trim().toLowerCase() ?? ""),
+  recipient: report.recipient,
+  rejectReason: Option.fromUndefinedOr(report.meaning.rejectReason),
+  bounceClass: Option.fromUndefinedOr(report.meaning.bounceClass),
+  normalizedPayload: payload(report),
+  metadata: {},
+  traceId: Option.none(),
+  idempotencyKey: report.key
+})
+
+const digestKey = (provider: Provider.Provider, parts: ReadonlyArray<unknown>): IdempotencyKey.IdempotencyKey =>
+  IdempotencyKey.IdempotencyKey.make(`webhook:${provider}:digest:${sha256Hex(JSON.stringify(parts))}`)
+
+/** The key of an event to which the provider gave an id of its own; what is too long for a key is digested. */
+export const keyOfId = (
+  provider: Provider.Provider,
+  ...parts: ReadonlyArray<string>
+): IdempotencyKey.IdempotencyKey =>
+  Option.getOrElse(
+    IdempotencyKey.fromParts(["webhook", provider, "id", ...parts]),
+    () => digestKey(provider, ["id", ...parts])
+  )
+
+/** An item as text; one that is nested too deep to be written is not told from others like it. */
+const written: (item: unknown) => Option.Option<string> = Option.liftThrowable((item) => JSON.stringify(item))
+
+/**
+ * The key of an event that has no id: a digest of what tells it from others. Without a time of its own the whole item
+ * takes its place.
+ */
+export const keyOfNature = (
+  provider: Provider.Provider,
+  time: string | number | undefined,
+  item: unknown,
+  ...parts: ReadonlyArray<string | undefined>
+): IdempotencyKey.IdempotencyKey =>
+  digestKey(provider, [
+    "nature",
+    time === undefined ? { item: Option.getOrNull(written(item)) } : String(time),
+    ...parts
+  ])
+
+const bracketed = /<([^<>]*)>\s*$/
+
+/** A recipient as a bare address; none where there is none. */
+export const recipient = (address: string | undefined, certain: boolean): Option.Option<Event.NamedRecipient> => {
+  if (address === undefined) return Option.none()
+  const bare = (bracketed.exec(address)?.[1] ?? address).trim()
+  return Option.map(Recipient.Recipient.makeOption(bare), (address) => ({ address, certain }))
+}
+
+const latest = 253_402_300_799_999
+
+const instant = (milliseconds: number): Option.Option<DateTime.Utc> =>
+  milliseconds > 0 && milliseconds <= latest ? DateTime.make(milliseconds) : Option.none()
+
+const iso = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,12}))?\s*(Z|[+-]\d\d(?::?\d\d)?)?$/i
+
+/**
+ * Reads an ISO 8601 time of any precision, cut to milliseconds; without an offset it is UTC. A time before 1970 stands
+ * for none.
+ */
+export const fromIso = (text: string | undefined): Option.Option<DateTime.Utc> => {
+  const parts = iso.exec(text ?? "")
+  if (parts === null) return Option.none()
+  const [, day, time, fraction = "", zone = "Z"] = parts
+  const offset = /^z$/i.test(zone) ? "Z" : `${zone.slice(0, 3)}:${zone.slice(3).replace(":", "") || "00"}`
+  return Option.flatMap(
+    DateTime.make(`${day}T${time}.${fraction.slice(0, 3).padEnd(3, "0")}${offset}`),
+    (at) => instant(at.epochMilliseconds)
+  )
+}
+
+/** Reads seconds since 1970, whole or not, as a number or as text, cut to milliseconds. */
+export const fromSeconds = (seconds: string | number | undefined): Option.Option<DateTime.Utc> =>
+  seconds !== undefined && /^\d{1,12}(?:\.\d{1,20})?$/.test(String(seconds))
+    ? instant(Math.floor(Math.round(Number(seconds) * 1e6) / 1000))
+    : Option.none()
+
+/** What one item of a body gives. */
+export type Item =
+  | { readonly _tag: "Events"; readonly events: ReadonlyArray<Event.NewEvent> }
+  | { readonly _tag: "Ignored"; readonly kind: string | undefined }
+  | { readonly _tag: "Undecodable"; readonly reason: Webhook.Undecodable["reason"] }
+
+export const undecodable = (reason: Webhook.Undecodable["reason"]): Item => ({ _tag: "Undecodable", reason })
+
+export const ignored = (kind: string | undefined): Item => ({ _tag: "Ignored", kind })
+
+export const events = (...reports: ReadonlyArray<Report>): Item => ({ _tag: "Events", events: reports.map(toEvent) })
+
+/** Puts together what the items of a body gave, each at its index. */
+export const collect = (items: ReadonlyArray<Item>): Webhook.Normalized => {
+  const gathered: Array<Event.NewEvent> = []
+  const undecodable: Array<Webhook.Undecodable> = []
+  const ignored: Array<Webhook.Ignored> = []
+  for (const [index, item] of items.entries()) {
+    switch (item._tag) {
+      case "Events":
+        gathered.push(...item.events)
+        break
+      case "Ignored":
+        ignored.push({ index, kind: word(item.kind) ?? "other" })
+        break
+      case "Undecodable":
+        undecodable.push({ index, reason: item.reason })
+        break
+    }
+  }
+  return { events: gathered, undecodable, ignored, confirmation: Option.none() }
+}

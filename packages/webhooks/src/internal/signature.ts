@@ -1,0 +1,48 @@
+/**
+ * Compares in constant time, and judges a request against all active secrets.
+ */
+import type { Provider } from "@waybill/core"
+import { type DateTime, Duration, Effect, Option, Redacted } from "effect"
+import { createHash, timingSafeEqual } from "node:crypto"
+import * as Webhook from "../Webhook.ts"
+
+const sha256 = (bytes: Uint8Array | string): Uint8Array => createHash("sha256").update(bytes).digest()
+
+/** Digests have one length, so that neither the place of a difference nor the length shows in the time taken. */
+export const isEqual = (left: Uint8Array | string, right: Uint8Array | string): boolean =>
+  timingSafeEqual(sha256(left), sha256(right))
+
+/** The bytes of base64 in its one canonical spelling; none where it is anything else. */
+export const fromBase64 = (text: string): Option.Option<Uint8Array> => {
+  const bytes = Buffer.from(text, "base64")
+  return bytes.length > 0 && bytes.toString("base64") === text ? Option.some(bytes) : Option.none()
+}
+
+/**
+ * Tries every secret; `check` gives none for one that cannot be used.
+ *
+ * Where nothing fits and a secret is missing or unusable, the fault is ours and not the sender's.
+ */
+export const judge = (
+  provider: Provider.Provider,
+  secrets: ReadonlyArray<Redacted.Redacted>,
+  check: (secret: string) => Option.Option<boolean>
+): Effect.Effect<void, Webhook.VerificationError> => {
+  const verdicts = secrets.map((secret) => check(Redacted.value(secret)))
+  if (verdicts.some((verdict) => Option.isSome(verdict) && verdict.value)) return Effect.void
+  const isOurs = verdicts.length === 0 || verdicts.some(Option.isNone)
+  return Effect.fail(
+    new Webhook.VerificationError({ provider, reason: isOurs ? "MisconfiguredSecret" : "BadSignature" })
+  )
+}
+
+/** Refuses a signed time, in seconds since 1970, that is further from the time of receipt than the tolerance. */
+export const checkTime = (
+  provider: Provider.Provider,
+  seconds: number,
+  receivedAt: DateTime.Utc,
+  tolerance: Duration.Duration
+): Effect.Effect<void, Webhook.VerificationError> =>
+  Math.abs(receivedAt.epochMilliseconds - seconds * 1000) <= Duration.toMillis(tolerance)
+    ? Effect.void
+    : Effect.fail(new Webhook.VerificationError({ provider, reason: "TimestampOutOfTolerance" }))

@@ -1,0 +1,62 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Answer, Providers, SnsCertificates, Webhook } from "@waybill/webhooks"
+import { Option } from "effect"
+
+const { Postmark, SendGrid, ...others } = {
+  Postmark: Option.getOrThrow(Providers.get("postmark")),
+  SendGrid: Option.getOrThrow(Providers.get("sendgrid")),
+  Resend: Option.getOrThrow(Providers.get("resend")),
+  Ses: Option.getOrThrow(Providers.get("ses")),
+  Mailgun: Option.getOrThrow(Providers.get("mailgun"))
+}
+
+describe("Answer", () => {
+  it.for(["stored", "duplicate", "orphan", "unknown_type", "not_mail", "undecodable"] as const)(
+    "accepts what was verified, whatever it says: %s",
+    (outcome) => {
+      for (const provider of Providers.all) assert.strictEqual(Answer.status(provider, outcome), 200)
+    }
+  )
+
+  it("refuses so that the provider does not ask again", () => {
+    for (const provider of [Postmark, SendGrid, others.Resend, others.Ses]) {
+      assert.strictEqual(Answer.status(provider, "refused"), 401)
+    }
+    assert.strictEqual(Answer.status(others.Mailgun, "refused"), 406)
+  })
+
+  it("asks for another attempt where that can mend it", () => {
+    for (const provider of Providers.all) {
+      assert.strictEqual(Answer.status(provider, "unavailable"), 503)
+      assert.strictEqual(Answer.status(provider, "misconfigured"), 503)
+      assert.strictEqual(Answer.status(provider, "too_large"), 413)
+      assert.strictEqual(Answer.status(provider, "tenant_unresolved"), 422)
+    }
+    assert.strictEqual(Answer.unknownProvider, 404)
+  })
+
+  it("tells a refusal from a fault of ours", () => {
+    const url = SnsCertificates.CertificateUrl.make("https://sns.eu-central-1.amazonaws.com/a.pem")
+    for (const reason of Webhook.VerificationReason.literals) {
+      const outcome = Answer.ofVerification(new Webhook.VerificationError({ provider: Postmark.name, reason }))
+      assert.strictEqual(outcome, reason === "MisconfiguredSecret" ? "misconfigured" : "refused")
+    }
+    assert.strictEqual(Answer.ofVerification(new SnsCertificates.CertificateUnavailable({ url })), "unavailable")
+  })
+
+  it("has a row for every provider under its name", () => {
+    assert.deepStrictEqual(Providers.all.map(({ name }) => String(name)), [
+      "postmark",
+      "sendgrid",
+      "resend",
+      "ses",
+      "mailgun"
+    ])
+    for (const provider of Providers.all) {
+      assert.isTrue(Option.contains(Providers.get(provider.name), provider))
+      assert.match(provider.secretsVariable, /^WAYBILL_[A-Z_]+$/)
+      assert.notInclude(provider.headers, "authorization")
+    }
+    assert.isTrue(Option.isNone(Providers.get("constructor")))
+  })
+})

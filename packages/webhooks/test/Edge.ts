@@ -1,0 +1,144 @@
+/** A real server on the loopback interface that takes signed webhooks into a ledger. */
+import { NodeHttpServer } from "@effect/platform-node"
+import { assert } from "@effect/vitest"
+import { Delivery, Inbox, Ledger, Provider, Recipient, Tenant } from "@waybill/core"
+import { MemoryInbox, MemoryLedger, PgInbox, PgLedger } from "@waybill/storage"
+import {
+  Ingestion,
+  Secrets,
+  type SnsCertificates,
+  SnsSubscriptions,
+  type Webhook,
+  WebhookRoutes
+} from "@waybill/webhooks"
+import type { Sender } from "@waybill/webhooks/testing"
+import { DateTime, Effect, Layer, Logger, Option } from "effect"
+import { SecureRandom } from "effect/crypto"
+import { HttpRouter, HttpServer } from "effect/http"
+import { createServer } from "node:http"
+import * as TestDatabase from "../../storage/test/TestDatabase.ts"
+import * as Signing from "./Signing.ts"
+
+export const sender = (name: string): Sender.Sender =>
+  Signing.senders.find(({ provider }) => provider === name) ?? assert.fail(`there is no sender ${name}`)
+
+export const secretsOf = (senders: ReadonlyArray<Sender.Sender>): Secrets.TenantSecrets => ({
+  secrets: Object.fromEntries(senders.map(({ provider, secrets }) => [provider, secrets]))
+})
+
+export type Storage = Inbox.Inbox | Ledger.Ledger
+
+export const memory: Layer.Layer<Storage> = Layer.mergeAll(MemoryInbox.layer, MemoryLedger.layer).pipe(
+  Layer.provide(SecureRandom.layerWebCrypto)
+)
+
+export const postgres = Layer.merge(PgInbox.layer(), PgLedger.layer()).pipe(
+  Layer.provideMerge(TestDatabase.client()),
+  Layer.provide(SecureRandom.layerWebCrypto)
+)
+
+export interface Setting<E> {
+  readonly storage: Layer.Layer<Storage, E>
+  readonly tenants?: Readonly<Record<string, Secrets.TenantSecrets>>
+  readonly certificates?: Layer.Layer<SnsCertificates.SnsCertificates>
+  readonly routes?: WebhookRoutes.Options
+  readonly subscriptions?: Layer.Layer<SnsSubscriptions.SnsSubscriptions, never, Secrets.Secrets>
+}
+
+/** Everything that any server of this process has logged. */
+export const logged: Array<unknown> = []
+
+const logger = Logger.layer([Logger.map(Logger.formatStructured, (entry) => void logged.push(entry))])
+
+/** The server, and everything behind it. */
+export const layer = <E>({ certificates, routes, storage, subscriptions, tenants }: Setting<E>) =>
+  HttpRouter.serve(WebhookRoutes.layer(routes), { disableLogger: true, disableListenLog: true }).pipe(
+    Layer.provideMerge(NodeHttpServer.layer(createServer, { port: 0, host: "127.0.0.1" })),
+    Layer.provideMerge(Ingestion.layer),
+    Layer.provide(subscriptions ?? SnsSubscriptions.layerNone),
+    Layer.provideMerge(storage),
+    Layer.provide(Secrets.layer(tenants ?? { default: secretsOf(Signing.senders) })),
+    Layer.provide(certificates ?? Signing.certificates),
+    Layer.provide(logger)
+  )
+
+export const port = HttpServer.HttpServer.useSync(({ address }) =>
+  address._tag === "UnixPathAddress" ? assert.fail("it listens on a path") : address.port
+)
+
+export interface Reply {
+  readonly status: number
+  readonly text: string
+  readonly headers: Headers
+}
+
+export const call = Effect.fnUntraced(function*(path: string, init: RequestInit) {
+  const at = yield* port
+  return yield* Effect.promise(async (): Promise<Reply> => {
+    const response = await fetch(`http://127.0.0.1:${at}${path}`, init)
+    return { status: response.status, text: await response.text(), headers: response.headers }
+  })
+})
+
+export const post = (path: string, { body, headers }: Webhook.Request) =>
+  call(path, { method: "POST", headers, body: new Uint8Array(body) })
+
+export const report = (
+  type: Sender.Report["type"],
+  n: number,
+  fields: Partial<Sender.Report> = {}
+): Sender.Report => ({
+  type,
+  messageId: `message-${n}`,
+  recipient: `reader-${n}@reader.example`,
+  at: DateTime.makeUnsafe(1_795_000_000_000 + n * 1000),
+  eventId: `${type}-${n}`,
+  ...fields
+})
+
+/** The requests that report something, signed now. */
+export const signed = (name: string, ...reports: ReadonlyArray<Sender.Report>) =>
+  Effect.map(DateTime.now, (now) => sender(name).send(reports, now))
+
+export const send = Effect.fnUntraced(function*(name: string, ...reports: ReadonlyArray<Sender.Report>) {
+  const requests = yield* signed(name, ...reports)
+  return yield* Effect.forEach(requests, (request) => post(`/webhooks/${name}`, request))
+})
+
+export const tenant = (text: string): Tenant.TenantId => Tenant.TenantId.make(text)
+
+/** All that the ledger has of a tenant, oldest first. */
+export const orphans = (scope: Tenant.Scope = Tenant.defaultTenantId) =>
+  Ledger.Ledger.use((ledger) =>
+    ledger.findOrphans({ scope, limit: 10_000, insertedFrom: Option.none(), failedOnly: false })
+  )
+
+export const webhooks = (scope: Tenant.Scope = Tenant.defaultTenantId) =>
+  Inbox.Inbox.use((inbox) => inbox.list({ scope, status: Option.none(), limit: 10_000 }))
+
+export const statuses = (scope: Tenant.Scope = Tenant.defaultTenantId) =>
+  Effect.map(webhooks(scope), (found) => found.map(({ status }) => status).toReversed())
+
+/** A delivery to the reader of a report. */
+export const recorded = (n: number) =>
+  Ledger.Ledger.use((ledger) =>
+    ledger.record(
+      Delivery.NewDelivery.make({
+        tenantId: Tenant.defaultTenantId,
+        recipient: Recipient.Recipient.make(`reader-${n}@reader.example`),
+        mailable: "receipt",
+        stream: "transactional"
+      })
+    )
+  )
+
+export const dispatched = (delivery: Delivery.Delivery, provider: string, n: number) =>
+  Ledger.Ledger.use((ledger) =>
+    ledger.dispatch({
+      tenantId: delivery.tenantId,
+      deliveryId: delivery.id,
+      provider: Provider.Provider.make(provider),
+      providerMessageId: `message-${n}`,
+      expectedVersion: Option.none()
+    })
+  )

@@ -1,0 +1,94 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Tenant } from "@waybill/core"
+import { Postmark, Providers, ProviderTable, Secrets } from "@waybill/webhooks"
+import { ConfigProvider, Effect, type Layer, Option, Redacted } from "effect"
+import * as Edge from "./Edge.ts"
+
+const lookup = Effect.fnUntraced(function*(tenantId: string, provider: string) {
+  const secrets = yield* Secrets.Secrets
+  const found = yield* secrets.lookup(
+    Edge.tenant(tenantId),
+    Option.getOrThrow(Providers.get(provider)).name
+  )
+  return Option.getOrUndefined(
+    Option.map(found, ({ confirmSubscriptions, secrets }) => ({
+      confirmSubscriptions,
+      secrets: secrets.map((secret) => Redacted.value(secret))
+    }))
+  )
+})
+
+const withEnv = <A, E>(
+  env: Readonly<Record<string, string>>,
+  body: Effect.Effect<A, E, Secrets.Secrets>,
+  layer: Layer.Layer<Secrets.Secrets, unknown> = Secrets.layerConfig()
+) => body.pipe(Effect.provide(layer), Effect.provide(ConfigProvider.layer(ConfigProvider.fromUnknown(env))))
+
+describe("Secrets", () => {
+  it.effect("read the variable of every provider, several separated by commas", () =>
+    withEnv(
+      {
+        WAYBILL_POSTMARK_BASIC_AUTH: "user:one, user:two,",
+        WAYBILL_SENDGRID_PUBLIC_KEY: "MFkw==",
+        WAYBILL_RESEND_SECRET: "whsec_1",
+        WAYBILL_MAILGUN_SIGNING_KEY: "key",
+        WAYBILL_SES_TOPIC_ARNS: "arn:aws:sns:eu-central-1:1:a,arn:aws:sns:eu-central-1:1:b"
+      },
+      Effect.gen(function*() {
+        const found = yield* Effect.forEach(Providers.all, ({ name }) => lookup("default", name))
+        assert.deepStrictEqual(found, [
+          { confirmSubscriptions: false, secrets: ["user:one", "user:two"] },
+          { confirmSubscriptions: false, secrets: ["MFkw=="] },
+          { confirmSubscriptions: false, secrets: ["whsec_1"] },
+          {
+            confirmSubscriptions: false,
+            secrets: ["arn:aws:sns:eu-central-1:1:a", "arn:aws:sns:eu-central-1:1:b"]
+          },
+          { confirmSubscriptions: false, secrets: ["key"] }
+        ])
+      })
+    ))
+
+  it.effect("give none of a provider that is not set up, and nothing for a tenant that is not there", () =>
+    withEnv(
+      { WAYBILL_SES_CONFIRM_SUBSCRIPTIONS: "true" },
+      Effect.gen(function*() {
+        assert.deepStrictEqual(yield* lookup("default", "postmark"), { confirmSubscriptions: true, secrets: [] })
+        for (const tenantId of ["other", "constructor", "__proto__"]) {
+          assert.isUndefined(yield* lookup(tenantId, "postmark"))
+        }
+      })
+    ))
+
+  it.effect("belong to the tenant that is named", () =>
+    withEnv(
+      { WAYBILL_POSTMARK_BASIC_AUTH: "a:b" },
+      Effect.gen(function*() {
+        assert.deepStrictEqual((yield* lookup("acme", "postmark"))?.secrets, ["a:b"])
+        assert.isUndefined(yield* lookup(Tenant.defaultTenantId, "postmark"))
+      }),
+      Secrets.layerConfig(Edge.tenant("acme"))
+    ))
+
+  it.effect("of several tenants are kept apart", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual((yield* lookup("acme", "postmark"))?.secrets, ["a:b,c"])
+      assert.deepStrictEqual(yield* lookup("acme", "resend"), { confirmSubscriptions: false, secrets: [] })
+      assert.deepStrictEqual(yield* lookup("globex", "postmark"), { confirmSubscriptions: true, secrets: [] })
+      assert.isUndefined(yield* lookup("constructor", "postmark"))
+    }).pipe(Effect.provide(Secrets.layer({
+      acme: { secrets: { postmark: [Redacted.make("a:b,c")] } },
+      globex: { secrets: {}, confirmSubscriptions: true }
+    }))))
+
+  it.effect("are read for the providers of the table, more or fewer than ours", () =>
+    withEnv(
+      { WAYBILL_OTHER_SECRET: "x" },
+      Effect.gen(function*() {
+        assert.deepStrictEqual((yield* lookup("default", "postmark"))?.secrets, ["x"])
+      })
+    ).pipe(Effect.provideService(
+      ProviderTable.ProviderTable,
+      [{ ...Postmark.provider, secretsVariable: "WAYBILL_OTHER_SECRET" }]
+    )))
+})

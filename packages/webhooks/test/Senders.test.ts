@@ -1,0 +1,325 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Event, type EventType, Input } from "@waybill/core"
+import { Providers, type Webhook } from "@waybill/webhooks"
+import { type Sender, Senders } from "@waybill/webhooks/testing"
+import { DateTime, Effect, Exit, Option, Result, Schema } from "effect"
+import { bytes, normalized, only, receivedAt, summary } from "./Reading.ts"
+
+const senders = Effect.runSync(Senders.generate)
+
+const cases = senders.all.map((sender) => ({
+  name: sender.provider,
+  sender,
+  provider: Option.getOrThrow(Providers.get(sender.provider))
+}))
+
+const deliveryId = "0190f3e2-0000-7000-8000-00000000002a"
+
+const report = (type: EventType.ReportedType, n: number): Sender.Report => ({
+  type,
+  messageId: `message-${n}`,
+  recipient: `reader-${n}@reader.example`,
+  at: DateTime.add(receivedAt, { seconds: -n }),
+  eventId: `event-${n}`,
+  deliveryId
+})
+
+const text = (request: Webhook.Request): string => new TextDecoder().decode(request.body)
+
+const exit = (provider: Webhook.Provider, request: Webhook.Request, sender: Sender.Sender) =>
+  Effect.exit(provider.verify({ ...request, secrets: sender.secrets, receivedAt })).pipe(
+    Effect.provide(senders.certificates)
+  )
+
+/** A whole number for a property to choose with. */
+const choice = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 ** 31 - 1 }))
+
+/** Numbers that follow from a seed. */
+const numbers = (seed: number) => {
+  let state = seed
+  return (below: number): number => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return Math.floor((state / 2 ** 32) * below)
+  }
+}
+
+const flipped = (value: string, index: number, bit: number): string =>
+  value.slice(0, index) + String.fromCharCode(value.charCodeAt(index) ^ (1 << bit)) + value.slice(index + 1)
+
+const withHeader = (request: Webhook.Request, name: string, index: number, bit: number, from = 0): Webhook.Request => {
+  const value = request.headers[name] ?? assert.fail(`there is no header ${name}`)
+  return {
+    ...request,
+    headers: { ...request.headers, [name]: flipped(value, from + index % (value.length - from), bit) }
+  }
+}
+
+const withBody = (request: Webhook.Request, index: number, bit: number, length = request.body.length) => {
+  const body = request.body.slice()
+  body[index % length] = (body[index % length] ?? 0) ^ (1 << bit)
+  return { ...request, body }
+}
+
+const JsonText = Schema.fromJsonString(Schema.Record(Schema.String, Schema.String))
+
+const withField = (request: Webhook.Request, field: string, index: number, bit: number): Webhook.Request => {
+  const envelope = Schema.decodeSync(JsonText)(text(request))
+  const value = envelope[field] ?? assert.fail(`there is no field ${field}`)
+  const changed = { ...envelope, [field]: flipped(value, index % value.length, bit) }
+  return { ...request, body: bytes(Schema.encodeSync(JsonText)(changed)) }
+}
+
+/** The requests that differ from a good one by one bit of what the provider's signature covers. */
+const forgeries: Readonly<
+  Record<string, (request: Webhook.Request, index: number, bit: number) => ReadonlyArray<Webhook.Request>>
+> = {
+  postmark: (request, index, bit) => [withHeader(request, "authorization", index, bit, "Basic ".length)],
+  sendgrid: (request, index, bit) => [
+    withBody(request, index, bit),
+    withHeader(request, "x-twilio-email-event-webhook-signature", index, bit),
+    withHeader(request, "x-twilio-email-event-webhook-timestamp", index, bit)
+  ],
+  resend: (request, index, bit) => [
+    withBody(request, index, bit),
+    withHeader(request, "svix-id", index, bit),
+    withHeader(request, "svix-timestamp", index, bit),
+    withHeader(request, "svix-signature", index, bit)
+  ],
+  ses: (request, index, bit) =>
+    ["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type", "Signature"].map((field) =>
+      withField(request, field, index, bit)
+    ),
+  mailgun: (request, index, bit) => [withBody(request, index, bit, text(request).indexOf(`,"event-data"`))]
+}
+
+const isText = (value: unknown): value is string => typeof value === "string"
+
+const isRecord = Schema.is(Schema.Record(Schema.String, Schema.Unknown))
+
+/** Ids are stored as they are. */
+const ids = new Set([
+  "ID",
+  "MessageID",
+  "sg_event_id",
+  "sg_message_id",
+  "smtp-id",
+  "email_id",
+  "id",
+  "message-id",
+  "messageId",
+  "feedbackId"
+])
+
+/** Every value that differs from a JSON value by one text in it. */
+const replaced = (value: unknown, by: string): ReadonlyArray<unknown> => {
+  if (isText(value)) {
+    if (!value.startsWith("{")) return [by]
+    return replaced(JSON.parse(value), by).map((inner) => JSON.stringify(inner))
+  }
+  if (Array.isArray(value)) {
+    return value.flatMap((item, index) => replaced(item, by).map((other) => value.with(index, other)))
+  }
+  if (!isRecord(value)) return []
+  return Object.entries(value).flatMap(([key, inner]) =>
+    ids.has(key) ? [] : replaced(inner, by).map((other) => Object.assign({}, value, { [key]: other }))
+  )
+}
+
+const encode = Schema.encodeSync(Schema.fromJsonString(Schema.toCodecJson(Event.NewEvent)))
+
+const withoutRecipient = (event: Event.NewEvent): string => encode({ ...event, recipient: Option.none() })
+
+const odd: ReadonlyArray<unknown> = [
+  null,
+  true,
+  0,
+  -1.5,
+  1e308,
+  "",
+  " ",
+  "\u0000",
+  "\ud800",
+  "x".repeat(2000),
+  "Ada <ada@reader.example>",
+  "a@b, c@d",
+  "<>",
+  "99999-99-99T99:99:99Z",
+  "-0001-01-01T00:00:00Z",
+  [],
+  {},
+  [[]],
+  { __proto__: null, toString: 7 },
+  ["x", null, { a: [1] }]
+]
+
+/** A JSON value with one of its parts made odd. */
+const odder = (value: unknown, next: (below: number) => number): unknown => {
+  if (next(6) === 0) return odd[next(odd.length)]
+  if (Array.isArray(value) && value.length > 0) {
+    const index = next(value.length)
+    return value.with(index, odder(value[index], next))
+  }
+  if (isRecord(value)) {
+    const keys = Object.keys(value)
+    const key = keys[next(keys.length)] ?? "type"
+    if (next(10) === 0) return { ...value, [odd.filter(isText)[next(5)] ?? "x"]: value[key] }
+    return { ...value, [key]: odder(value[key], next) }
+  }
+  if (isText(value) && value.startsWith("{")) return JSON.stringify(odder(JSON.parse(value), next))
+  return odd[next(odd.length)]
+}
+
+const mutated = (request: Webhook.Request, next: (below: number) => number): Webhook.Request => {
+  const names = Object.keys(request.headers)
+  const name = names[next(names.length)] ?? ""
+  const { [name]: _, ...without } = request.headers
+  const headers = [request.headers, without, { ...without, [name]: odd.filter(isText)[next(7)] ?? "" }][next(3)] ?? {}
+  switch (next(4)) {
+    case 0:
+      return { headers, body: bytes(JSON.stringify(odder(JSON.parse(text(request)), next))) }
+    case 1:
+      return { headers, body: request.body.slice(next(request.body.length), next(request.body.length) + 1) }
+    case 2: {
+      const body = request.body.slice()
+      for (let changes = next(8); changes >= 0; changes--) body[next(body.length)] = next(256)
+      return { headers, body }
+    }
+    default: {
+      const body = text(request)
+      const at = next(body.length)
+      return { headers, body: bytes(`${body.slice(0, at)}${JSON.stringify(odd[next(odd.length)])}${body.slice(at)}`) }
+    }
+  }
+}
+
+describe.each(cases)("$name", ({ provider, sender }) => {
+  it.effect("accepts what the sender signs and reads what it reports", () =>
+    Effect.gen(function*() {
+      for (const [n, type] of sender.types.entries()) {
+        const request = only(sender.send([report(type, n)], receivedAt))
+        assert.isTrue(Exit.isSuccess(yield* exit(provider, request, sender)))
+        const event = only(normalized(provider, { ...request, receivedAt }).events)
+        const { at, delivery, message, to, type: read } = summary(event)
+        assert.deepStrictEqual({ at, delivery, message, to, read }, {
+          at: DateTime.formatIso(report(type, n).at),
+          delivery: deliveryId,
+          message: `message-${n}`,
+          to: `reader-${n}@reader.example`,
+          read: type
+        })
+        if (type === "bounced") assert.strictEqual(Option.getOrUndefined(event.bounceClass), "hard")
+      }
+    }))
+
+  it("reads a word that no receiver knows as unknown", () => {
+    for (const request of sender.send([report("suppressed", 1)], receivedAt)) {
+      const [event] = normalized(provider, { ...request, receivedAt }).events
+      assert.strictEqual(event?.type, "unknown")
+    }
+  })
+
+  it.effect.prop(
+    "refuses a request of which one covered bit was changed",
+    [choice, choice],
+    ([index, n]) =>
+      Effect.gen(function*() {
+        const request = only(sender.send([report("delivered", 1)], receivedAt))
+        const forge = forgeries[provider.name] ?? assert.fail("there is no forgery")
+        for (const forged of forge(request, index, n % 7)) {
+          const refused = yield* exit(provider, forged, sender)
+          assert.isTrue(Exit.isFailure(refused))
+        }
+      }),
+    { arbitrary: { runs: 200 } }
+  )
+
+  it.prop(
+    "gives one key to one event, however often and in whatever order and batch it comes, and to no other",
+    [Schema.Array(choice).check(Schema.isMaxLength(8))],
+    ([chosen]) => {
+      const reports = [...new Set(chosen)].map((n) =>
+        report(sender.types[n % sender.types.length] ?? "delivered", n % 1_000_000)
+      )
+      const distinct = [...new Map(reports.map((each) => [each.eventId, each])).values()]
+      const keysOf = (requests: ReadonlyArray<Webhook.Request>) =>
+        requests.flatMap((request) =>
+          normalized(provider, { ...request, receivedAt }).events.map((event) => event.idempotencyKey)
+        )
+      const once = keysOf(sender.send(distinct, receivedAt))
+      const later = DateTime.add(receivedAt, { hours: 2 })
+      const again = keysOf(distinct.toReversed().flatMap((each) => sender.send([each], later)))
+      assert.deepStrictEqual(again.toReversed(), once)
+      assert.strictEqual(new Set(once).size, distinct.length)
+    }
+  )
+
+  it("says the same of an event at every attempt", () => {
+    for (const type of sender.types) {
+      const read = (sentAt: DateTime.Utc) =>
+        sender.send([report(type, 1)], sentAt).flatMap((request) =>
+          normalized(provider, { ...request, receivedAt: sentAt }).events
+        )
+      assert.deepStrictEqual(read(DateTime.add(receivedAt, { hours: 2 })), read(receivedAt))
+    }
+  })
+
+  it("keeps no address, subject, text or link in an event but its recipient", () => {
+    for (const type of sender.types) {
+      for (const request of sender.send([report(type, 1)], receivedAt)) {
+        for (const event of normalized(provider, { ...request, receivedAt }).events) {
+          const stored = withoutRecipient(event)
+          for (const secret of ["reader", "shop", "receipt", "mailbox", "http", "192.0.2"]) {
+            assert.notInclude(stored, secret)
+          }
+        }
+      }
+    }
+  })
+
+  it("keeps no address that stands in any other field", () => {
+    for (const type of sender.types) {
+      for (const request of sender.send([report(type, 1)], receivedAt)) {
+        for (const body of replaced(JSON.parse(text(request)), "Leak <leak@secret.example>")) {
+          const result = provider.normalize({ headers: {}, body: bytes(JSON.stringify(body)), receivedAt })
+          if (Result.isFailure(result)) continue
+          for (const event of result.success.events) assert.notInclude(withoutRecipient(event), "leak")
+          assert.notInclude(JSON.stringify(result.success.ignored), "leak")
+        }
+      }
+    }
+  })
+
+  it.effect.prop("never throws and gives nothing that cannot be stored", [choice], ([seed]) =>
+    Effect.gen(function*() {
+      const next = numbers(seed)
+      const type = sender.types[next(sender.types.length)] ?? "delivered"
+      for (const good of sender.send([report(type, 1), report("delivered", 2)], receivedAt)) {
+        const request = mutated(good, next)
+        const verified = yield* exit(provider, request, sender)
+        assert.isFalse(Exit.hasDies(verified))
+        const result = provider.normalize({ ...request, receivedAt })
+        if (Result.isFailure(result)) continue
+        for (const event of result.success.events) assert.isTrue(Result.isSuccess(Input.event(event)))
+      }
+    }), { arbitrary: { runs: 3000 }, timeout: 60_000 })
+
+  it("survives bodies that are large or deep", () => {
+    const deep = (n: number) => `${`{"a":[`.repeat(n)}${"]}".repeat(n)}`
+    const bodies = [
+      "",
+      "[".repeat(200_000),
+      deep(100_000),
+      `[{"event":"open","more":${deep(100_000)}}]`,
+      `{"RecordType":"Open","type":"email.opened","Type":"Notification","more":${deep(100_000)}}`,
+      `{"event-data":{"event":"opened","more":${deep(100_000)}}}`,
+      JSON.stringify({ Type: "Notification", Message: `{"eventType":"Open","more":${deep(50_000)}}` }),
+      `"1234567890123456${"\\\"".repeat(200_000)}`,
+      `{"event-data":{"event":"rejected","message":{"headers":{"to":"${",".repeat(500_000)}"}}}}`,
+      `--\r\n${"a=".repeat(200_000)}`
+    ]
+    for (const body of bodies) {
+      const result = provider.normalize({ headers: {}, body: bytes(body), receivedAt })
+      assert.isTrue(Result.isSuccess(result) || Result.isFailure(result))
+    }
+  })
+})
