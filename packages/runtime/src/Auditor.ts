@@ -1,0 +1,134 @@
+/**
+ * Compares all that is stored with the ledger, page by page, and repairs it where asked: deliveries with the fold of their
+ * events, and the queue of pending orphans with the orphans that wait.
+ *
+ * Each page is one transaction, so that an audit of any size holds nothing for long.
+ *
+ * @since 0.1.0
+ */
+import { type Drift, Ledger, type LedgerError, Tenant } from "@waybill/core"
+import { Context, Effect, Layer, Option } from "effect"
+
+/**
+ * How many rows one page compares where nothing is said.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const defaultPageSize = 1000
+
+/**
+ * How many drifts are given at most; all are counted.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const maxDrifts = 1000
+
+/**
+ * What to compare.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface AuditOptions {
+  /** One tenant; without it all of them. */
+  readonly tenantId?: Tenant.TenantId
+  /** How many rows one page compares at most: 1 to 10,000; 1000 where nothing is said. */
+  readonly pageSize?: number
+  /** Told after each page what was found so far. */
+  readonly onPage?: (sofar: Progress) => Effect.Effect<void>
+}
+
+/**
+ * How far a comparison has come.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Progress {
+  readonly part: Ledger.AuditQuery["part"]
+  /** How many deliveries were compared. */
+  readonly deliveries: number
+  /** How many orphans were compared. */
+  readonly orphans: number
+  /** How many drifts there were. */
+  readonly drifted: number
+}
+
+/**
+ * What a comparison found.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Audited extends Omit<Progress, "part"> {
+  /** The first thousand drifts. */
+  readonly drifts: ReadonlyArray<Drift.Drift>
+}
+
+/**
+ * Compares what is stored with the ledger.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Auditor extends Context.Service<Auditor, {
+  /** Compares and changes nothing. */
+  readonly verify: (
+    options?: AuditOptions
+  ) => Effect.Effect<Audited, LedgerError.InvalidInput | LedgerError.LedgerError>
+
+  /**
+   * Compares and repairs the drifts it gives; what has not drifted is not touched. Interrupted, it lets the page in hand
+   * commit and begins no other.
+   */
+  readonly rebuild: (
+    options?: AuditOptions
+  ) => Effect.Effect<Audited, LedgerError.InvalidInput | LedgerError.LedgerError>
+}>()("@waybill/runtime/Auditor") {}
+
+const parts = ["deliveries", "orphans"] as const
+
+const audit = (operation: Ledger.Ledger["Service"]["verify"]) =>
+  Effect.fnUntraced(function*(options: AuditOptions = {}) {
+    const compared = { deliveries: 0, orphans: 0 }
+    const drifts: Array<Drift.Drift> = []
+    let drifted = 0
+    const compare = Effect.fnUntraced(function*(part: Ledger.AuditQuery["part"], after: Option.Option<string>) {
+      const page = yield* operation({
+        part,
+        scope: options.tenantId ?? Tenant.all,
+        after,
+        limit: options.pageSize ?? defaultPageSize
+      })
+      compared[part] += page.checked
+      drifted += page.drifts.length
+      drifts.push(...page.drifts.slice(0, maxDrifts - drifts.length))
+      if (options.onPage !== undefined) yield* options.onPage({ part, ...compared, drifted })
+      return page.next
+    }, Effect.uninterruptible)
+    for (const part of parts) {
+      let next = yield* compare(part, Option.none())
+      while (Option.isSome(next)) {
+        yield* Effect.yieldNow
+        next = yield* compare(part, next)
+      }
+    }
+    return { ...compared, drifted, drifts }
+  })
+
+/**
+ * The auditor of a ledger.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<Auditor, never, Ledger.Ledger> = Layer.effect(
+  Auditor,
+  Effect.map(Ledger.Ledger, (ledger) =>
+    Auditor.of({
+      verify: Effect.fn("Auditor.verify")(audit(ledger.verify)),
+      rebuild: Effect.fn("Auditor.rebuild")(audit(ledger.rebuild))
+    }))
+)

@@ -1,0 +1,292 @@
+/**
+ * Runs periodic work on one node or many, without a leader: each tick of a cron is claimed once by its row in `Ticks`, and the
+ * row says what the run did.
+ *
+ * The runs of a node never overlap. A tick whose successor has come before it could begin is skipped. A run that fails is
+ * noted, logged and counted, and the next tick comes all the same. When the scope closes, work in hand is interrupted where it
+ * may be, what it did is noted, and no other run starts.
+ *
+ * @since 0.1.0
+ */
+import { LedgerError, Ticks } from "@waybill/core"
+import {
+  type Cause,
+  Clock,
+  Cron,
+  DateTime,
+  Duration,
+  Effect,
+  Exit,
+  Layer,
+  Option,
+  Random,
+  Result,
+  Schema
+} from "effect"
+import * as Attributes from "./Attributes.ts"
+import { reasonOf } from "./internal/reason.ts"
+import * as Telemetry from "./Telemetry.ts"
+
+/**
+ * A cron expression or its time zone means nothing.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidCron extends Schema.TaggedError<InvalidCron>("@waybill/runtime/InvalidCron")("InvalidCron", {
+  cron: Schema.String,
+  timeZone: Schema.String,
+  issue: Schema.String
+}) {
+  override get message(): string {
+    return `invalid schedule "${this.cron}" in ${this.timeZone}: ${this.issue}`
+  }
+}
+
+/**
+ * The time zone of a cron where none is named. It is the same for every node, wherever it runs.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const defaultTimeZone = "UTC"
+
+const someInstant = DateTime.makeUnsafe(0)
+
+/**
+ * Parses a cron expression of five fields, or six with seconds first; it must name a time that ever comes.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const parse = (
+  expression: string,
+  timeZone: string = defaultTimeZone
+): Result.Result<Cron.Cron, InvalidCron> => {
+  const fail = (issue: string) => new InvalidCron({ cron: expression, timeZone, issue })
+  return Cron.parse(expression, timeZone).pipe(
+    Result.mapError(({ input, message }) => fail(input === undefined ? message : `${message}: ${input}`)),
+    Result.flatMap((cron) =>
+      Result.try({
+        try: () => Cron.next(cron, someInstant),
+        catch: () => fail("it names a day that never comes")
+      }).pipe(Result.map(() => cron))
+    )
+  )
+}
+
+/**
+ * The first tick of a cron after an instant.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const tickAfter = (cron: Cron.Cron, after: DateTime.Utc): DateTime.Utc =>
+  DateTime.fromDateUnsafe(Cron.next(cron, after))
+
+/**
+ * Periodic work: it notes what it has done so far, for the case that it is stopped or fails, and gives what it did in all.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Work<E = never, R = never> = (
+  note: (counts: Ticks.Counts) => Effect.Effect<void>
+) => Effect.Effect<Ticks.Counts, E, R>
+
+/**
+ * When and under which name work is done.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** The name by which all nodes know the schedule. */
+  readonly schedule: string
+  readonly cron: string
+  /** An IANA name or an offset; UTC where nothing is said. */
+  readonly timeZone?: string | undefined
+  /** The name of this node in the history; a random one where nothing is said. */
+  readonly node?: string | undefined
+}
+
+/**
+ * Checks a name of a schedule, a node or a consumer.
+ *
+ * @category validation
+ * @since 0.1.0
+ */
+export const checkName = (what: string, name: string): Effect.Effect<Attributes.Name, LedgerError.InvalidInput> =>
+  Schema.is(Attributes.Name)(name)
+    ? Effect.succeed(name)
+    : Effect.fail(
+      new LedgerError.InvalidInput({
+        what: "query",
+        index: 0,
+        issue: `${what}: must be 1 to 128 letters, digits, spaces and _ . : -`
+      })
+    )
+
+/**
+ * Checks the name of a node, or draws one.
+ *
+ * @category validation
+ * @since 0.1.0
+ */
+export const nodeName = (node?: string): Effect.Effect<Attributes.Name, LedgerError.InvalidInput> =>
+  node === undefined
+    ? Effect.map(
+      Random.nextIntBetween(0x1000_0000, 0xffff_ffff),
+      (drawn) => Attributes.Name.make(`node-${drawn.toString(16)}`)
+    )
+    : checkName("node", node)
+
+/**
+ * One tick, and the node that would do it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Claim extends Ticks.TickKey {
+  readonly schedule: Attributes.Name
+  readonly node: Attributes.Name
+}
+
+type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+/** Does claimed work, the one part that may be interrupted, and notes how it ended, also where it was stopped. */
+const doClaimed = Effect.fnUntraced(function*<E, R>(
+  ticks: Ticks.Ticks["Service"],
+  { node, schedule, tick }: Claim,
+  work: Work<E, R>,
+  restore: Restore
+) {
+  let counts: Ticks.Counts = {}
+  const note = (sofar: Ticks.Counts) =>
+    Effect.sync(() => {
+      counts = sofar
+    })
+  const began = yield* Clock.currentTimeMillis
+  const exit = yield* Effect.exit(restore(work(note)))
+  const took = (yield* Clock.currentTimeMillis) - began
+  yield* Telemetry.update(Telemetry.sweepDuration, took / 1000, { schedule })
+  if (Exit.isSuccess(exit)) counts = exit.value
+  const error = Exit.isSuccess(exit) ? Option.none() : Option.some(reasonOf(exit.cause))
+  if (isFailed(exit)) yield* Telemetry.update(Telemetry.sweepsFailed, 1, { schedule })
+  const finished = yield* Effect.exit(ticks.finish({ schedule, tick }, { counts, error }))
+  if (Exit.isFailure(finished)) {
+    yield* Effect.logWarning("tick not noted").pipe(
+      Effect.annotateLogs({ reason: reasonOf(finished.cause) }),
+      Attributes.annotateLogs({ schedule, node })
+    )
+  }
+  return exit
+})
+
+const isFailed = <A, E>(exit: Exit.Exit<A, E>): exit is Exit.Failure<A, E> =>
+  Exit.isFailure(exit) && !Exit.hasInterrupts(exit)
+
+/**
+ * Does one tick of a schedule, unless any node has claimed it, and gives whether it did; a failure is noted, logged and
+ * counted. The work is interrupted where it may be, the rest is not.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const runTick = Effect.fn("Schedules.runTick")(function*<E, R>(claim: Claim, work: Work<E, R>) {
+  const ticks = yield* Ticks.Ticks
+  const { node, schedule } = claim
+  const logFailure = (cause: Cause.Cause<unknown>) =>
+    Effect.logError("scheduled run failed").pipe(
+      Effect.annotateLogs({ reason: reasonOf(cause) }),
+      Attributes.annotateLogs({ schedule, node, outcome: "failed" })
+    )
+  return yield* Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
+    const claimed = yield* Effect.exit(ticks.claim(claim))
+    if (Exit.isFailure(claimed)) {
+      yield* Telemetry.update(Telemetry.sweepsFailed, 1, { schedule })
+      yield* logFailure(claimed.cause)
+      return false
+    }
+    if (!claimed.value) return false
+    const exit = yield* doClaimed(ticks, claim, work, restore)
+    if (isFailed(exit)) yield* logFailure(exit.cause)
+    return true
+  }))
+})
+
+/** Gives how the work ended, so that the span tells nothing of a failure that is not ours. */
+const endedNow = Effect.fn("Schedules.runNow")(function*<E, R>(
+  options: Pick<Options, "schedule" | "node">,
+  work: Work<E, R>
+) {
+  const ticks = yield* Ticks.Ticks
+  const schedule = yield* checkName("schedule", options.schedule)
+  const node = yield* nodeName(options.node)
+  return yield* Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
+    let tick = yield* DateTime.now
+    while (!(yield* ticks.claim({ schedule, node, tick }))) tick = DateTime.add(tick, { milliseconds: 1 })
+    return yield* doClaimed(ticks, { schedule, node, tick }, work, restore)
+  }))
+})
+
+/**
+ * Does work now, beside any schedule, under a row of its own, and gives or fails as the work does.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const runNow = <E, R>(
+  options: Pick<Options, "schedule" | "node">,
+  work: Work<E, R>
+): Effect.Effect<Ticks.Counts, E | LedgerError.InvalidInput | LedgerError.LedgerError, Ticks.Ticks | R> =>
+  Effect.flatten(endedNow(options, work))
+
+/** The longest sleep, so that a clock that was set and a machine that was suspended are noticed. */
+const longestSleep = Duration.minutes(1)
+
+const sleepUntil = Effect.fnUntraced(function*(at: DateTime.Utc) {
+  let left = DateTime.distance(yield* DateTime.now, at)
+  while (Duration.isPositive(left)) {
+    yield* Effect.sleep(Duration.min(left, longestSleep))
+    left = DateTime.distance(yield* DateTime.now, at)
+  }
+})
+
+const loop = Effect.fnUntraced(function*<E, R>(
+  cron: Cron.Cron,
+  names: Pick<Claim, "schedule" | "node">,
+  work: Work<E, R>
+) {
+  let last = yield* DateTime.now
+  while (true) {
+    const tick = tickAfter(cron, last)
+    const following = tickAfter(cron, tick)
+    yield* sleepUntil(tick)
+    const isMissed = DateTime.isGreaterThanOrEqualTo(yield* DateTime.now, following)
+    if (!isMissed) yield* runTick({ ...names, tick }, work)
+    last = DateTime.max(tick, yield* DateTime.now)
+    if (DateTime.isGreaterThanOrEqualTo(last, following)) {
+      yield* Effect.logWarning(isMissed ? "scheduled run skipped" : "scheduled run outlasted its interval").pipe(
+        Attributes.annotateLogs(names)
+      )
+    }
+  }
+})
+
+/**
+ * Does work at the times of a cron for as long as the layer lives.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = <E, R>(
+  options: Options,
+  work: Work<E, R>
+): Layer.Layer<never, InvalidCron | LedgerError.InvalidInput, Ticks.Ticks | R> =>
+  Layer.effectDiscard(Effect.gen(function*() {
+    const cron = yield* Effect.fromResult(parse(options.cron, options.timeZone))
+    const schedule = yield* checkName("schedule", options.schedule)
+    const node = yield* nodeName(options.node)
+    yield* Effect.forkScoped(loop(cron, { schedule, node }, work))
+  }))

@@ -1,0 +1,30 @@
+import { LedgerError } from "@waybill/core"
+import { Cause, Schema } from "effect"
+
+/** The errors whose message names no value. */
+const isPlain = Schema.is(
+  Schema.Union([
+    LedgerError.InvalidInput,
+    LedgerError.DeliveryNotFound,
+    LedgerError.EventNotFound,
+    LedgerError.MalformedPayload,
+    LedgerError.LedgerUnavailable,
+    LedgerError.SchemaNotMigrated,
+    LedgerError.LedgerImmutable
+  ])
+)
+
+const isTagged = Schema.is(Schema.Struct({ _tag: Schema.String }))
+
+const className = /^[A-Za-z][A-Za-z0-9_]{0,63}$/
+
+const named = (name: string): string => className.test(name) ? name : "Error"
+
+/** What an operator may read of a failure: another's message may hold an address or a body, so that its name alone is told. */
+export const reasonOf = (cause: Cause.Cause<unknown>): string => {
+  if (Cause.hasInterruptsOnly(cause)) return "stopped by a shutdown"
+  const error = Cause.squash(cause)
+  if (isPlain(error)) return `${error._tag}: ${error.message}`
+  if (isTagged(error)) return named(error._tag)
+  return `unexpected ${error instanceof Error ? named(error.name) : typeof error}`
+}
