@@ -1,0 +1,49 @@
+/**
+ * Creates and upgrades the schema.
+ *
+ * @since 0.1.0
+ */
+import { Effect } from "effect"
+import { Command, Flag } from "effect/cli"
+import * as Output from "./Output.ts"
+import * as Parameters from "./Parameters.ts"
+import * as Store from "./Store.ts"
+
+/**
+ * `waybill migrate`
+ *
+ * @category commands
+ * @since 0.1.0
+ */
+export const migrate = Command.make(
+  "migrate",
+  {
+    grantTo: Flag.String("grant-to").pipe(
+      Flag.withDescription("Let this role use the ledger and no more; it is created where it does not exist"),
+      Flag.optional
+    ),
+    rowLevelSecurity: Flag.Boolean("row-level-security").pipe(
+      Flag.withDescription("Let the database keep tenants apart too, for roles that do not own the tables"),
+      Flag.withDefault(false)
+    ),
+    json: Parameters.json
+  },
+  Effect.fnUntraced(function*({ json, ...privileges }) {
+    const applied = yield* Store.migrate(privileges)
+    yield* Output.write(
+      json,
+      { applied },
+      () => (applied.length === 0 ? "nothing to apply" : applied.map((name) => `applied ${name}`).join("\n"))
+    )
+  })
+).pipe(
+  Command.withDescription("Create or upgrade the schema of the database"),
+  Command.withExamples([
+    {
+      command: "WAYBILL_DATABASE_URL=postgres://app@localhost/app waybill migrate",
+      description: "Create the schema waybill on a server"
+    },
+    { command: "waybill migrate --grant-to app", description: "And let the role app use it, without owning anything" },
+    { command: "WAYBILL_SCHEMA=mail waybill migrate --json", description: "In another schema, for a script" }
+  ])
+)

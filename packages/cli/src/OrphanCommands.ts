@@ -1,0 +1,130 @@
+/**
+ * Shows the events that wait for their delivery, and links those that can be.
+ *
+ * @since 0.1.0
+ */
+import { type Event, Ledger, Tenant } from "@waybill/core"
+import * as Reconciler from "@waybill/runtime/Reconciler"
+import { DateTime, Duration, Effect, Layer, Option } from "effect"
+import { Command, Flag } from "effect/cli"
+import * as OrphanActs from "./OrphanActs.ts"
+import * as Output from "./Output.ts"
+import * as Parameters from "./Parameters.ts"
+import * as Store from "./Store.ts"
+
+const layer = Layer.provideMerge(Reconciler.layer, Store.layer)
+
+const horizon = Duration.minutes(Reconciler.defaultMaxAgeMinutes)
+
+const ageOf = (event: Event.Event, now: DateTime.Utc): Duration.Duration =>
+  Duration.max(Duration.zero, DateTime.distance(event.insertedAt, now))
+
+/**
+ * `waybill orphans`
+ *
+ * @category commands
+ * @since 0.1.0
+ */
+export const orphans = Command.make(
+  "orphans",
+  {
+    tenantId: Parameters.anyTenantId,
+    limit: Flag.Int("limit").pipe(
+      Flag.withDescription("How many at most (default: 100)"),
+      Flag.withDefault(Reconciler.defaultLimit)
+    ),
+    maxAgeMinutes: Flag.optional(Parameters.maxAgeMinutes),
+    failed: Flag.Boolean("failed").pipe(
+      Flag.withDescription("Only those that failed by themselves and were set aside"),
+      Flag.withDefault(false)
+    ),
+    json: Parameters.json
+  },
+  Effect.fnUntraced(function*({ failed, json, limit, maxAgeMinutes, tenantId }) {
+    const ledger = yield* Ledger.Ledger
+    const now = yield* DateTime.now
+    const found = yield* ledger.findOrphans({
+      scope: Option.getOrElse(tenantId, () => Tenant.all),
+      limit,
+      failedOnly: failed,
+      insertedFrom: Option.map(maxAgeMinutes, (minutes) => DateTime.subtract(now, { minutes }))
+    })
+    const rows = found.map((event) => {
+      const age = ageOf(event, now)
+      return {
+        age,
+        orphan: {
+          eventId: event.id,
+          tenantId: event.tenantId,
+          provider: Option.getOrNull(event.provider),
+          providerMessageId: Option.getOrNull(event.providerMessageId),
+          type: event.type,
+          occurredAt: DateTime.formatIso(event.occurredAt),
+          insertedAt: DateTime.formatIso(event.insertedAt),
+          expired: Duration.isGreaterThan(age, horizon)
+        }
+      }
+    })
+    yield* Output.write(json, { orphans: rows.map(({ orphan }) => orphan) }, () =>
+      Output.table(
+        ["age", "event", "tenant", "provider", "message id", "event id", "note"],
+        rows.map(({ age, orphan }) => [
+          Output.age(age),
+          orphan.type,
+          orphan.tenantId,
+          orphan.provider ?? "",
+          orphan.providerMessageId ?? "",
+          orphan.eventId,
+          orphan.expired ? "older than 7 days, unlikely to reconcile" : ""
+        ]),
+        "no orphans"
+      ))
+  }, Effect.provide(Store.layer))
+).pipe(
+  Command.withSubcommands([OrphanActs.explain, OrphanActs.link, OrphanActs.dismiss, OrphanActs.retry]),
+  Command.withDescription("Show pending orphans, oldest first, or act on one of them"),
+  Command.withExamples([
+    { command: "waybill orphans", description: "All that wait for their delivery" },
+    {
+      command: "waybill orphans --tenant-id acme --max-age-minutes 10080 --limit 20 --json",
+      description: "The 20 oldest of a tenant that a sweep still looks at"
+    }
+  ])
+)
+
+/**
+ * `waybill reconcile`
+ *
+ * @category commands
+ * @since 0.1.0
+ */
+export const reconcile = Command.make(
+  "reconcile",
+  {
+    tenantId: Parameters.anyTenantId,
+    batchSize: Flag.Int("batch-size").pipe(
+      Flag.withDescription("How many orphans one transaction claims (default: 1000)"),
+      Flag.withDefault(Reconciler.defaultBatchSize)
+    ),
+    grace: Parameters.grace,
+    maxAgeMinutes: Parameters.maxAgeMinutes.pipe(Flag.withDefault(Reconciler.defaultMaxAgeMinutes)),
+    json: Parameters.json
+  },
+  Effect.fnUntraced(function*({ json, tenantId, ...options }) {
+    const reconciler = yield* Reconciler.Reconciler
+    const { failed, linked, scanned } = yield* reconciler.sweep(
+      Option.isSome(tenantId) ? { ...options, tenantId: tenantId.value } : options
+    )
+    yield* Output.write(
+      json,
+      { scanned, linked, failed },
+      () => `${scanned} scanned, ${linked} linked, ${failed} failed`
+    )
+  }, Effect.provide(layer))
+).pipe(
+  Command.withDescription("Sweep once, now: link the orphans whose delivery exists"),
+  Command.withExamples([
+    { command: "waybill reconcile", description: "Link what is older than 60 seconds and younger than 7 days" },
+    { command: "waybill reconcile --grace 0s --json", description: "Also what came just now" }
+  ])
+)

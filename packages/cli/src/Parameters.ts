@@ -1,0 +1,163 @@
+/**
+ * Defines the flags and arguments that several commands share, each checked while the command line is parsed.
+ *
+ * @since 0.1.0
+ */
+import { Event, Provider, Tenant } from "@waybill/core"
+import { maxMaxAgeMinutes } from "@waybill/runtime/Reconciler"
+import { type DateTime, Duration, Option, Schema } from "effect"
+import { Argument, Flag } from "effect/cli"
+
+/**
+ * Prints JSON in place of a table.
+ *
+ * @category flags
+ * @since 0.1.0
+ */
+export const json = Flag.Boolean("json").pipe(
+  Flag.withDescription("Print one JSON document instead of a table"),
+  Flag.withDefault(false)
+)
+
+/**
+ * The tenant of a command that needs one.
+ *
+ * @category flags
+ * @since 0.1.0
+ */
+export const tenantId = Flag.String("tenant-id").pipe(
+  Flag.withSchema(Tenant.TenantId),
+  Flag.withDescription("The tenant (default: default)"),
+  Flag.withDefault(Tenant.defaultTenantId)
+)
+
+/**
+ * The tenant of a command that reaches all of them without it.
+ *
+ * @category flags
+ * @since 0.1.0
+ */
+export const anyTenantId = Flag.String("tenant-id").pipe(
+  Flag.withSchema(Tenant.TenantId),
+  Flag.withDescription("One tenant (default: all)"),
+  Flag.optional
+)
+
+/**
+ * The horizon.
+ *
+ * @category flags
+ * @since 0.1.0
+ */
+export const maxAgeMinutes = Flag.Int("max-age-minutes").pipe(
+  Flag.filter(
+    (minutes) => minutes >= 1 && minutes <= maxMaxAgeMinutes,
+    () => "must be a whole number of minutes from 1"
+  ),
+  Flag.withDescription("Leave out orphans older than this many minutes")
+)
+
+/**
+ * A delivery's id.
+ *
+ * @category arguments
+ * @since 0.1.0
+ */
+export const deliveryId = Argument.String("id").pipe(
+  Argument.withSchema(Event.DeliveryId),
+  Argument.withDescription("The delivery's id")
+)
+
+/**
+ * A provider by any name, as a delivery may have been sent through one whose webhooks Waybill does not read.
+ *
+ * @category flags
+ * @since 0.1.0
+ */
+export const sender = Flag.String("provider").pipe(
+  Flag.withSchema(Provider.Provider),
+  Flag.withDescription("Who accepted the message, such as postmark")
+)
+
+const units: Readonly<Record<string, (amount: number) => Duration.Duration>> = {
+  ms: Duration.millis,
+  s: Duration.seconds,
+  m: Duration.minutes,
+  h: Duration.hours,
+  d: Duration.days
+}
+
+/**
+ * Reads a duration such as `500ms`, `60s`, `5m`, `2h` or `7d`.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const parseDuration = (text: string): Option.Option<Duration.Duration> => {
+  const [, amount, unit] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? []
+  const make = unit === undefined ? undefined : units[unit]
+  return make === undefined ? Option.none() : Option.some(make(Number(amount)))
+}
+
+/**
+ * How young an orphan a sweep leaves alone.
+ *
+ * @category flags
+ * @since 0.1.0
+ */
+export const grace = Flag.String("grace").pipe(
+  Flag.filterMap(parseDuration, () => "must be a duration such as 60s, 0s or 5m"),
+  Flag.withMetavar("duration"),
+  Flag.withDescription("Leave out orphans younger than this (default: 60s)"),
+  Flag.withDefault(Duration.seconds(60))
+)
+
+const instant = Schema.DateTimeUtcFromString
+
+/**
+ * The instant as of which to look.
+ *
+ * @category flags
+ * @since 0.1.0
+ */
+export const asOf: Flag.Flag<Option.Option<DateTime.Utc>> = Flag.String("as-of").pipe(
+  Flag.withSchema(instant),
+  Flag.withMetavar("time"),
+  Flag.withDescription("Fold only the events known at this time, in ISO 8601 (default: all)"),
+  Flag.optional
+)
+
+/**
+ * An event's id.
+ *
+ * @category arguments
+ * @since 0.1.0
+ */
+export const eventId = Argument.String("event-id").pipe(
+  Argument.withSchema(Event.EventId),
+  Argument.withDescription("The event's id")
+)
+
+/**
+ * The delivery that an event is to be linked to.
+ *
+ * @category arguments
+ * @since 0.1.0
+ */
+export const toDeliveryId = Argument.String("delivery-id").pipe(
+  Argument.withSchema(Event.DeliveryId),
+  Argument.withDescription("The delivery's id")
+)
+
+/**
+ * When a webhook arrived.
+ *
+ * @category flags
+ * @since 0.1.0
+ */
+export const receivedAt: Flag.Flag<Option.Option<DateTime.Utc>> = Flag.String("received-at").pipe(
+  Flag.withSchema(instant),
+  Flag.withMetavar("time"),
+  Flag.withDescription("Judge signatures as of this time, in ISO 8601 (default: now)"),
+  Flag.optional
+)

@@ -1,0 +1,75 @@
+/**
+ * Decides whether this process is to be given work: the database answers, its schema is migrated and orphans are swept.
+ *
+ * @since 0.1.0
+ */
+import { Ticks } from "@waybill/core"
+import * as Reconciler from "@waybill/runtime/Reconciler"
+import * as Schedules from "@waybill/runtime/Schedules"
+import { type Cron, DateTime, Effect, Option } from "effect"
+import * as Store from "./Store.ts"
+
+/**
+ * How long the database may take to answer.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const answersWithin = "2 seconds"
+
+/**
+ * How many ticks in a row may pass without a sweep.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const missedTicks = 3
+
+/** How many of the last ticks are looked at. */
+const lookBack = 20
+
+/**
+ * What is asked of.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly cron: Cron.Cron
+  readonly node: string
+  readonly startedAt: DateTime.Utc
+}
+
+/** A sweep that ended well, or that this very process is at. */
+const isAlive = (node: string) => ({ endedAt, error, node: by }: Ticks.Tick): boolean =>
+  Option.isNone(error) && (Option.isSome(endedAt) || by === node)
+
+const staleness = Effect.fnUntraced(function*({ cron, node, startedAt }: Options) {
+  const ticks = yield* Ticks.Ticks
+  const recent = yield* ticks.recent({ schedule: Option.some(Reconciler.defaultSchedule), limit: lookBack })
+  const last = recent.find(isAlive(node))
+  let due = last === undefined ? startedAt : DateTime.max(startedAt, last.tick)
+  for (let missed = 0; missed < missedTicks; missed++) due = Schedules.tickAfter(cron, due)
+  if (DateTime.isGreaterThan(due, yield* DateTime.now)) return Option.none()
+  return Option.some(`no sweep has succeeded since ${DateTime.formatIso(last?.tick ?? startedAt)}`)
+})
+
+/**
+ * Why this process is not ready; nothing where it is.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const reason = Effect.fn("Readiness.reason")(
+  function*(options: Options) {
+    const database = yield* Store.Database
+    const pending = yield* database.pending
+    if (pending.length > 0) return Option.some(`the schema ${database.schema} lacks ${pending.join(", ")}`)
+    return yield* staleness(options)
+  },
+  Effect.timeoutOrElse({
+    duration: answersWithin,
+    orElse: () => Effect.succeed(Option.some("the database does not answer"))
+  }),
+  Effect.catch((error) => Effect.succeed(Option.some(error.message)))
+)

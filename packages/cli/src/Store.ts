@@ -1,0 +1,186 @@
+/**
+ * Opens what the settings name: a PostgreSQL server, an embedded database or memory.
+ *
+ * An embedded database is migrated when it is opened. A server is migrated by `waybill migrate` alone.
+ *
+ * @since 0.1.0
+ */
+import type { Checkpoints, Inbox, Ledger, LedgerError, Ticks } from "@waybill/core"
+import type { Findings } from "@waybill/storage/PgHealth"
+import type { DatabaseInUse } from "@waybill/storage/PgLite"
+import { type Config, Context, Effect, Layer, Option } from "effect"
+import { SecureRandom } from "effect/crypto"
+import * as Settings from "./Settings.ts"
+
+/**
+ * What opening the ledger may fail with.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type OpenError = Settings.BadSetting | Config.ConfigError | DatabaseInUse | LedgerError.LedgerError
+
+/**
+ * The database beneath the ledger.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Database extends Context.Service<Database, {
+  readonly kind: Settings.Location["_tag"]
+  readonly schema: string
+  /** The migrations that the schema lacks. */
+  readonly pending: Effect.Effect<ReadonlyArray<string>, LedgerError.LedgerError>
+  /** The migrations that the schema has, oldest first; none in memory. */
+  readonly applied: Effect.Effect<ReadonlyArray<string>, LedgerError.LedgerError>
+  /** Looks at the database, at transactions that have been open for more seconds than these; there is none in memory. */
+  readonly examine: (openFor: number) => Effect.Effect<Option.Option<Findings>, LedgerError.LedgerError>
+}>()("waybill/Store/Database") {}
+
+/**
+ * What is kept: the ledger, the raw webhooks, the ticks of the schedules and the checkpoints of the feed, and the database
+ * beneath them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Kept = Ledger.Ledger | Inbox.Inbox | Ticks.Ticks | Checkpoints.Checkpoints | Database
+
+const client = Effect.fnUntraced(function*(location: Exclude<Settings.Location, { readonly _tag: "Memory" }>) {
+  if (location._tag === "Embedded") {
+    const PgLite = yield* Effect.promise(() => import("@waybill/storage/PgLite"))
+    return PgLite.layer({ directory: location.directory })
+  }
+  const PgServer = yield* Effect.promise(() => import("@waybill/storage/PgServer"))
+  return PgServer.layer(location.url, { maxConnections: yield* Settings.read(Settings.maxConnections) })
+})
+
+const keptInMemory = Effect.gen(function*() {
+  const [MemoryCheckpoints, MemoryInbox, MemoryLedger, MemoryTicks] = yield* Effect.promise(() =>
+    Promise.all([
+      import("@waybill/storage/MemoryCheckpoints"),
+      import("@waybill/storage/MemoryInbox"),
+      import("@waybill/storage/MemoryLedger"),
+      import("@waybill/storage/MemoryTicks")
+    ])
+  )
+  return Layer.mergeAll(MemoryCheckpoints.layer, MemoryInbox.layer, MemoryLedger.layer, MemoryTicks.layer)
+})
+
+const keptInPostgres = Effect.fnUntraced(function*(schema: string) {
+  const [PgCheckpoints, PgInbox, PgLedger, PgTicks] = yield* Effect.promise(() =>
+    Promise.all([
+      import("@waybill/storage/PgCheckpoints"),
+      import("@waybill/storage/PgInbox"),
+      import("@waybill/storage/PgLedger"),
+      import("@waybill/storage/PgTicks")
+    ])
+  )
+  const rowLevelSecurity = yield* Settings.read(Settings.rowLevelSecurity)
+  return Layer.mergeAll(
+    PgCheckpoints.layer({ schema }),
+    PgInbox.layer({ schema, rowLevelSecurity }),
+    PgLedger.layer({ schema, rowLevelSecurity }),
+    PgTicks.layer({ schema })
+  )
+})
+
+const memoryDatabase = (schema: string) =>
+  Layer.succeed(Database, {
+    kind: "Memory",
+    schema,
+    pending: Effect.succeed([]),
+    applied: Effect.succeed([]),
+    examine: () => Effect.succeed(Option.none())
+  })
+
+const postgresDatabase = Effect.fnUntraced(function*(kind: Settings.Location["_tag"], schema: string) {
+  const [PgHealth, PgMigrations, { SqlClient }] = yield* Effect.promise(() =>
+    Promise.all([import("@waybill/storage/PgHealth"), import("@waybill/storage/PgMigrations"), import("effect/sql")])
+  )
+  return Layer.effect(
+    Database,
+    Effect.map(SqlClient.SqlClient, (sql) => {
+      const run = Effect.provideService(SqlClient.SqlClient, sql)
+      return Database.of({
+        kind,
+        schema,
+        pending: run(PgMigrations.pending(schema)),
+        applied: run(PgHealth.applied(schema)),
+        examine: (openFor) => Effect.asSome(run(PgHealth.examine(schema, openFor)))
+      })
+    })
+  )
+})
+
+/** A client of the database, which is migrated where it is an embedded one. */
+const opened = Effect.fnUntraced(function*(
+  at: Exclude<Settings.Location, { readonly _tag: "Memory" }>,
+  schema: string
+) {
+  const sql = yield* client(at)
+  if (at._tag === "Server") return sql
+  const PgMigrations = yield* Effect.promise(() => import("@waybill/storage/PgMigrations"))
+  return Layer.provideMerge(Layer.effectDiscard(PgMigrations.migrate(schema)), sql)
+})
+
+/**
+ * The database alone, which need not be migrated.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerDatabase: Layer.Layer<Database, OpenError> = Layer.unwrap(Effect.gen(function*() {
+  const schema = yield* Settings.read(Settings.schemaName)
+  const at = yield* Settings.read(Settings.databaseUrl)
+  if (at._tag === "Memory") return memoryDatabase(schema)
+  return Layer.provide(yield* postgresDatabase(at._tag, schema), yield* opened(at, schema))
+}))
+
+/**
+ * All that is kept where the settings say.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<Kept, OpenError> = Layer.unwrap(Effect.gen(function*() {
+  const schema = yield* Settings.read(Settings.schemaName)
+  const at = yield* Settings.read(Settings.databaseUrl)
+  if (at._tag === "Memory") return Layer.merge(yield* keptInMemory, memoryDatabase(schema))
+  return Layer.merge(yield* keptInPostgres(schema), yield* postgresDatabase(at._tag, schema)).pipe(
+    Layer.provide(yield* opened(at, schema))
+  )
+})).pipe(Layer.provide(SecureRandom.layerWebCrypto))
+
+/**
+ * Who may use the schema beside its owner, and how tenants are kept apart.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Privileges {
+  /** A role that is let use the ledger and no more. */
+  readonly grantTo: Option.Option<string>
+  /** Whether row-level security is switched on. */
+  readonly rowLevelSecurity: boolean
+}
+
+/**
+ * Applies the migrations that the database lacks and gives their names; memory lacks none.
+ *
+ * @category migrations
+ * @since 0.1.0
+ */
+export const migrate = Effect.fnUntraced(function*(privileges: Privileges) {
+  const schema = yield* Settings.read(Settings.schemaName)
+  const at = yield* Settings.read(Settings.databaseUrl)
+  if (at._tag === "Memory") return []
+  const PgMigrations = yield* Effect.promise(() => import("@waybill/storage/PgMigrations"))
+  const all = Effect.gen(function*() {
+    const applied = yield* PgMigrations.migrate(schema)
+    if (Option.isSome(privileges.grantTo)) yield* PgMigrations.grant(privileges.grantTo.value, schema)
+    if (privileges.rowLevelSecurity) yield* PgMigrations.enableRowLevelSecurity(schema)
+    return applied
+  })
+  return yield* Effect.provide(all, yield* client(at))
+})

@@ -1,0 +1,178 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Providers } from "@waybill/webhooks"
+import { ConfigProvider, Duration, Effect, FileSystem, Layer, Option, Redacted, Result, Schema } from "effect"
+import * as Settings from "../src/Settings.ts"
+import * as Waybill from "./Waybill.ts"
+
+const environment = (env: Record<string, string>) => ConfigProvider.layer(ConfigProvider.fromEnv({ env }))
+
+const withFile = (text: string, env: Record<string, string> = {}) =>
+  Settings.layer(Option.some("waybill.json")).pipe(
+    Layer.provide(FileSystem.layerNoop({ readFileString: () => Effect.succeed(text) })),
+    Layer.provideMerge(environment(env))
+  )
+
+const Config = Schema.Struct({
+  file: Schema.NullOr(Schema.String),
+  tenants: Schema.Array(Schema.String),
+  settings: Schema.Array(Schema.Struct({
+    name: Schema.String,
+    key: Schema.String,
+    value: Schema.String,
+    source: Schema.String,
+    ok: Schema.Boolean
+  }))
+})
+
+const fileIssue = (text: string) =>
+  Result.match(Settings.parseFile("waybill.json", text), {
+    onFailure: ({ issue }) => issue,
+    onSuccess: () => assert.fail("it was taken")
+  })
+
+describe("settings", () => {
+  it("each have a default that is what they must be, and a key of their own", () => {
+    for (const { fallback, name, parse } of Settings.all) assert.isTrue(Option.isSome(parse(fallback)), name)
+    const keys = Settings.all.map(({ name }) => Settings.keyOf(name))
+    assert.strictEqual(new Set(keys).size, keys.length)
+    assert.includeMembers(keys, ["databaseUrl", "otlpEndpoint", "sesConfirmSubscriptions"])
+  })
+
+  it("name the secrets of every provider", () => {
+    for (const { name, secretsVariable } of Providers.all) {
+      assert.strictEqual(Settings.providerSecrets[name]?.name, secretsVariable)
+    }
+    assert.lengthOf(Object.keys(Settings.providerSecrets), Providers.all.length)
+  })
+
+  it("show no secret", () => {
+    const texts = ["postgres://app:se-cret@host:5/db?password=se-cret", "postgres://se-cret", "se-cret", "a:se-cret,b"]
+    for (
+      const { name, show } of [Settings.databaseUrl, Settings.providerSecrets["postmark"], Settings.otlpEndpoint]
+        .flatMap((setting) => setting === undefined ? [] : [setting])
+    ) {
+      for (const text of texts) {
+        if (name !== "WAYBILL_POSTMARK_BASIC_AUTH" && !text.includes("@")) continue
+        assert.notInclude(show(text), "se-cret", name)
+      }
+    }
+    assert.strictEqual(
+      Settings.databaseUrl.show("postgres://app:se-cret@host:5/db?x=1"),
+      "postgres://app:<redacted>@host:5/db"
+    )
+    assert.strictEqual(Settings.databaseUrl.show("pglite:.waybill"), "pglite:.waybill")
+  })
+
+  it.effect("come from the environment, or else from the file, or else from the default", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* Settings.read(Settings.grace), Duration.seconds(5))
+      assert.deepStrictEqual(yield* Settings.given(Settings.grace), { text: "5s", source: "environment" })
+      assert.strictEqual(yield* Settings.read(Settings.port), 8080)
+      assert.deepStrictEqual(yield* Settings.given(Settings.port), { text: "8080", source: "file" })
+      assert.isTrue(yield* Settings.read(Settings.rowLevelSecurity))
+      assert.strictEqual(yield* Settings.read(Settings.schemaName), "waybill")
+      assert.deepStrictEqual(yield* Settings.given(Settings.schemaName), { text: "waybill", source: "default" })
+      assert.strictEqual((yield* Settings.keep).dead, "forever")
+    }).pipe(Effect.provide(withFile(
+      JSON.stringify({ grace: "7s", port: 8080, rowLevelSecurity: true, keepDeadDays: "forever" }),
+      { WAYBILL_GRACE: "5s" }
+    ))))
+
+  it.effect("give each tenant its own secrets, those of a list as they are", () =>
+    Effect.gen(function*() {
+      const credentials = yield* Settings.credentials
+      const plain = (tenantId: string, provider: string) =>
+        (credentials[tenantId]?.secrets[provider] ?? []).map(Redacted.value)
+      assert.deepStrictEqual(plain("default", "postmark"), ["a:b", "c:d"])
+      assert.deepStrictEqual(plain("acme", "postmark"), ["a:b,c"])
+      assert.deepStrictEqual(plain("acme", "ses"), ["arn:1", "arn:2"])
+      assert.deepStrictEqual(plain("acme", "resend"), [])
+      assert.isTrue(credentials["acme"]?.confirmSubscriptions)
+      assert.isFalse(credentials["default"]?.confirmSubscriptions)
+    }).pipe(Effect.provide(withFile(
+      JSON.stringify({
+        tenants: {
+          acme: { postmarkBasicAuth: ["a:b,c"], sesTopicArns: "arn:1, arn:2", sesConfirmSubscriptions: true }
+        }
+      }),
+      { WAYBILL_POSTMARK_BASIC_AUTH: "a:b, c:d," }
+    ))))
+
+  it.effect("that are wrong are named by where they are, without their value", () =>
+    Effect.gen(function*() {
+      const inFile = yield* Effect.flip(Settings.read(Settings.grace))
+      assert.strictEqual(inFile.message, "grace in the configuration file must be a duration such as 60s, 0s or 5m")
+      const inEnvironment = yield* Effect.flip(Settings.read(Settings.reconcileCron))
+      assert.strictEqual(inEnvironment.message, "WAYBILL_RECONCILE_CRON must be a cron expression such as */5 * * * *")
+    }).pipe(Effect.provide(withFile("{\"grace\":\"se-cret\"}", { WAYBILL_RECONCILE_CRON: "0 0 31 2 *" }))))
+})
+
+describe("a configuration file", () => {
+  it("that says what nothing reads is refused, without its values", () => {
+    assert.strictEqual(fileIssue("se-cret"), "must hold one JSON object")
+    assert.strictEqual(fileIssue("[\"se-cret\"]"), "must hold one JSON object")
+    assert.strictEqual(fileIssue("{\"databaseUlr\":\"se-cret\"}"), "has an unknown setting \"databaseUlr\"")
+    assert.strictEqual(
+      fileIssue("{\"grace\":{\"a\":\"se-cret\"}}"),
+      "has no text, number, boolean or list of texts in grace"
+    )
+    assert.strictEqual(fileIssue("{\"tenants\":[]}"), "must hold an object in tenants")
+    assert.strictEqual(fileIssue("{\"tenants\":{\"*\":{}}}"), "has a key in tenants that is no tenant's id")
+    assert.strictEqual(fileIssue("{\"tenants\":{\"acme\":\"se-cret\"}}"), "must hold an object in tenants.acme")
+    assert.strictEqual(
+      fileIssue("{\"tenants\":{\"acme\":{\"grace\":\"5s\"}}}"),
+      "has an unknown setting \"tenants.acme.grace\""
+    )
+  })
+})
+
+describe("config", () => {
+  it.live("shows every setting and where it comes from, and no secret", () =>
+    Effect.gen(function*() {
+      const path = yield* Waybill.file(
+        yield* Waybill.directory,
+        "waybill.json",
+        JSON.stringify({
+          resendSecret: "whsec_se-cret",
+          port: 9000,
+          tenants: { acme: { resendSecret: "whsec_se-cret" } }
+        })
+      )
+      const env = {
+        WAYBILL_DATABASE_URL: "postgres://app:se-cret@localhost/app",
+        WAYBILL_MAILGUN_SIGNING_KEY: "se-cret",
+        OTEL_EXPORTER_OTLP_HEADERS: "authorization=se-cret"
+      }
+      const config = yield* Waybill.json(Config, ["config", "--config", path], env)
+      assert.deepStrictEqual(config.tenants, ["acme"])
+      assert.strictEqual(config.file, path)
+      assert.lengthOf(config.settings, Settings.all.length)
+      const shown = new Map(config.settings.map(({ name, source, value }) => [name, `${value} ${source}`]))
+      assert.strictEqual(shown.get("WAYBILL_DATABASE_URL"), "postgres://app:<redacted>@localhost/app environment")
+      assert.strictEqual(shown.get("WAYBILL_MAILGUN_SIGNING_KEY"), "<redacted> environment")
+      assert.strictEqual(shown.get("WAYBILL_RESEND_SECRET"), "<redacted> file")
+      assert.strictEqual(shown.get("WAYBILL_PORT"), "9000 file")
+      assert.strictEqual(shown.get("WAYBILL_GRACE"), "60s default")
+      assert.notInclude(JSON.stringify(config), "se-cret")
+      assert.notInclude((yield* Waybill.run(["config"], { ...env, WAYBILL_CONFIG: path })).stdout, "se-cret")
+    }), 60_000)
+
+  it.live("ends with 1 where a setting is wrong, and shows it all the same", () =>
+    Effect.gen(function*() {
+      const { code, stderr, stdout } = yield* Waybill.run(["config", "--json"], { WAYBILL_GRACE: "soon" })
+      assert.strictEqual(code, 1)
+      assert.strictEqual(stderr, "waybill: WAYBILL_GRACE must be a duration such as 60s, 0s or 5m\n")
+      const { settings } = yield* Schema.decodeEffect(Schema.fromJsonString(Config))(stdout)
+      assert.deepInclude(settings.find(({ ok }) => !ok), { name: "WAYBILL_GRACE", value: "soon" })
+    }), 30_000)
+
+  it.live("every command refuses a file that is not there, and one that is wrong", () =>
+    Effect.gen(function*() {
+      const missing = yield* Waybill.run(["orphans", "--config", "/no/such/waybill.json"], {})
+      assert.deepStrictEqual(missing, {
+        code: 1,
+        stdout: "",
+        stderr: "waybill: the configuration file /no/such/waybill.json is not there\n"
+      })
+    }), 30_000)
+})
