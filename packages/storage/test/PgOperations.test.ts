@@ -119,6 +119,31 @@ describe("operations on PostgreSQL", () => {
       assert.deepStrictEqual(yield* audit("verify"), [])
     }).pipe(Effect.provide(TestDatabase.ledger)), 30_000)
 
+  it.live(
+    "a sweep takes orphans that are wrongly noted as linkable once, and brings the queue in line",
+    () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const ledger = yield* Ledger.Ledger
+        yield* ledger.append(tenantId, [event("delivered", "m-1"), event("opened", "nobody")])
+        const [linked] = yield* ledger.findOrphans(everyOrphan)
+        yield* sent("m-1")
+        // What a writer leaves whose triggers did not run.
+        yield* sql`UPDATE waybill.orphans SET ready = true`
+        yield* sql`
+        INSERT INTO waybill.orphans (event_id, tenant_id, correlation, inserted_at, ready)
+        VALUES (${linked?.id}, ${tenantId}, 'message:postmark:m-1', now(), true)
+      `
+        const first = yield* sweep
+        assert.strictEqual(first.scanned, 2)
+        assert.deepStrictEqual(first.links, [])
+        assert.strictEqual((yield* sweep).scanned, 0)
+        assert.deepStrictEqual(yield* audit("verify"), [])
+        assert.strictEqual((yield* ledger.findOrphans(everyOrphan)).length, 1)
+      }).pipe(Effect.provide(TestDatabase.ledger)),
+    30_000
+  )
+
   it.live("the feed passes over no event of a transaction that is still open", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient

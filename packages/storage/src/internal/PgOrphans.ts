@@ -1,9 +1,10 @@
 import { Correlation, Event, Input, type Ledger, LedgerError, Tenant } from "@waybill/core"
 import { Cause, DateTime, Effect, Exit, Option, Schema } from "effect"
 import * as Arr from "effect/Array"
-import { SqlError } from "effect/sql"
+import { SqlError, type Statement } from "effect/sql"
 import * as PgRows from "../PgRows.ts"
-import { decodeEvents, decodeStored, type Pair, type PgSession } from "./PgSession.ts"
+import * as PgProjection from "./PgProjection.ts"
+import { decodeEvents, decodeStored, type PgSession } from "./PgSession.ts"
 
 /** The waits before an orphan that failed by itself is tried again; the last one repeats. */
 const waits = ["1 minute", "5 minutes", "15 minutes", "1 hour", "6 hours", "24 hours"]
@@ -15,18 +16,16 @@ const ClaimedRow = Schema.Struct({
   candidateRecipient: Schema.Literals(["same", "other", "unnamed"])
 })
 
-/** An orphan with a delivery that it may be about. */
-const PairRow = Schema.Struct({
-  id: Event.EventId,
+/** A new link. */
+const LinkRow = Schema.Struct({
   tenantId: PgRows.EventRow.fields.tenantId,
+  deliveryId: Event.DeliveryId,
+  eventId: Event.EventId,
   type: PgRows.EventRow.fields.type,
-  insertedAt: PgRows.EventRow.fields.insertedAt,
-  provider: PgRows.EventRow.fields.provider,
-  providerEventId: PgRows.EventRow.fields.providerEventId,
-  candidateId: Event.DeliveryId
+  insertedAt: PgRows.EventRow.fields.insertedAt
 })
 
-const decodePairs = Schema.decodeUnknownEffect(Schema.Array(PairRow))
+const decodeLinks = Schema.decodeUnknownEffect(Schema.Array(LinkRow))
 
 const decodeClaimed = Schema.decodeUnknownEffect(Schema.Array(ClaimedRow))
 
@@ -39,8 +38,6 @@ const meetings = (rows: ReadonlyArray<typeof ClaimedRow.Type>) =>
     return { orphan, meeting: Correlation.decide(candidates) }
   })
 
-const nothing: Ledger.Linked = { scanned: 0, links: [], failed: 0 }
-
 /** The earliest instant that a query may name. */
 const longAgo = DateTime.makeUnsafe(-62_135_596_800_000)
 
@@ -52,13 +49,14 @@ export const make = (session: PgSession) => {
     events,
     findDelivery,
     inScope,
-    orphans,
-    move,
+    newEventId,
     one,
+    orphans,
+    publish,
     quoted,
     sql,
-    transaction,
-    writeLinks
+    table,
+    transaction
   } = session
 
   const findOrphans = Effect.fn("Ledger.findOrphans")(function*(query: Ledger.OrphanQuery) {
@@ -141,7 +139,8 @@ export const make = (session: PgSession) => {
     }
   )
 
-  const claim = Effect.fnUntraced(function*(query: Ledger.LinkQuery, now: DateTime.Utc) {
+  /** The pending orphans that a sweep is to take, each tenant's oldest first, locked; those that another one holds are left to it. */
+  const due = <A extends object>(query: Ledger.LinkQuery, now: DateTime.Utc) => {
     const isDue = sql`
       ready AND inserted_at >= ${PgRows.instant(query.insertedFrom)} AND inserted_at <= ${
       PgRows.instant(query.insertedTo)
@@ -149,14 +148,14 @@ export const make = (session: PgSession) => {
         AND (next_attempt_at IS NULL OR next_attempt_at <= ${PgRows.instant(now)})
     `
     if (query.scope !== Tenant.all) {
-      return yield* sql<{ readonly id: string }>`
-        SELECT event_id AS id FROM ${orphans} WHERE ${isDue} AND tenant_id = ${query.scope}
+      return sql<A>`
+        SELECT event_id AS id, recipient_digest AS digest FROM ${orphans} WHERE ${isDue} AND tenant_id = ${query.scope}
         ORDER BY inserted_at, event_id LIMIT ${query.limit}
         FOR UPDATE SKIP LOCKED
       `
     }
     // Each tenant that has any gets an equal share, found by one step through the index a tenant.
-    return yield* sql<{ readonly id: string }>`
+    return sql<A>`
       WITH RECURSIVE step AS (
         (SELECT tenant_id, 1 AS n FROM ${orphans} WHERE ${isDue} ORDER BY tenant_id LIMIT 1)
         UNION ALL
@@ -164,60 +163,75 @@ export const make = (session: PgSession) => {
           SELECT tenant_id FROM ${orphans} WHERE ${isDue} AND tenant_id > step.tenant_id ORDER BY tenant_id LIMIT 1
         ) next WHERE step.n < ${query.limit}
       )
-      SELECT own.event_id AS id FROM step CROSS JOIN LATERAL (
-        SELECT event_id FROM ${orphans} WHERE ${isDue} AND tenant_id = step.tenant_id
+      SELECT own.event_id AS id, own.recipient_digest AS digest FROM step CROSS JOIN LATERAL (
+        SELECT event_id, recipient_digest FROM ${orphans} WHERE ${isDue} AND tenant_id = step.tenant_id
         ORDER BY inserted_at, event_id LIMIT ${query.limit} / (SELECT count(*) FROM step)
         FOR UPDATE SKIP LOCKED
       ) own
     `
-  })
+  }
 
-  const pairText = `
-    SELECT e.id, e.tenant_id AS "tenantId", e.type, e.inserted_at AS "insertedAt", e.provider,
-      e.provider_event_id AS "providerEventId", d.id AS "candidateId"
-    FROM ${PgRows.unnested(["uuid"])} AS given (id)
-    JOIN ${quoted("orphans")} o ON o.event_id = given.id
-    JOIN ${quoted("events")} e ON e.id = given.id
-    JOIN ${quoted("deliveries")} d ON d.tenant_id = e.tenant_id
-      AND (o.recipient_digest IS NULL OR o.recipient_digest = d.recipient_digest)
-  `
-  const pairsText = `
-    ${pairText} AND d.provider = e.provider AND d.provider_message_id = e.provider_message_id
-    WHERE e.echoed_delivery_id IS NULL
-    UNION ALL
-    ${pairText} AND d.id = e.echoed_delivery_id
-  `
+  const sharesMessage = `e.echoed_delivery_id IS NULL AND d.provider = e.provider
+          AND d.provider_message_id = e.provider_message_id`
 
-  /** The deliveries of some claimed orphans, each where one alone may be meant. */
-  const pair = Effect.fnUntraced(function*(ids: ReadonlyArray<string>) {
-    const rows = yield* Effect.orDie(decodePairs(yield* sql.unsafe(pairsText, [PgRows.uuids(ids)])))
-    const byId = Map.groupBy(rows, ({ id }) => id)
-    return Array.from(byId.values())
-      .flatMap((candidates): ReadonlyArray<Pair> => {
-        const meeting = Correlation.decide(
-          candidates.map(({ candidateId }) => ({ deliveryId: candidateId, recipient: "same" }))
-        )
-        const [orphan] = candidates
-        return orphan !== undefined && meeting._tag === "Met" ? [{ orphan, deliveryId: meeting.deliveryId }] : []
-      })
-      .toSorted((left, right) =>
-        left.orphan.insertedAt.epochMilliseconds - right.orphan.insertedAt.epochMilliseconds ||
-        (left.orphan.id < right.orphan.id ? -1 : 1)
-      )
-  })
+  /** The delivery that an orphan `e` may be about, where there is one alone that has a key. */
+  const possible = (key: string) => `
+        SELECT (array_agg(d.id))[1] AS delivery_id FROM ${quoted("deliveries")} d
+        WHERE d.tenant_id = e.tenant_id AND ${key}
+          AND (given.digest IS NULL OR d.recipient_digest = given.digest)
+        HAVING count(*) = 1`
 
-  const linkClaimed = Effect.fnUntraced(function*(ids: ReadonlyArray<string>, now: DateTime.Utc) {
-    const pairs = yield* writeLinks(yield* pair(ids), now)
-    yield* move(
-      pairs.map(({ deliveryId, orphan }) => ({ tenantId: orphan.tenantId, deliveryId, eventId: orphan.id, at: now }))
+  const linkText = `
+    met AS MATERIALIZED (
+      SELECT e.id, e.tenant_id, e.type, e.occurred_at, e.inserted_at, e.provider, e.provider_event_id, e.bounce_class,
+        one.delivery_id, row_number() OVER (ORDER BY e.id) - 1 AS ordinal
+      FROM (SELECT array_agg(id) AS ids, array_agg(digest) AS digests FROM claimed) arrays
+      CROSS JOIN LATERAL unnest(arrays.ids, arrays.digests) AS given (id, digest)
+      JOIN ${quoted("events")} e ON e.id = given.id
+      CROSS JOIN LATERAL (
+        ${possible(sharesMessage)}
+        UNION ALL
+        ${possible("d.id = e.echoed_delivery_id")}
+      ) one
+      WHERE NOT EXISTS (SELECT FROM ${quoted("events")} link WHERE link.source_event_id = e.id)
+    ), links AS (
+      INSERT INTO ${quoted("events")} (id, tenant_id, delivery_id, type, occurred_at, inserted_at, metadata,
+        source_event_id, idempotency_key)
+      SELECT overlay(new.id PLACING lpad(to_hex(met.ordinal), 4, '0') FROM 29 FOR 4)::uuid, met.tenant_id,
+        met.delivery_id, 'reconciled', new.at, new.at,
+        jsonb_build_object('reconciled_from_event_id', met.id, 'reconciled_provider', met.provider,
+          'reconciled_provider_event_id', met.provider_event_id),
+        met.id, 'reconciled:' || met.id
+      FROM met CROSS JOIN new
+      ORDER BY met.id
+    ), gone AS (
+      DELETE FROM ${quoted("orphans")} o USING met WHERE o.event_id = met.id
+    ), moved AS (
+      ${PgProjection.moveText(quoted, "(SELECT met.*, new.at FROM met CROSS JOIN new)")}
     )
-    return pairs.map(({ deliveryId, orphan }): Ledger.Link => ({
-      tenantId: orphan.tenantId,
+    SELECT counted.scanned, met.tenant_id AS "tenantId", met.delivery_id AS "deliveryId", met.id AS "eventId", met.type,
+      met.inserted_at AS "insertedAt"
+    FROM (SELECT count(*)::integer AS scanned FROM claimed) counted LEFT JOIN met ON true
+    ORDER BY met.inserted_at, met.id
+  `
+
+  /** Links claimed orphans, each where one delivery alone may be meant, and moves the deliveries, by one statement. */
+  const linkClaimed = Effect.fnUntraced(function*(claimed: Statement.Fragment, now: DateTime.Utc) {
+    const rows = yield* sql<{ readonly scanned: number; readonly eventId: string | null }>`
+      WITH claimed AS MATERIALIZED (${claimed}), new AS MATERIALIZED (
+        SELECT ${yield* newEventId}::text AS id, ${PgRows.instant(now)}::timestamptz AS at
+      ), ${sql.literal(linkText)}
+    `
+    const scanned = rows[0]?.scanned ?? 0
+    const links = yield* Effect.orDie(decodeLinks(rows.filter(({ eventId }) => eventId !== null)))
+    yield* publish(links.map(({ deliveryId, eventId, tenantId, type }) => ({
+      tenantId,
       deliveryId,
-      eventId: orphan.id,
-      type: orphan.type,
-      insertedAt: orphan.insertedAt
-    }))
+      eventId,
+      type,
+      cause: "reconciled"
+    })))
+    return { scanned, links, failed: 0 }
   })
 
   /** Notes why an orphan failed and when it may be tried again. */
@@ -232,41 +246,39 @@ export const make = (session: PgSession) => {
       WHERE event_id = ${id}
     `
 
-  const linkAtOnce = (query: Ledger.LinkQuery, now: DateTime.Utc) =>
-    Effect.gen(function*() {
-      const claimed = yield* claim(query, now)
-      if (claimed.length === 0) return nothing
-      const links = yield* linkClaimed(claimed.map(({ id }) => id), now)
-      return { scanned: claimed.length, links, failed: 0 }
-    })
-
   /** Links one by one, each in a savepoint, so that one that fails by itself does not stop the rest. */
-  const linkOneByOne = (query: Ledger.LinkQuery, now: DateTime.Utc) =>
-    Effect.gen(function*() {
-      const claimed = yield* claim(query, now)
-      const links: Array<Ledger.Link> = []
-      let failed = 0
-      for (const { id } of claimed) {
-        const exit = yield* Effect.exit(sql.withTransaction(linkClaimed([id], now)))
-        if (Exit.isSuccess(exit)) links.push(...exit.value)
-        else {
-          const error = Cause.squash(exit.cause)
-          if (Cause.hasInterrupts(exit.cause) || (SqlError.isSqlError(error) && error.isRetryable)) {
-            return yield* Effect.failCause(exit.cause)
-          }
-          failed++
-          yield* setAside(id, SqlError.isSqlError(error) ? error.reason._tag : "Undecodable", now)
+  const linkOneByOne = Effect.fnUntraced(function*(query: Ledger.LinkQuery, now: DateTime.Utc) {
+    const claimed = yield* due<{ readonly id: string }>(query, now)
+    const links: Array<Ledger.Link> = []
+    let failed = 0
+    for (const { id } of claimed) {
+      const own = sql`SELECT event_id AS id, recipient_digest AS digest FROM ${orphans} WHERE event_id = ${id}`
+      const exit = yield* Effect.exit(sql.withTransaction(linkClaimed(own, now)))
+      if (Exit.isSuccess(exit)) links.push(...exit.value.links)
+      else {
+        const error = Cause.squash(exit.cause)
+        if (Cause.hasInterrupts(exit.cause) || (SqlError.isSqlError(error) && error.isRetryable)) {
+          return yield* Effect.failCause(exit.cause)
         }
+        failed++
+        yield* setAside(id, SqlError.isSqlError(error) ? error.reason._tag : "Undecodable", now)
       }
-      return { scanned: claimed.length, links, failed }
-    })
+    }
+    return { scanned: claimed.length, links, failed }
+  })
 
   const link = Effect.fn("Ledger.link")(function*(query: Ledger.LinkQuery) {
     yield* Input.limit(query.limit)
     const now = yield* DateTime.now
-    return yield* transaction(query.scope, linkAtOnce(query, now)).pipe(
+    const linked = yield* transaction(query.scope, linkClaimed(due(query, now), now)).pipe(
       Effect.catchDefect(() => transaction(query.scope, linkOneByOne(query, now)))
     )
+    // What was ready and met no delivery is so by a writer whose triggers did not run; it would be claimed for ever.
+    if (linked.scanned > linked.links.length + linked.failed) {
+      const mend = sql`SELECT ${table("requeue")}(ARRAY(SELECT id FROM (${due(query, now)}) claimed))`
+      yield* transaction(query.scope, mend)
+    }
+    return linked
   })
 
   return { findOrphans, attemptLink, link, decide, findStored }

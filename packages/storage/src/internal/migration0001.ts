@@ -75,7 +75,7 @@ export const statements = (schema: string): ReadonlyArray<string> => [
     WHERE idempotency_key IS NOT NULL`,
   `CREATE INDEX deliveries_recipient ON ${schema}.deliveries (tenant_id, recipient_digest)`,
   `CREATE UNIQUE INDEX deliveries_message ON ${schema}.deliveries
-    (tenant_id, provider, provider_message_id, recipient_digest) WHERE provider_message_id IS NOT NULL`,
+    (provider_message_id, tenant_id, provider, recipient_digest) WHERE provider_message_id IS NOT NULL`,
   `CREATE TABLE ${schema}.events (
     id uuid PRIMARY KEY,
     position bigint GENERATED ALWAYS AS IDENTITY,
