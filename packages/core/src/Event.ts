@@ -184,6 +184,7 @@ export const NewEvent = Schema.Struct({
   normalizedPayload: bag,
   metadata: bag,
   traceId: optional(TraceId),
+  /** What the event is stored once under. It must tell apart what happened, and to which recipient of a message. */
   idempotencyKey: IdempotencyKey.Chosen
 })
 
@@ -325,15 +326,21 @@ export const reconciled = (
 /**
  * Tells whether a report says the same as the stored event of its key; payload, metadata and trace are not compared.
  *
+ * Only a store can compare recipients, the ledger holding none. An orphan was about whom it named for certain, so that a
+ * report of its key names the same or, like it, none. An event that met its delivery at once was about that delivery's
+ * recipient, whether it named it or not, so that a report names that one or none. A forgotten recipient counts as the same.
+ *
  * @category predicates
  * @since 0.1.0
  */
-export const saysTheSame = (stored: Event, report: Event): boolean =>
+export const saysTheSame = (stored: Event, report: Event, isSameRecipient: boolean): boolean =>
+  isSameRecipient &&
   stored.type === report.type &&
   stored.occurredAt.epochMilliseconds === report.occurredAt.epochMilliseconds &&
   Option.getOrNull(stored.provider) === Option.getOrNull(report.provider) &&
   Option.getOrNull(stored.providerMessageId) === Option.getOrNull(report.providerMessageId) &&
   Option.getOrNull(stored.providerEventId) === Option.getOrNull(report.providerEventId) &&
+  Option.getOrNull(stored.echoedDeliveryId) === Option.getOrNull(report.echoedDeliveryId) &&
   Option.getOrNull(stored.rejectReason) === Option.getOrNull(report.rejectReason) &&
   Option.getOrNull(stored.bounceClass) === Option.getOrNull(report.bounceClass)
 

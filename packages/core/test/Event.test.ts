@@ -61,28 +61,29 @@ describe("an event", () => {
 })
 
 describe("a report of a stored key", () => {
-  it("says the same whatever its payload, metadata, trace, recipient or echo", () => {
+  it("says the same whatever its payload, metadata or trace", () => {
     const others: ReadonlyArray<Partial<Event.NewEvent>> = [
       {},
       { normalizedPayload: { a: 1 } },
       { metadata: { a: 1 } },
-      { traceId: Option.some("t") },
-      { echoedDeliveryId: Option.some(Given.deliveryId(1)) }
+      { traceId: Option.some("t") }
     ]
-    for (const fields of others) assert.isTrue(Event.saysTheSame(stored(), stored(fields)))
+    for (const fields of others) assert.isTrue(Event.saysTheSame(stored(), stored(fields), true))
   })
 
-  it("says something else with another type, time, message or reason", () => {
+  it("says something else with another type, time, message, delivery, reason or recipient", () => {
     const others: ReadonlyArray<Partial<Event.NewEvent>> = [
       { type: "opened" },
       { occurredAt: Given.afterNoon(1) },
       { provider: Provider.Provider.make("mailgun") },
       { providerMessageId: Option.some(Provider.MessageId.make("m-1")) },
       { providerEventId: Option.some("e") },
+      { echoedDeliveryId: Option.some(Given.deliveryId(1)) },
       { rejectReason: Option.some("spam") },
       { bounceClass: Option.some("hard") }
     ]
-    for (const fields of others) assert.isFalse(Event.saysTheSame(stored(), stored(fields)))
+    for (const fields of others) assert.isFalse(Event.saysTheSame(stored(), stored(fields), true))
+    assert.isFalse(Event.saysTheSame(stored(), stored(), false))
   })
 })
 

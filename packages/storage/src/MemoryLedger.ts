@@ -106,6 +106,9 @@ export const make = Effect.gen(function*() {
         publishTo(tie.reconciled)
       }
       for (const orphan of change.dismissed ?? []) Book.putDismissed(bookToWrite(orphan.event.tenantId), orphan)
+      if (change.forgotten !== undefined) {
+        Book.unname(bookToWrite(change.forgotten.tenantId), change.forgotten.recipient)
+      }
       return PubSub.publishAll(pubsub, Book.updatesOf(change))
     }))
 
@@ -187,21 +190,23 @@ export const make = Effect.gen(function*() {
     const now = yield* DateTime.now
     const book = bookOf(tenantId)
     const outcomes: Array<Ledger.Outcome> = []
-    const fresh = new Map<IdempotencyKey.IdempotencyKey, Event.Event>()
+    const fresh = new Map<IdempotencyKey.IdempotencyKey, Book.Orphan>()
     const orphans: Array<Book.Orphan> = []
 
     for (const input of inputs) {
       const id = yield* newEventId
       const report = Event.fromNew(input, { id, tenantId, deliveryId: Option.none(), insertedAt: now })
+      const named = Book.namedBy(input)
       const stored = fresh.get(input.idempotencyKey) ?? Book.findByIdempotencyKey(book, input.idempotencyKey)
       if (stored !== undefined) {
+        const { event } = stored
         outcomes.push(
-          Event.saysTheSame(stored, report)
-            ? { _tag: "Duplicate", eventId: stored.id, deliveryId: Book.deliveryOf(book, stored) }
+          Event.saysTheSame(event, report, Book.isSameRecipient(book, stored, named))
+            ? { _tag: "Duplicate", eventId: event.id, deliveryId: Book.deliveryOf(book, event) }
             : new LedgerError.IdempotencyConflict({
               tenantId,
               idempotencyKey: input.idempotencyKey,
-              storedEventId: stored.id
+              storedEventId: event.id
             })
         )
         continue
@@ -209,16 +214,16 @@ export const make = Effect.gen(function*() {
       const orphan: Book.Orphan = {
         event: Book.owned(report),
         correlation: Option.getOrUndefined(Correlation.ofEvent(report)),
-        named: Book.namedBy(input)
+        named
       }
       const deliveryId = Book.meet(book, orphan)
       const event = deliveryId === undefined ? orphan.event : Event.bind(orphan.event, deliveryId)
       if (deliveryId === undefined) orphans.push(orphan)
-      fresh.set(event.idempotencyKey, event)
+      fresh.set(event.idempotencyKey, { ...orphan, event })
       outcomes.push({ _tag: "Appended", eventId: event.id, deliveryId: event.deliveryId })
     }
 
-    const events = Array.from(fresh.values())
+    const events = Array.from(fresh.values(), ({ event }) => event)
     const bound = events.flatMap((event) =>
       Option.isSome(event.deliveryId) ? [{ deliveryId: event.deliveryId.value, event }] : []
     )
@@ -433,15 +438,11 @@ export const make = Effect.gen(function*() {
   }) {
     const book = bookOf(query.tenantId)
     const now = yield* DateTime.now
-    const isHe = (address: Recipient.Recipient | undefined): boolean =>
-      address !== undefined && Recipient.isSame(address, query.recipient)
     const deliveries = Array.from(book.deliveries.values())
-      .filter(({ recipient }) => isHe(Option.getOrUndefined(recipient)))
+      .filter(({ recipient }) => Option.isSome(recipient) && Recipient.isSame(recipient.value, query.recipient))
       .map((delivery) => Book.forgotten(delivery, now))
-    const orphans = Array.from(book.orphans.values())
-      .filter(({ named }) => isHe(named?.address))
-      .map(Book.unnamed)
-    yield* commit({ deliveries, orphans })
+    const orphans = Book.naming(book, query.recipient)
+    yield* commit({ deliveries, forgotten: query })
     return { deliveries: deliveries.length, orphans: orphans.length }
   }, turn)
 

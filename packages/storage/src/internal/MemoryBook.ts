@@ -45,10 +45,12 @@ export interface Imported {
 export interface Change {
   readonly deliveries?: ReadonlyArray<Delivery.Delivery>
   readonly events?: ReadonlyArray<Event.Event>
-  /** The orphans that begin to wait, or wait on under another name. */
+  /** The orphans that begin to wait. */
   readonly orphans?: ReadonlyArray<Orphan>
   readonly ties?: ReadonlyArray<Tie>
   readonly dismissed?: ReadonlyArray<Orphan>
+  /** Whom no event names any longer. */
+  readonly forgotten?: { readonly tenantId: Tenant.TenantId; readonly recipient: Recipient.Recipient }
 }
 
 /** All that is known of one tenant. */
@@ -62,6 +64,8 @@ export class Book {
   readonly links = new Map<Event.EventId, Event.DeliveryId>()
   readonly orphans = new Map<Event.EventId, Orphan>()
   readonly orphansByKey = new Map<string, Set<Event.EventId>>()
+  /** Whom each event that ever was an orphan named for certain. */
+  readonly named = new Map<Event.EventId, Named>()
   readonly dismissed = new Set<Event.EventId>()
 }
 
@@ -93,6 +97,7 @@ export const putEvent = (book: Book, event: Event.Event): void => {
 
 export const putOrphan = (book: Book, orphan: Orphan): void => {
   book.orphans.set(orphan.event.id, orphan)
+  if (orphan.named !== undefined) book.named.set(orphan.event.id, orphan.named)
   if (orphan.correlation !== undefined) {
     upsert(book.orphansByKey, orphan.correlation, () => new Set()).add(orphan.event.id)
   }
@@ -132,14 +137,42 @@ export const findRecorded = (
   return found === undefined ? undefined : book.deliveries.get(found)
 }
 
-export const findByIdempotencyKey = (book: Book, key: IdempotencyKey.IdempotencyKey): Event.Event | undefined => {
+/** The event of a key, and whom it named where it was an orphan. */
+export const findByIdempotencyKey = (
+  book: Book,
+  key: IdempotencyKey.IdempotencyKey
+): Pick<Orphan, "event" | "named"> | undefined => {
   const id = book.eventByKey.get(key)
-  return id === undefined ? undefined : book.events.get(id)
+  const event = id === undefined ? undefined : book.events.get(id)
+  return event === undefined ? undefined : { event, named: book.named.get(event.id) }
 }
 
 /** The delivery that an event is about as of now, directly or by a link. */
 export const deliveryOf = (book: Book, event: Event.Event): Option.Option<Event.DeliveryId> =>
   Option.orElse(event.deliveryId, () => Option.fromUndefinedOr(book.links.get(event.id)))
+
+/** Whether a report of a stored event's key may be about the same recipient as `Event.saysTheSame` asks. */
+export const isSameRecipient = (
+  book: Book,
+  { event, named }: Pick<Orphan, "event" | "named">,
+  report: Named | undefined
+): boolean => {
+  if (Option.isNone(event.deliveryId)) return isSameNamed(named, report)
+  const recipient = Option.flatMap(
+    Option.fromUndefinedOr(book.deliveries.get(event.deliveryId.value)),
+    (delivery) => delivery.recipient
+  )
+  return report === undefined || isSameNamed({ address: Option.getOrUndefined(recipient) }, report)
+}
+
+/** Whether two events name the same, where one of them may be forgotten. */
+const isSameNamed = (stored: Named | undefined, report: Named | undefined): boolean => {
+  if (stored === undefined || report === undefined) {
+    return stored === report || stored !== undefined && stored.address === undefined
+  }
+  return stored.address === undefined ||
+    report.address !== undefined && Recipient.isSame(stored.address, report.address)
+}
 
 /** How a delivery compares with whom an event names for certain; a forgotten recipient is another one. */
 const compareRecipient = (
@@ -289,8 +322,19 @@ export const refolded = (
   updatedAt: now
 })
 
-/** An orphan that no longer says whom it named. */
-export const unnamed = (orphan: Orphan): Orphan => ({ ...orphan, named: { address: undefined } })
+const isNamed = (named: Named | undefined, recipient: Recipient.Recipient): boolean =>
+  named?.address !== undefined && Recipient.isSame(named.address, recipient)
+
+/** The pending orphans that name a recipient for certain. */
+export const naming = (book: Book, recipient: Recipient.Recipient): ReadonlyArray<Orphan> =>
+  Array.from(book.orphans.values()).filter(({ named }) => isNamed(named, recipient))
+
+/** Makes the events that named a recipient name one without an address. */
+export const unname = (book: Book, recipient: Recipient.Recipient): void => {
+  const named = { address: undefined }
+  for (const orphan of naming(book, recipient)) book.orphans.set(orphan.event.id, { ...orphan, named })
+  for (const [id, known] of book.named) if (isNamed(known, recipient)) book.named.set(id, named)
+}
 
 /** Why a pending orphan waits. */
 export const explain = (

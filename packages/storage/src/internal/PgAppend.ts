@@ -4,12 +4,17 @@ import * as Arr from "effect/Array"
 import * as PgRows from "../PgRows.ts"
 import * as Coalescer from "./Coalescer.ts"
 import * as PgProjection from "./PgProjection.ts"
-import { decodeStored, type PgSession } from "./PgSession.ts"
+import { type PgSession, StoredRow } from "./PgSession.ts"
 
 /** A delivery that the event at a position of a batch may be about. */
 const CandidateRow = Schema.Struct({ ordinal: Schema.Int, deliveryId: Event.DeliveryId })
 
 const decodeCandidates = Schema.decodeUnknownEffect(Schema.Array(CandidateRow))
+
+/** The stored event of the key of a report, and whether it is about the recipient that the report names. */
+const RepeatedRow = Schema.Struct({ ...StoredRow.fields, ordinal: Schema.Int, isSameRecipient: Schema.Boolean })
+
+const decodeRepeated = Schema.decodeUnknownEffect(Schema.Array(RepeatedRow))
 
 /** One of the events of an append, as the orphan it is until it meets a delivery. */
 interface Report {
@@ -22,11 +27,15 @@ interface Report {
 /** The events of one append, in their order. */
 type Call = ReadonlyArray<Report>
 
-/** What is stored under a key, and the delivery it is about as of now. */
+/** What is stored under the key of a report, the delivery it is about as of now, and whether the report names its recipient. */
 interface Stored {
   readonly event: Event.Event
   readonly deliveryId: Option.Option<Event.DeliveryId>
+  readonly isSameRecipient: boolean
 }
+
+/** What tells apart the reports of a batch that are compared with a stored event. */
+const subjectOf = ({ event, recipient }: Report): string => `${event.idempotencyKey} ${recipient ?? ""}`
 
 /** A delivery that a stored event moves. */
 interface Fact {
@@ -44,7 +53,7 @@ type Inserted = ReadonlyMap<Event.EventId, Option.Option<Event.DeliveryId>>
 
 /** The outcome of an event whose key stood for something before. */
 const repeated = (report: Event.Event, stored: Stored): Ledger.Outcome =>
-  Event.saysTheSame(stored.event, report)
+  Event.saysTheSame(stored.event, report, stored.isSameRecipient)
     ? { _tag: "Duplicate", eventId: stored.event.id, deliveryId: stored.deliveryId }
     : new LedgerError.IdempotencyConflict({
       tenantId: report.tenantId,
@@ -135,6 +144,7 @@ const waves = (calls: ReadonlyArray<ReadonlyArray<Fact>>): ReadonlyArray<Readonl
 /** Appends the events of one call, or of several that were made at once. */
 export const make = Effect.fnUntraced(function*(session: PgSession) {
   const {
+    deliveries,
     eventColumns,
     events,
     insertEvents,
@@ -200,16 +210,37 @@ export const make = Effect.fnUntraced(function*(session: PgSession) {
     return [...decided.filter((report) => !isUnbound(report)), ...yield* decide(tenantId, unbound)]
   })
 
-  /** The stored events of some keys, each with the delivery that a link gave to it. */
-  const findStored = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, keys: ReadonlyArray<string>) {
-    if (keys.length === 0) return []
+  /** What is stored under the keys of some reports, by their subjects. */
+  const findStored = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, reports: ReadonlyArray<Report>) {
+    const subjects = Array.from(new Map(reports.map((report) => [subjectOf(report), report])))
     const rows = yield* sql`
-      SELECT ${eventColumns}, link.delivery_id AS "linkedDeliveryId"
-      FROM unnest((SELECT ${PgRows.texts(keys)}::text[])) AS given (key)
+      SELECT ${eventColumns}, link.delivery_id AS "linkedDeliveryId", given.ordinal,
+        CASE
+          WHEN e.delivery_id IS NOT NULL THEN
+            given.recipient IS NULL OR d.recipient IS NULL OR lower(d.recipient COLLATE "C") = given.recipient
+          WHEN e.recipient_pseudonym IS NULL THEN given.recipient IS NULL
+          ELSE known.digest IS NULL
+            OR known.digest IS NOT DISTINCT FROM ${table("recipient_digest")}(e.tenant_id, given.recipient)
+        END AS "isSameRecipient"
+      FROM unnest(
+        (SELECT ${PgRows.integers(subjects.map((_, index) => index))}::integer[]),
+        (SELECT ${PgRows.texts(subjects.map(([, { event }]) => event.idempotencyKey))}::text[]),
+        (SELECT ${PgRows.texts(subjects.map(([, { recipient }]) => recipient))}::text[])
+      ) AS given (ordinal, key, recipient)
       JOIN ${events} e ON e.tenant_id = ${tenantId} AND e.idempotency_key = given.key
       LEFT JOIN ${events} link ON link.source_event_id = e.id
+      LEFT JOIN ${deliveries} d ON d.tenant_id = e.tenant_id AND d.id = e.delivery_id
+      LEFT JOIN ${table("recipients")} known
+        ON known.tenant_id = e.tenant_id AND known.pseudonym = e.recipient_pseudonym
     `
-    return yield* Effect.orDie(decodeStored(rows))
+    return new Map(
+      (yield* Effect.orDie(decodeRepeated(rows))).map(
+        ({ isSameRecipient, linkedDeliveryId, ordinal, ...event }): readonly [string, Stored] => [
+          subjects[ordinal]?.[0] ?? "",
+          { event, isSameRecipient, deliveryId: Option.orElse(event.deliveryId, () => linkedDeliveryId) }
+        ]
+      )
+    )
   })
 
   const insertOrphans = (reports: ReadonlyArray<Report>, tenantId: Tenant.TenantId) =>
@@ -282,26 +313,6 @@ export const make = Effect.fnUntraced(function*(session: PgSession) {
     return inserted
   })
 
-  /** What is stored under the keys of events that were not inserted. */
-  const findRepeated = Effect.fnUntraced(function*(
-    tenantId: Tenant.TenantId,
-    reports: ReadonlyArray<Report>,
-    inserted: Inserted
-  ) {
-    const stored = new Map<string, Stored>()
-    const keys = new Set<string>()
-    for (const { event } of reports) {
-      const deliveryId = inserted.get(event.id)
-      if (deliveryId === undefined) keys.add(event.idempotencyKey)
-      else stored.set(event.idempotencyKey, { event, deliveryId })
-    }
-    for (const event of yield* findStored(tenantId, Array.from(keys).filter((key) => !stored.has(key)))) {
-      const deliveryId = Option.orElse(event.deliveryId, () => event.linkedDeliveryId)
-      stored.set(event.idempotencyKey, { event, deliveryId })
-    }
-    return stored
-  })
-
   /** Tells of the inserted events and gives the outcomes of every call. */
   const settle = Effect.fnUntraced(function*(
     tenantId: Tenant.TenantId,
@@ -317,17 +328,16 @@ export const make = Effect.fnUntraced(function*(session: PgSession) {
         cause: "append"
       }))
     )
-    const reports = calls.flat()
-    const stored = reports.length === inserted.size
-      ? new Map<string, Stored>()
-      : yield* findRepeated(tenantId, reports, inserted)
-    const lost = reports.find(({ event }) => !inserted.has(event.id) && !stored.has(event.idempotencyKey))
+    const again = calls.flat().filter(({ event }) => !inserted.has(event.id))
+    const stored = again.length === 0 ? new Map<string, Stored>() : yield* findStored(tenantId, again)
+    const lost = again.find((report) => !stored.has(subjectOf(report)))
     if (lost !== undefined) return yield* Effect.die(new Error("an event is neither inserted nor stored"))
     return calls.map((call) =>
-      call.flatMap(({ event }): ReadonlyArray<Ledger.Outcome> => {
+      call.flatMap((report): ReadonlyArray<Ledger.Outcome> => {
+        const { event } = report
         const deliveryId = inserted.get(event.id)
         if (deliveryId !== undefined) return [{ _tag: "Appended", eventId: event.id, deliveryId }]
-        const known = stored.get(event.idempotencyKey)
+        const known = stored.get(subjectOf(report))
         return known === undefined ? [] : [repeated(event, known)]
       })
     )

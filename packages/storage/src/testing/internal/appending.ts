@@ -1,5 +1,5 @@
 import { assert } from "@effect/vitest"
-import { Event, EventType, Ledger, Projection, Recipient } from "@waybill/core"
+import { Event, EventType, Ledger, Projection, Recipient, type Tenant } from "@waybill/core"
 import { Arbitrary, DateTime, Effect, Option, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as Given from "../Given.ts"
@@ -15,6 +15,8 @@ import {
   timeline,
   told
 } from "./contract.ts"
+
+const bob = Recipient.Recipient.make("bob@example.com")
 
 const moving = ({ example }: Contract): void => {
   example(
@@ -215,6 +217,7 @@ const onceOnly = ({ example }: Contract): void => {
         { ...report, occurredAt: Given.afterNoon(1) },
         { ...report, providerMessageId: Option.none() },
         { ...report, providerEventId: Option.some("e") },
+        { ...report, echoedDeliveryId: Option.some(dispatched.id) },
         { ...report, rejectReason: Option.some("other") },
         { ...report, bounceClass: Option.some("soft") }
       ]
@@ -237,11 +240,91 @@ const onceOnly = ({ example }: Contract): void => {
       assert.deepStrictEqual([fresh?._tag, other?._tag], ["Appended", "IdempotencyConflict"])
     })
   )
+
+  const toAnn = Given.named("ann@example.com", true)
+  const toAnnAloud = Given.named("ANN@Example.com", true)
+  const toBob = Given.named("bob@example.com", true)
+  const maybeToBob = Given.named("bob@example.com", false)
+  const toNone = Option.none()
+
+  /** Appends what has the key of a stored report and another recipient, and gives the tags of the outcomes. */
+  const renamed = (tenantId: Tenant.TenantId, report: Event.NewEvent, ...recipients: ReadonlyArray<typeof toAnn>) =>
+    Effect.gen(function*() {
+      const ledger = yield* Ledger.Ledger
+      const outcomes = yield* ledger.append(
+        tenantId,
+        recipients.map((recipient) => Object.assign({}, report, { recipient }))
+      )
+      return outcomes.map(({ _tag }) => _tag)
+    })
+
+  example(
+    "a key that stands for an event of one delivery is refused for another recipient than the delivery's",
+    Effect.gen(function*() {
+      const ledger = yield* Ledger.Ledger
+      const tenantId = yield* Given.tenant
+      yield* Given.dispatched(tenantId, "m-1")
+      yield* Given.dispatched(tenantId, "m-2")
+      const named = Given.report("sent", "m-1", { recipient: toAnn })
+      const unnamed = Given.report("sent", "m-2")
+      for (const report of [named, unnamed]) {
+        assert.deepStrictEqual(
+          yield* renamed(tenantId, report, report.recipient, toBob, toAnnAloud, toNone, maybeToBob, toBob),
+          ["Appended", "IdempotencyConflict", "Duplicate", "Duplicate", "Duplicate", "IdempotencyConflict"]
+        )
+        assert.deepStrictEqual(
+          yield* renamed(tenantId, report, toBob, toAnn, toAnnAloud, toNone),
+          ["IdempotencyConflict", "Duplicate", "Duplicate", "Duplicate"]
+        )
+      }
+      yield* ledger.forget({ tenantId, recipient: Given.recipient })
+      for (const report of [named, unnamed]) {
+        assert.deepStrictEqual(yield* renamed(tenantId, report, toAnn, toBob, toNone), Array(3).fill("Duplicate"))
+      }
+    })
+  )
+
+  example(
+    "a key that stands for an orphan is refused for another recipient than it named, also when it is linked",
+    Effect.gen(function*() {
+      const ledger = yield* Ledger.Ledger
+      const tenantId = yield* Given.tenant
+      const named = Given.report("sent", "m-1", { recipient: toAnn })
+      const unnamed = Given.report("opened", "m-1")
+      const byHand = Given.report("sent", "m-2", { recipient: toBob })
+      assert.deepStrictEqual(
+        yield* renamed(tenantId, named, toAnn, toBob, toAnnAloud, toNone),
+        ["Appended", "IdempotencyConflict", "Duplicate", "IdempotencyConflict"]
+      )
+      const [none, linked] = yield* appended(tenantId, [unnamed, byHand])
+      if (none === undefined || linked === undefined) throw new Error("an event is missing")
+      const assertSame = Effect.gen(function*() {
+        assert.deepStrictEqual(
+          yield* renamed(tenantId, named, toAnn, toBob, toAnnAloud, toNone),
+          ["Duplicate", "IdempotencyConflict", "Duplicate", "IdempotencyConflict"]
+        )
+        assert.deepStrictEqual(
+          yield* renamed(tenantId, unnamed, toNone, toAnn, maybeToBob),
+          ["Duplicate", "IdempotencyConflict", "Duplicate"]
+        )
+        assert.deepStrictEqual(
+          yield* renamed(tenantId, byHand, toBob, toAnn, toNone),
+          ["Duplicate", "IdempotencyConflict", "IdempotencyConflict"]
+        )
+      })
+      yield* assertSame
+      const delivery = yield* Given.dispatched(tenantId, "m-1")
+      yield* ledger.linkTo({ tenantId, eventId: linked.eventId, deliveryId: delivery.id })
+      assert.lengthOf(yield* pending(tenantId), 0)
+      yield* assertSame
+      yield* ledger.forget({ tenantId, recipient: bob })
+      assert.deepStrictEqual(yield* renamed(tenantId, byHand, toBob, toAnn, toNone), Array(3).fill("Duplicate"))
+      assert.deepStrictEqual(yield* renamed(tenantId, named, toAnn, toBob), ["Duplicate", "IdempotencyConflict"])
+    })
+  )
 }
 
 const correlating = ({ example }: Contract): void => {
-  const bob = Recipient.Recipient.make("bob@example.com")
-
   example(
     "an event that names its recipient for certain meets the delivery to it, without case",
     Effect.gen(function*() {
