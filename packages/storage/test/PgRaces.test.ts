@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Delivery, Event, IdempotencyKey, Ledger, Provider, Recipient, Tenant } from "@waybill/core"
-import { DateTime, Deferred, Effect, Fiber, Option, Random } from "effect"
+import { PgMigrations } from "@waybill/storage"
+import { Clock, DateTime, Deferred, Effect, Fiber, Option, Random } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { SqlClient } from "effect/sql"
 import * as TestDatabase from "./TestDatabase.ts"
@@ -65,6 +66,34 @@ const assertLinked = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, deli
   const timeline = yield* ledger.timeline({ tenantId, deliveryId })
   assert.strictEqual(timeline.filter(({ event }) => event.type === "delivered").length, 1)
   assert.isAtMost(timeline.filter(({ event }) => event.type === "reconciled").length, 1)
+})
+
+/** A delivery of a message that another program writes. */
+const imported = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, messageId: string) {
+  const sql = yield* SqlClient.SqlClient
+  const id = Event.DeliveryId.make(yield* freshId)
+  yield* sql`
+    INSERT INTO waybill.deliveries (id, tenant_id, mailable, stream, recipient, provider, provider_message_id)
+    VALUES (${id}, ${tenantId}, 'welcome', 'transactional', ${address}, ${provider}, ${messageId})
+  `
+  return id
+})
+
+/** Links in batches until none is left, and gives the links. */
+const sweep = Effect.fnUntraced(function*(limit: number) {
+  const ledger = yield* Ledger.Ledger
+  const links: Array<Ledger.Link> = []
+  while (true) {
+    const now = yield* DateTime.now
+    const batch = yield* ledger.link({
+      scope: Tenant.all,
+      limit,
+      insertedFrom: DateTime.subtract(now, { days: 7 }),
+      insertedTo: now
+    })
+    if (batch.scanned === 0) return links
+    links.push(...batch.links)
+  }
 })
 
 describe("races on PostgreSQL", () => {
@@ -272,6 +301,76 @@ describe("races on PostgreSQL", () => {
         assert.strictEqual(yield* tries, 1)
       }).pipe(Effect.provide(TestDatabase.ledger)),
     60_000
+  )
+
+  it.live(
+    "a sweep passes by a delivery that another transaction holds, and links it afterwards",
+    () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const ledger = yield* Ledger.Ledger
+        const tenants = ["first", "second"].map((name) => Tenant.TenantId.make(name))
+        yield* Effect.forEach(tenants, (tenantId) => ledger.append(tenantId, [delivered("m", "a")]))
+        const ids = yield* Effect.forEach(tenants, (tenantId) => imported(tenantId, "m"))
+        const [heldId, freeId] = ids
+        const [heldTenant, freeTenant] = tenants
+        if (heldId === undefined || freeId === undefined || heldTenant === undefined || freeTenant === undefined) return
+        const isHeld = yield* Deferred.make<void>()
+        const isDone = yield* Deferred.make<void>()
+        const holder = yield* Effect.forkChild(sql.withTransaction(Effect.gen(function*() {
+          yield* sql`UPDATE waybill.deliveries SET metadata = '{"held": true}' WHERE id = ${heldId}`
+          yield* Deferred.succeed(isHeld, undefined)
+          yield* Deferred.await(isDone)
+        })))
+        yield* Deferred.await(isHeld)
+        const began = yield* Clock.currentTimeMillis
+        const swept = yield* sweep(1)
+        assert.isBelow((yield* Clock.currentTimeMillis) - began, 5000)
+        assert.deepStrictEqual(swept.map(({ deliveryId }) => deliveryId), [freeId])
+        yield* Deferred.succeed(isDone, undefined)
+        yield* Fiber.join(holder)
+        yield* Effect.sleep("1100 millis")
+        assert.deepStrictEqual((yield* sweep(1)).map(({ deliveryId }) => deliveryId), [heldId])
+        yield* assertLinked(heldTenant, heldId)
+        yield* assertLinked(freeTenant, freeId)
+      }).pipe(Effect.provide(TestDatabase.ledger)),
+    30_000
+  )
+
+  it.live(
+    "a sweep links nothing to a delivery whose message id goes to another one meanwhile",
+    () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const ledger = yield* Ledger.Ledger
+        const tenantId = Tenant.TenantId.make("moved")
+        yield* ledger.append(tenantId, [delivered("m", "a", { recipient: Option.none() })])
+        const before = yield* imported(tenantId, "m")
+        const after = yield* imported(tenantId, "other")
+        // Policies that take their time: the sweep has begun, and has not yet come to the orphan.
+        const role = `slow_${globalThis.crypto.randomUUID().replaceAll("-", "")}`
+        yield* PgMigrations.grant(role)
+        yield* Effect.addFinalizer(() =>
+          Effect.orDie(Effect.andThen(sql.unsafe(`DROP OWNED BY ${role}`), sql.unsafe(`DROP ROLE ${role}`)))
+        )
+        yield* sql`ALTER TABLE waybill.orphans ENABLE ROW LEVEL SECURITY`
+        yield* sql`CREATE POLICY slow ON waybill.orphans USING (pg_sleep(0.4) IS NOT NULL)`
+        const slowly = yield* Effect.forkChild(
+          sql.withTransaction(Effect.andThen(sql.unsafe(`SET LOCAL ROLE ${role}`), sweep(100)))
+        )
+        yield* Effect.sleep("200 millis")
+        yield* sql.withTransaction(Effect.gen(function*() {
+          yield* sql`UPDATE waybill.deliveries SET provider_message_id = 'gone' WHERE id = ${before}`
+          yield* sql`UPDATE waybill.deliveries SET provider_message_id = 'm' WHERE id = ${after}`
+        }))
+        yield* Fiber.join(slowly)
+        yield* sql`DROP POLICY slow ON waybill.orphans`
+        yield* Effect.sleep("1100 millis")
+        yield* sweep(100)
+        assert.deepStrictEqual(yield* ledger.timeline({ tenantId, deliveryId: before }), [])
+        yield* assertLinked(tenantId, after)
+      }).pipe(Effect.scoped, Effect.provide(TestDatabase.ledger)),
+    30_000
   )
 
   it.live("lets exactly one of several dispatches with the same expected version win", () =>

@@ -9,6 +9,9 @@ import { decodeEvents, decodeStored, type PgSession } from "./PgSession.ts"
 /** The waits before an orphan that failed by itself is tried again; the last one repeats. */
 const waits = ["1 minute", "5 minutes", "15 minutes", "1 hour", "6 hours", "24 hours"]
 
+/** How long an orphan rests whose delivery another transaction holds, so that a sweep goes on with the others. */
+const rest = "1 second"
+
 /** An orphan with one of the deliveries that have its key. */
 const ClaimedRow = Schema.Struct({
   ...PgRows.EventRow.fields,
@@ -173,26 +176,34 @@ export const make = (session: PgSession) => {
 
   const sharesMessage = `e.echoed_delivery_id IS NULL AND d.provider = e.provider
           AND d.provider_message_id = e.provider_message_id`
+  const isEchoed = "d.id = e.echoed_delivery_id"
+  const isNamed = "(given.digest IS NULL OR d.recipient_digest = given.digest)"
 
-  /** The delivery that an orphan `e` may be about, where there is one alone that has a key. */
+  /** The row of the delivery that an orphan `e` may be about, where there is one alone that has a key. */
   const possible = (key: string) => `
-        SELECT (array_agg(d.id))[1] AS delivery_id FROM ${quoted("deliveries")} d
-        WHERE d.tenant_id = e.tenant_id AND ${key}
-          AND (given.digest IS NULL OR d.recipient_digest = given.digest)
+        SELECT (array_agg(d.ctid))[1] AS place FROM ${quoted("deliveries")} d
+        WHERE d.tenant_id = e.tenant_id AND ${key} AND ${isNamed}
         HAVING count(*) = 1`
 
+  // A delivery is locked and looked at again before it is linked to, since it may have changed after the statement began. One
+  // that another transaction holds is not waited for: its orphans rest.
   const linkText = `
     met AS MATERIALIZED (
       SELECT e.id, e.tenant_id, e.type, e.occurred_at, e.inserted_at, e.provider, e.provider_event_id, e.bounce_class,
-        one.delivery_id, row_number() OVER (ORDER BY e.id) - 1 AS ordinal
+        held.delivery_id, row_number() OVER (ORDER BY e.id) - 1 AS ordinal
       FROM (SELECT array_agg(id) AS ids, array_agg(digest) AS digests FROM claimed) arrays
       CROSS JOIN LATERAL unnest(arrays.ids, arrays.digests) AS given (id, digest)
       JOIN ${quoted("events")} e ON e.id = given.id
       CROSS JOIN LATERAL (
         ${possible(sharesMessage)}
         UNION ALL
-        ${possible("d.id = e.echoed_delivery_id")}
+        ${possible(isEchoed)}
       ) one
+      LEFT JOIN LATERAL (
+        SELECT d.id AS delivery_id FROM ${quoted("deliveries")} d
+        WHERE d.ctid = one.place AND d.tenant_id = e.tenant_id AND (${sharesMessage} OR ${isEchoed}) AND ${isNamed}
+        FOR NO KEY UPDATE SKIP LOCKED
+      ) held ON true
       WHERE NOT EXISTS (SELECT FROM ${quoted("events")} link WHERE link.source_event_id = e.id)
     ), links AS (
       INSERT INTO ${quoted("events")} (id, tenant_id, delivery_id, type, occurred_at, inserted_at, metadata,
@@ -203,11 +214,20 @@ export const make = (session: PgSession) => {
           'reconciled_provider_event_id', met.provider_event_id),
         met.id, 'reconciled:' || met.id
       FROM met CROSS JOIN new
+      WHERE met.delivery_id IS NOT NULL
       ORDER BY met.id
     ), gone AS (
-      DELETE FROM ${quoted("orphans")} o USING met WHERE o.event_id = met.id
+      DELETE FROM ${quoted("orphans")} o USING met WHERE o.event_id = met.id AND met.delivery_id IS NOT NULL
+    ), resting AS (
+      UPDATE ${quoted("orphans")} o SET next_attempt_at = new.at + interval '${rest}'
+      FROM met CROSS JOIN new WHERE o.event_id = met.id AND met.delivery_id IS NULL
     ), moved AS (
-      ${PgProjection.moveText(quoted, "(SELECT met.*, new.at FROM met CROSS JOIN new)")}
+      ${
+    PgProjection.moveText(
+      quoted,
+      "(SELECT met.*, new.at FROM met CROSS JOIN new WHERE met.delivery_id IS NOT NULL)"
+    )
+  }
     )
     SELECT counted.scanned, met.tenant_id AS "tenantId", met.delivery_id AS "deliveryId", met.id AS "eventId", met.type,
       met.inserted_at AS "insertedAt"
@@ -215,15 +235,21 @@ export const make = (session: PgSession) => {
     ORDER BY met.inserted_at, met.id
   `
 
-  /** Links claimed orphans, each where one delivery alone may be meant, and moves the deliveries, by one statement. */
+  /**
+   * Links claimed orphans, each where one delivery alone may be meant, and moves the deliveries, by one statement; tells how
+   * many met none.
+   */
   const linkClaimed = Effect.fnUntraced(function*(claimed: Statement.Fragment, now: DateTime.Utc) {
-    const rows = yield* sql<{ readonly scanned: number; readonly eventId: string | null }>`
+    const rows = yield* sql<
+      { readonly scanned: number; readonly eventId: string | null; readonly deliveryId: string | null }
+    >`
       WITH claimed AS MATERIALIZED (${claimed}), new AS MATERIALIZED (
         SELECT ${yield* newEventId}::text AS id, ${PgRows.instant(now)}::timestamptz AS at
       ), ${sql.literal(linkText)}
     `
     const scanned = rows[0]?.scanned ?? 0
-    const links = yield* Effect.orDie(decodeLinks(rows.filter(({ eventId }) => eventId !== null)))
+    const met = rows.filter(({ eventId }) => eventId !== null)
+    const links = yield* Effect.orDie(decodeLinks(met.filter(({ deliveryId }) => deliveryId !== null)))
     yield* publish(links.map(({ deliveryId, eventId, tenantId, type }) => ({
       tenantId,
       deliveryId,
@@ -231,7 +257,7 @@ export const make = (session: PgSession) => {
       type,
       cause: "reconciled"
     })))
-    return { scanned, links, failed: 0 }
+    return { scanned, links, unmet: scanned - met.length }
   })
 
   /** Notes why an orphan failed and when it may be tried again. */
@@ -251,11 +277,14 @@ export const make = (session: PgSession) => {
     const claimed = yield* due<{ readonly id: string }>(query, now)
     const links: Array<Ledger.Link> = []
     let failed = 0
+    let unmet = 0
     for (const { id } of claimed) {
       const own = sql`SELECT event_id AS id, recipient_digest AS digest FROM ${orphans} WHERE event_id = ${id}`
       const exit = yield* Effect.exit(sql.withTransaction(linkClaimed(own, now)))
-      if (Exit.isSuccess(exit)) links.push(...exit.value.links)
-      else {
+      if (Exit.isSuccess(exit)) {
+        links.push(...exit.value.links)
+        unmet += exit.value.unmet
+      } else {
         const error = Cause.squash(exit.cause)
         if (Cause.hasInterrupts(exit.cause) || (SqlError.isSqlError(error) && error.isRetryable)) {
           return yield* Effect.failCause(exit.cause)
@@ -264,17 +293,18 @@ export const make = (session: PgSession) => {
         yield* setAside(id, SqlError.isSqlError(error) ? error.reason._tag : "Undecodable", now)
       }
     }
-    return { scanned: claimed.length, links, failed }
+    return { scanned: claimed.length, links, failed, unmet }
   })
 
   const link = Effect.fn("Ledger.link")(function*(query: Ledger.LinkQuery) {
     yield* Input.limit(query.limit)
     const now = yield* DateTime.now
-    const linked = yield* transaction(query.scope, linkClaimed(due(query, now), now)).pipe(
+    const atOnce = Effect.map(linkClaimed(due(query, now), now), (linked) => ({ ...linked, failed: 0 }))
+    const { unmet, ...linked } = yield* transaction(query.scope, atOnce).pipe(
       Effect.catchDefect(() => transaction(query.scope, linkOneByOne(query, now)))
     )
     // What was ready and met no delivery is so by a writer whose triggers did not run; it would be claimed for ever.
-    if (linked.scanned > linked.links.length + linked.failed) {
+    if (unmet > 0) {
       const mend = sql`SELECT ${table("requeue")}(ARRAY(SELECT id FROM (${due(query, now)}) claimed))`
       yield* transaction(query.scope, mend)
     }
