@@ -69,21 +69,22 @@ export const providerOf = (name: string): Effect.Effect<Webhook.Provider, Unknow
   Effect.mapError(Effect.fromOption(Providers.get(name)), () => new UnknownProvider({ name }))
 
 /**
- * The secrets that a provider's webhooks of a tenant are verified with: its own, or else those of the tenant `default`.
+ * The secrets that a provider's webhooks of a tenant are verified with, and whose they are: its own, or else those of the
+ * tenant `default`.
  *
  * @category getters
  * @since 0.1.0
  */
 export const secretsOf = Effect.fnUntraced(function*(provider: Webhook.Provider, tenantId: Tenant.TenantId) {
-  const credentials = yield* Settings.credentials
-  const found = credentials[tenantId] ?? credentials[Tenant.defaultTenantId]
-  const [first, ...others] = found?.secrets[provider.name] ?? []
+  const credentials = new Map(Object.entries(yield* Settings.credentials))
+  const owner = credentials.has(tenantId) ? tenantId : Tenant.defaultTenantId
+  const [first, ...others] = credentials.get(owner)?.secrets[provider.name] ?? []
   return first === undefined
     ? yield* new Settings.BadSetting({
       name: provider.secretsVariable,
       issue: "is not set, so that no webhook can be verified"
     })
-    : [first, ...others] as const
+    : { owner, secrets: [first, ...others] as const }
 })
 
 const verify = Effect.fnUntraced(function*(
@@ -91,14 +92,15 @@ const verify = Effect.fnUntraced(function*(
   tenantId: Tenant.TenantId,
   received: Webhook.Received
 ) {
-  const secrets = yield* secretsOf(provider, tenantId)
-  return yield* provider.verify({ ...received, secrets }).pipe(
+  const { owner, secrets } = yield* secretsOf(provider, tenantId)
+  const { token } = yield* provider.verify({ ...received, secrets }).pipe(
     Effect.catchIf(
       (error) => error._tag === "VerificationError" && error.reason === "MisconfiguredSecret",
       () => new Settings.BadSetting({ name: provider.secretsVariable, issue: "holds a secret that cannot be used" })
     ),
     Effect.provide(Layer.provide(SnsCertificates.layer, FetchHttpClient.layer))
   )
+  return Option.map(token, (value): Inbox.Token => ({ value, verifiedBy: owner }))
 })
 
 const describe = (event: Event.NewEvent, outcome: Ledger.Outcome): Ingested => {
@@ -184,7 +186,7 @@ export const ingest = Effect.fn("Ingest.ingest")(function*(
 ) {
   const provider = yield* providerOf(name)
   if (!verified) yield* Effect.fromResult(provider.normalize(received))
-  const { token } = verified ? yield* verify(provider, tenantId, received) : { token: Option.none<string>() }
+  const token = verified ? yield* verify(provider, tenantId, received) : Option.none()
   const noted: Outcomes = new Map()
   return yield* Effect.provide(
     take({ ...received, provider, tenantId, token }, received, noted),

@@ -86,7 +86,7 @@ const senderOf = Effect.fnUntraced(function*(provider: Webhook.Provider, { priva
   if (provider.name === "ses") {
     return yield* new CannotSign({ provider: "ses", issue: "an endpoint believes the certificates of Amazon alone" })
   }
-  const [secret] = yield* Ingest.secretsOf(provider, tenantId)
+  const { secrets: [secret] } = yield* Ingest.secretsOf(provider, tenantId)
   const senders: Readonly<Record<string, typeof Testing.PostmarkSender.make>> = {
     postmark: Testing.PostmarkSender.make,
     resend: Testing.ResendSender.make,

@@ -80,6 +80,18 @@ export const Webhook = Schema.Struct({
 export type Webhook = typeof Webhook.Type
 
 /**
+ * A token that may authenticate one body only (Mailgun).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Token {
+  readonly value: string
+  /** Whose secrets verified it: it is consumed there, whosever the webhook is, because an unverified body may say that. */
+  readonly verifiedBy: Tenant.TenantId
+}
+
+/**
  * A verified webhook to be stored.
  *
  * @category models
@@ -90,8 +102,7 @@ export interface NewWebhook {
   readonly provider: Provider.Provider
   readonly headers: Readonly<Record<string, string>>
   readonly body: Uint8Array
-  /** A token that may authenticate one body only (Mailgun). */
-  readonly token: Option.Option<string>
+  readonly token: Option.Option<Token>
 }
 
 /**
@@ -104,9 +115,7 @@ export const check = (webhook: NewWebhook): Checked.Result<NewWebhook, InvalidIn
   const refuse = (field: string) =>
     new InvalidInput({ what: "query", index: 0, issue: `${field}: must be well-formed text without NUL` })
   if (!Object.entries(webhook.headers).flat().every(Text.isStorable)) return Checked.fail(refuse("headers"))
-  if (!Option.match(webhook.token, { onNone: () => true, onSome: Text.isStorable })) {
-    return Checked.fail(refuse("token"))
-  }
+  if (Option.exists(webhook.token, ({ value }) => !Text.isStorable(value))) return Checked.fail(refuse("token"))
   return Checked.succeed(webhook)
 }
 
@@ -235,7 +244,7 @@ export const waitAfter = (attempts: number): number =>
  * @since 0.1.0
  */
 export class Inbox extends Context.Service<Inbox, {
-  /** Stores a verified webhook as `processing`, in its own short transaction, and consumes its token. */
+  /** Stores a verified webhook as `processing`, in its own short transaction, and consumes its token in the same. */
   readonly store: (webhook: NewWebhook) => Effect.Effect<Stored, TokenReplayed | InvalidInput | LedgerError>
 
   /**

@@ -272,7 +272,7 @@ const everyPath = Effect.fnUntraced(function*(secret: { address: string; subject
     provider: Given.provider,
     headers: { subject },
     body: new TextEncoder().encode(text),
-    token: Option.some(body)
+    token: Option.some({ value: body, verifiedBy: acme })
   })
   yield* inbox.finish({ tenantId: acme, id: stored.id }, { _tag: "Dead", reason: text })
   yield* TestClock.adjust("100 days")

@@ -37,7 +37,8 @@ const make = Effect.gen(function*() {
     const id = Inbox.WebhookId.make(yield* random.uuidV7())
     const { provider, tenantId } = webhook
     if (Option.isSome(webhook.token)) {
-      const key = JSON.stringify([tenantId, provider, webhook.token.value])
+      const { value, verifiedBy } = webhook.token.value
+      const key = JSON.stringify([verifiedBy, provider, value])
       const digest = digestOf(webhook.body)
       const known = tokens.get(key)
       if (known !== undefined) {

@@ -48,18 +48,18 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
   const webhookColumns = sql.literal(PgRows.columns(Inbox.Webhook.fields)("w"))
 
   /** Consumes a token; gives the webhook that it came with before, where that had the same body. */
-  const consume = Effect.fnUntraced(function*(webhook: Inbox.NewWebhook, token: string, id: Inbox.WebhookId) {
-    const { provider, tenantId } = webhook
+  const consume = Effect.fnUntraced(function*(webhook: Inbox.NewWebhook, token: Inbox.Token, id: Inbox.WebhookId) {
+    const { body, provider, tenantId } = webhook
+    const { value, verifiedBy } = token
     const inserted = yield* sql`
       INSERT INTO ${tokens} (tenant_id, provider, token, body_digest, webhook_id)
-      VALUES (${tenantId}, ${provider}, ${token}, sha256(${webhook.body}), ${id})
+      VALUES (${verifiedBy}, ${provider}, ${value}, sha256(${body}), ${id})
       ON CONFLICT DO NOTHING RETURNING webhook_id
     `
     if (inserted.length > 0) return Option.none()
     const [same] = yield* sql<{ readonly id: string }>`
       SELECT webhook_id AS id FROM ${tokens}
-      WHERE tenant_id = ${tenantId} AND provider = ${provider} AND token = ${token}
-        AND body_digest = sha256(${webhook.body})
+      WHERE tenant_id = ${verifiedBy} AND provider = ${provider} AND token = ${value} AND body_digest = sha256(${body})
     `
     return same === undefined
       ? yield* new Inbox.TokenReplayed({ tenantId, provider })
@@ -84,11 +84,11 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
       return { _tag: "Stored" as const, id, receivedAt }
     }
     return yield* transaction(
-      webhook.tenantId,
+      token.value.verifiedBy,
       Effect.gen(function*() {
         const known = yield* consume(webhook, token.value, id)
         if (Option.isSome(known)) return { _tag: "Repeated" as const, id: known.value }
-        yield* insert
+        yield* one(webhook.tenantId, insert)
         return { _tag: "Stored" as const, id, receivedAt }
       })
     )

@@ -24,8 +24,12 @@ const webhook = (
   ...fields
 })
 
-const signed = (tenantId: Tenant.TenantId, body: string, token = "token"): Inbox.NewWebhook =>
-  webhook(tenantId, body, { provider: mailgun, token: Option.some(token) })
+const signed = (
+  tenantId: Tenant.TenantId,
+  body: string,
+  value = "token",
+  verifiedBy = tenantId
+): Inbox.NewWebhook => webhook(tenantId, body, { provider: mailgun, token: Option.some({ value, verifiedBy }) })
 
 const store = Effect.fnUntraced(function*(webhook: Inbox.NewWebhook) {
   const stored = yield* Inbox.Inbox.use((inbox) => inbox.store(webhook))
@@ -162,7 +166,23 @@ const tokens = ({ example }: Contract.Contract<Inbox.Inbox>): void => {
   )
 
   example(
-    "keeps the tokens of tenants and of providers apart",
+    "takes a token for one body only of all the tenants that webhooks of one verifier are assigned to",
+    Effect.gen(function*() {
+      const inbox = yield* Inbox.Inbox
+      const [verifier, one, other] = yield* Effect.all([Given.tenant, Given.tenant, Given.tenant])
+      const { id } = yield* store(signed(one, "to one", "token", verifier))
+      const refused = yield* Effect.flip(inbox.store(signed(other, "to other", "token", verifier)))
+      assert.strictEqual(refused._tag, "TokenReplayed")
+      assert.lengthOf(yield* list(other), 0)
+      assert.deepStrictEqual(yield* inbox.store(signed(one, "to one", "token", verifier)), { _tag: "Repeated", id })
+      yield* store(signed(verifier, "of its own", "another token"))
+      yield* store(signed(other, "verified by itself"))
+      assert.lengthOf(yield* list(one), 1)
+    })
+  )
+
+  example(
+    "keeps the tokens of verifiers and of providers apart",
     Effect.gen(function*() {
       const tenants = yield* Effect.replicateEffect(Given.tenant, 2)
       for (const [index, tenantId] of tenants.entries()) {

@@ -64,8 +64,9 @@ export const awaitedFor: Duration.Duration = Duration.seconds(5)
  * @category models
  * @since 0.1.0
  */
-export interface VerifiedWebhook extends Webhook.Request, Webhook.Verified {
+export interface VerifiedWebhook extends Webhook.Request {
   readonly tenantId: Tenant.TenantId
+  readonly token: Option.Option<Inbox.Token>
   readonly provider: Webhook.Provider
 }
 

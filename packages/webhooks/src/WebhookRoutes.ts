@@ -180,14 +180,20 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const receive = Effect.fnUntraced(function*(provider: Webhook.Provider, given: Option.Option<Tenant.TenantId>) {
     const request = yield* HttpServerRequest.HttpServerRequest
     if (request.method !== "POST") return yield* Effect.fail<Ending>("method_not_allowed")
-    const credentials = yield* credentialsOf(Option.getOrElse(given, () => ownTenant), provider)
+    const verifiedBy = Option.getOrElse(given, () => ownTenant)
+    const credentials = yield* credentialsOf(verifiedBy, provider)
     const body = yield* readBody(request)
     const received: Webhook.Received = { headers: { ...request.headers }, body, receivedAt: yield* DateTime.now }
-    const verified = yield* verify(provider, { ...received, secrets: credentials.secrets })
+    const { token } = yield* verify(provider, { ...received, secrets: credentials.secrets })
     const tenantId = Option.isSome(given)
       ? given.value
       : yield* assign(provider, { ...received, provider: provider.name, url: request.url })
-    const receipt = yield* ingestion.receive({ ...received, ...verified, tenantId, provider }).pipe(
+    const receipt = yield* ingestion.receive({
+      ...received,
+      tenantId,
+      provider,
+      token: Option.map(token, (value) => ({ value, verifiedBy }))
+    }).pipe(
       Effect.catchTag("TokenReplayed", () =>
         Effect.andThen(
           warn("webhook refused", provider, { reason: "ReplayedToken" }),

@@ -351,13 +351,12 @@ describe("Ingestion", () => {
   test("fails where nothing was stored", () =>
     Effect.gen(function*() {
       const ingestion = yield* Ingestion.Ingestion
-      const tenantless = { provider: lines(), headers: {}, body: bytes("a"), token: Option.none<string>() }
-      yield* ingestion.receive({ ...tenantless, tenantId, token: Option.some("t") })
-      const replayed = yield* Effect.flip(
-        ingestion.receive({ ...tenantless, tenantId, body: bytes("b"), token: Option.some("t") })
-      )
+      const token = Option.some({ value: "t", verifiedBy: tenantId })
+      const webhook = { provider: lines(), headers: {}, body: bytes("a"), tenantId, token }
+      yield* ingestion.receive(webhook)
+      const replayed = yield* Effect.flip(ingestion.receive({ ...webhook, body: bytes("b") }))
       assert.strictEqual(replayed._tag, "TokenReplayed")
-      const again = yield* ingestion.receive({ ...tenantless, tenantId, token: Option.some("t") })
+      const again = yield* ingestion.receive(webhook)
       assert.strictEqual(again.outcome, "duplicate")
       assert.deepStrictEqual(yield* stored, ["a"])
     }))

@@ -93,16 +93,16 @@ describe("A server killed between storing a webhook and appending its events", (
           assert.lengthOf(yield* events, 0)
 
           const row = Option.getOrThrow(Providers.get(provider))
-          const verified = yield* row.verify({
+          const { token } = yield* row.verify({
             ...request,
             receivedAt: Edge.report("delivered", 1).at,
             secrets: Edge.sender(provider).secrets
           })
           const retry = ingestion.receive({
             ...request,
-            ...verified,
             provider: row,
-            tenantId: Tenant.defaultTenantId
+            tenantId: Tenant.defaultTenantId,
+            token: Option.map(token, (value) => ({ value, verifiedBy: Tenant.defaultTenantId }))
           })
           if (provider === "mailgun") assert.strictEqual((yield* retry).outcome, "duplicate")
 

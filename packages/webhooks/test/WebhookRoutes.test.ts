@@ -497,6 +497,31 @@ describe("WebhookRoutes of several tenants", () => {
   )
 })
 
+for (const [storage, layer] of storages) {
+  describe(`WebhookRoutes of several tenants behind one signing key (${storage})`, () => {
+    live<unknown>({
+      storage: layer,
+      routes: {
+        resolveTenant: ({ body }) =>
+          Effect.succeed(Tenant.TenantId.makeOption(Signing.textOf(body).includes("message-1") ? "acme" : "globex"))
+      }
+    })(
+      "refuse a used Mailgun token over a body that names another tenant",
+      Effect.gen(function*() {
+        const request = only(yield* Edge.signed("mailgun", Edge.report("delivered", 1)))
+        assert.strictEqual((yield* Edge.post("/webhooks/mailgun", request)).status, 200)
+        const forged = bytes(Signing.textOf(request.body).replaceAll("message-1", "message-2"))
+        const refused = yield* Edge.post("/webhooks/mailgun", { headers: request.headers, body: forged })
+        assert.deepStrictEqual([refused.status, refused.text], [406, "refused"])
+        assert.lengthOf(yield* Edge.webhooks(Edge.tenant("globex")), 0)
+        assert.lengthOf(yield* Edge.orphans(Edge.tenant("globex")), 0)
+        assert.strictEqual((yield* Edge.post("/webhooks/mailgun", request)).text, "duplicate")
+        assert.lengthOf(yield* Edge.webhooks(Edge.tenant("acme")), 1)
+      })
+    )
+  })
+}
+
 describe("WebhookRoutes, after all that", () => {
   it("have logged fixed sentences, and no address, tenant or trace", () => {
     assert.isNotEmpty(Edge.logged)

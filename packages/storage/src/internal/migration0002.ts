@@ -17,7 +17,7 @@ export const statements = (schema: string): ReadonlyArray<string> => [
   `CREATE INDEX webhooks_due ON ${schema}.webhooks (received_at) WHERE status IN ('received', 'processing', 'failed')`,
   `CREATE INDEX webhooks_kept ON ${schema}.webhooks (status, processed_at)`,
   `CREATE INDEX webhooks_tenant ON ${schema}.webhooks (tenant_id, received_at)`,
-  // A token authenticates one body, also after its webhook was pruned.
+  // A token authenticates one body, also after its webhook was pruned. The tenant is the one whose secrets verified it.
   `CREATE TABLE ${schema}.webhook_tokens (
     tenant_id text COLLATE "C" NOT NULL,
     provider text NOT NULL,
