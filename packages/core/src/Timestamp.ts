@@ -16,8 +16,10 @@ const latest = 253_402_300_799_999
  * @since 0.1.0
  */
 export const Timestamp = Schema.DateTimeUtcFromString.check(
-  Schema.makeFilter((at: DateTime.Utc) =>
-    at.epochMilliseconds >= earliest && at.epochMilliseconds <= latest ? undefined : "must be in the years 1 to 9999"
+  Schema.makeFilter(({ epochMilliseconds }: DateTime.Utc) =>
+    Number.isInteger(epochMilliseconds) && epochMilliseconds >= earliest && epochMilliseconds <= latest
+      ? undefined
+      : "must be a whole millisecond of the years 1 to 9999"
   )
 )
 

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cursor, Timestamp } from "@waybill/core"
-import { DateTime, Schema } from "effect"
+import { DateTime, Duration, Schema } from "effect"
 
 const isTimestamp = Schema.is(Schema.toType(Timestamp.Timestamp))
 
@@ -18,6 +18,10 @@ describe("a timestamp", () => {
 
   it("has whole milliseconds", () => {
     assert.strictEqual(DateTime.makeUnsafe(1.9).epochMilliseconds, 1)
+    for (const millis of [0.25, 0.999, 1.5]) {
+      assert.isFalse(isTimestamp(DateTime.addDuration(DateTime.makeUnsafe(0), Duration.millis(millis))))
+    }
+    assert.isTrue(isTimestamp(DateTime.addDuration(DateTime.makeUnsafe(0), Duration.millis(2))))
     const precise = Schema.decodeSync(Timestamp.Timestamp)("2026-03-01T12:00:00.1234567Z")
     assert.strictEqual(Schema.encodeSync(Timestamp.Timestamp)(precise), "2026-03-01T12:00:00.123Z")
   })

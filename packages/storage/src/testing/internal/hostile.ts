@@ -1,6 +1,6 @@
 import { assert } from "@effect/vitest"
 import { Delivery, Event, JsonBag, Ledger, LedgerError, Provider, Recipient, Tenant } from "@waybill/core"
-import { Arbitrary, DateTime, Effect, Option, Schema } from "effect"
+import { Arbitrary, DateTime, Duration, Effect, Option, Schema } from "effect"
 import * as Given from "../Given.ts"
 import { appendOne, type Contract, deliveriesOf, fetch, pending, refused, timeline } from "./contract.ts"
 
@@ -121,6 +121,7 @@ const refusing = ({ example }: Contract): void => {
     { traceId: Option.some("x".repeat(129)) },
     { occurredAt: DateTime.makeUnsafe(-62_135_596_800_001) },
     { occurredAt: DateTime.makeUnsafe(253_402_300_800_000) },
+    { occurredAt: DateTime.addDuration(Given.noon, Duration.millis(0.25)) },
     { provider: Provider.Provider.make("Not A Provider", unchecked) },
     { providerMessageId: Option.some(Provider.MessageId.make("with space", unchecked)) },
     { providerMessageId: Option.some(Provider.MessageId.make("x".repeat(513), unchecked)) },
