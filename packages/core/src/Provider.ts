@@ -42,13 +42,28 @@ export const MessageId = Schema.String.check(
 export type MessageId = typeof MessageId.Type
 
 /** A SendGrid webhook appends routing to the id that the send call answered: `<id>.filter…` or `<id>.recvd-…`. */
-const sendGridRouting = /^(.+?)\.(?:filter|recvd)/
+const sendGridRouting = /^(.+?)\.(?:filter|recvd)/s
 
 /** An id that SendGrid made has 22 characters; a webhook may continue it after a dot. */
 const sendGridLength = 22
 
-const withoutBrackets = (raw: string): string =>
-  raw.length > 2 && raw.startsWith("<") && raw.endsWith(">") ? raw.slice(1, -1) : raw
+const isSpace = (character: string | undefined): boolean =>
+  character === " " || character === "\t" || character === "\r" || character === "\n"
+
+/** Drops white space and the brackets that enclose all the rest, however often. */
+const bare = (raw: string): string => {
+  let from = 0
+  let to = raw.length
+  while (from < to) {
+    if (isSpace(raw[from])) from++
+    else if (isSpace(raw[to - 1])) to--
+    else if (to - from > 2 && raw[from] === "<" && raw[to - 1] === ">") {
+      from++
+      to--
+    } else break
+  }
+  return raw.slice(from, to)
+}
 
 const sendGrid = (raw: string): string => {
   if (raw.startsWith("filter")) return ""
@@ -60,13 +75,16 @@ const sendGrid = (raw: string): string => {
 /**
  * Reduces a message id, as the send call or a webhook of the provider spells it, to the one form on which both meet.
  *
- * White space around it and angle brackets are dropped; SendGrid's routing suffix is cut. None where nothing usable is
- * left: empty, not printable ASCII, longer than 512, or a SendGrid id that is routing alone.
+ * White space around it and angle brackets are dropped; SendGrid's routing suffix is cut. The form of a form is itself. None
+ * where nothing usable is left: empty, not printable ASCII, longer than 512, or a SendGrid id that is routing alone.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const canonicalMessageId = (provider: string, raw: string): Option.Option<MessageId> => {
-  const bare = withoutBrackets(raw.replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, ""))
-  return MessageId.makeOption(provider === "sendgrid" ? sendGrid(bare) : bare)
+  let id = bare(raw)
+  if (provider === "sendgrid") {
+    for (let cut = sendGrid(id); cut !== id; cut = sendGrid(id)) id = bare(cut)
+  }
+  return MessageId.makeOption(id)
 }

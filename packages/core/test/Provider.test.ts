@@ -12,7 +12,31 @@ const raw = Arbitrary.array(
   { maxLength: 6 }
 ).pipe(Arbitrary.map((pieces) => pieces.join("")))
 
+const pieces = ["a", "<", ">", " ", ".", "filter", "x".repeat(21)]
+
+/** All texts of so many pieces. */
+const texts = (length: number): ReadonlyArray<string> =>
+  length === 0 ? [""] : texts(length - 1).flatMap((text) => pieces.map((piece) => text + piece))
+
 describe("a canonical message id", () => {
+  it("is its own canonical form, of whatever short text", () => {
+    for (const text of [0, 1, 2, 3, 4, 5, 6].flatMap(texts)) {
+      for (const provider of ["postmark", "sendgrid"]) {
+        const once = canonical(provider, text)
+        if (once !== undefined && canonical(provider, once) !== once) assert.fail(JSON.stringify([provider, text]))
+      }
+    }
+  })
+
+  it("sheds every layer of white space, brackets and routing", () => {
+    for (const text of ["<<x>>", " < <x>\n> "]) assert.strictEqual(canonical("postmark", text), "x")
+    for (const text of ["<a>.filter", "<<a.filter0001>>", " <a>\n.recvd-1", "<<a>.filter>"]) {
+      assert.strictEqual(canonical("sendgrid", text), "a")
+    }
+    assert.isUndefined(canonical("sendgrid", "<filter>.filter"))
+    assert.strictEqual(canonical("postmark", "<".repeat(1_000_000) + "x" + ">".repeat(1_000_000)), "x")
+  })
+
   it.prop(
     "is its own canonical form",
     [Arbitrary.schema(Schema.Literals(["postmark", "sendgrid", "mailgun"])), raw],

@@ -1,12 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Provider } from "@waybill/core"
-import { PgError, PgLedger, PgLite, PgMigrations, PgServer } from "@waybill/storage"
+import { PgError, PgLedger, PgLite, PgMigrations, PgRows, PgServer } from "@waybill/storage"
 import { Arbitrary, Effect, Layer, Option, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { SqlClient } from "effect/sql"
 import * as TestDatabase from "./TestDatabase.ts"
 
 const bare = Layer.unwrap(Effect.map(TestDatabase.fresh, (url) => PgServer.layer(url)))
+
+const pieces = ["a", "<", ">", " ", ".", "filter", "x".repeat(21)]
+
+/** All texts of so many pieces. */
+const texts = (length: number): ReadonlyArray<string> =>
+  length === 0 ? [""] : texts(length - 1).flatMap((text) => pieces.map((piece) => text + piece))
 
 const suite = (name: string, layer: Layer.Layer<SqlClient.SqlClient, unknown>) =>
   describe(`PgMigrations (${name})`, () => {
@@ -66,6 +72,28 @@ const suite = (name: string, layer: Layer.Layer<SqlClient.SqlClient, unknown>) =
           return yield* Effect.fail("roll back" as const)
         })).pipe(Effect.ignore)
       }).pipe(Effect.provide(layer)))
+
+    it.live("canonicalises every short text as the core does", () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        yield* PgMigrations.migrate()
+        const raws = [0, 1, 2, 3, 4, 5].flatMap(texts)
+        for (const provider of ["postmark", "sendgrid"]) {
+          const rows = yield* sql<{ readonly raw: string; readonly id: string | null; readonly again: string | null }>`
+            SELECT raw, id, waybill.canonical_message_id(${provider}, id) AS again
+            FROM (
+              SELECT raw, waybill.canonical_message_id(${provider}, raw) AS id
+              FROM unnest(${PgRows.texts(raws)}) AS given (raw)
+            ) once
+          `
+          assert.lengthOf(rows, raws.length)
+          for (const { again, id, raw } of rows) {
+            const ours = Option.getOrNull(Provider.canonicalMessageId(provider, raw))
+            const theirs = Option.getOrNull(Option.flatMap(Option.fromNullOr(id), Provider.MessageId.makeOption))
+            if (ours !== theirs || id !== again) assert.fail(JSON.stringify({ provider, raw, ours, id, again }))
+          }
+        }
+      }).pipe(Effect.provide(layer)), 30_000)
 
     it.live("canonicalises message ids as the core does", () =>
       Effect.gen(function*() {

@@ -178,16 +178,27 @@ export const statements = (schema: string): ReadonlyArray<string> => [
   END $$`,
   // The canonical form of a message id, the same as Provider.canonicalMessageId of the core.
   `CREATE FUNCTION ${schema}.canonical_message_id(provider text, raw text) RETURNS text
-  LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT CASE
-      WHEN provider <> 'sendgrid' THEN bare
-      WHEN bare LIKE 'filter%' THEN NULL
-      WHEN bare ~ '^.+?\\.(?:filter|recvd)' THEN substring(bare FROM '^(.+?)\\.(?:filter|recvd)')
-      WHEN substr(bare, 23, 1) = '.' THEN left(bare, 22)
-      ELSE bare
-    END
-    FROM (SELECT regexp_replace(btrim(raw, E' \\t\\r\\n'), '^<(.+)>$', '\\1') AS bare) AS given
-  $$`,
+  LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+  DECLARE
+    id text := raw;
+    bare text;
+  BEGIN
+    LOOP
+      WHILE id ~ '^[ \\t\\r\\n]|[ \\t\\r\\n]$|^<.+>$' LOOP
+        id := regexp_replace(btrim(id, E' \\t\\r\\n'), '^<(.+)>$', '\\1');
+      END LOOP;
+      bare := id;
+      IF provider = 'sendgrid' THEN
+        id := CASE
+          WHEN id LIKE 'filter%' THEN ''
+          WHEN id ~ '^.+?\\.(?:filter|recvd)' THEN substring(id FROM '^(.+?)\\.(?:filter|recvd)')
+          WHEN substr(id, 23, 1) = '.' THEN left(id, 22)
+          ELSE id
+        END;
+      END IF;
+      IF id IS NOT DISTINCT FROM bare THEN RETURN nullif(id, ''); END IF;
+    END LOOP;
+  END $$`,
   // Completes a row, whoever writes it: its canonical message id and what is derived from its recipient. What its
   // identifiers may be is checked here and by no constraint, since every update would evaluate that again.
   `CREATE FUNCTION ${schema}.complete_delivery() RETURNS trigger LANGUAGE plpgsql AS $$
