@@ -54,7 +54,8 @@ export const defaultTimeZone = "UTC"
 const someInstant = DateTime.makeUnsafe(0)
 
 /**
- * Parses a cron expression of five fields, or six with seconds first; it must name a time that ever comes.
+ * Parses a cron expression of five fields, or six with seconds first; it must name a time that ever comes. Where the time
+ * zone repeats an hour, the times of that hour come twice.
  *
  * @category parsing
  * @since 0.1.0
@@ -64,7 +65,7 @@ export const parse = (
   timeZone: string = defaultTimeZone
 ): Result.Result<Cron.Cron, InvalidCron> => {
   const fail = (issue: string) => new InvalidCron({ cron: expression, timeZone, issue })
-  return Cron.parse(expression, timeZone).pipe(
+  return Cron.parse(expression, timeZone, { onDstOverlap: "both" }).pipe(
     Result.mapError(({ input, message }) => fail(input === undefined ? message : `${message}: ${input}`)),
     Result.flatMap((cron) =>
       Result.try({
@@ -245,12 +246,17 @@ export const runNow = <E, R>(
 /** The longest sleep, so that a clock that was set and a machine that was suspended are noticed. */
 const longestSleep = Duration.minutes(1)
 
-const sleepUntil = Effect.fnUntraced(function*(at: DateTime.Utc) {
-  let left = DateTime.distance(yield* DateTime.now, at)
-  while (Duration.isPositive(left)) {
-    yield* Effect.sleep(Duration.min(left, longestSleep))
-    left = DateTime.distance(yield* DateTime.now, at)
+/** Sleeps until the next tick after an instant, which is looked for anew where the clock was set back meanwhile. */
+const sleepUntilTick = Effect.fnUntraced(function*(cron: Cron.Cron, after: DateTime.Utc) {
+  let tick = tickAfter(cron, after)
+  let last = after
+  while (DateTime.isLessThan(last, tick)) {
+    yield* Effect.sleep(Duration.min(DateTime.distance(last, tick), longestSleep))
+    const now = yield* DateTime.now
+    if (DateTime.isLessThan(now, last)) tick = tickAfter(cron, now)
+    last = now
   }
+  return tick
 })
 
 const loop = Effect.fnUntraced(function*<E, R>(
@@ -260,12 +266,11 @@ const loop = Effect.fnUntraced(function*<E, R>(
 ) {
   let last = yield* DateTime.now
   while (true) {
-    const tick = tickAfter(cron, last)
+    const tick = yield* sleepUntilTick(cron, last)
     const following = tickAfter(cron, tick)
-    yield* sleepUntil(tick)
     const isMissed = DateTime.isGreaterThanOrEqualTo(yield* DateTime.now, following)
     if (!isMissed) yield* runTick({ ...names, tick }, work)
-    last = DateTime.max(tick, yield* DateTime.now)
+    last = yield* DateTime.now
     if (DateTime.isGreaterThanOrEqualTo(last, following)) {
       yield* Effect.logWarning(isMissed ? "scheduled run skipped" : "scheduled run outlasted its interval").pipe(
         Attributes.annotateLogs(names)

@@ -62,6 +62,18 @@ const noting = (began: Array<string>, takes: Duration.Input = 0) => () =>
     return { linked: 1 }
   })
 
+/** A clock that tells another time than the one it sleeps by. */
+const clockThatIs = (off: { readonly by: number }) =>
+  Effect.map(Clock.Clock, (clock): Clock.Clock => ({
+    currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe(),
+    currentTimeNanos: clock.currentTimeNanos,
+    monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
+    monotonicTimeNanos: clock.monotonicTimeNanos,
+    sleep: (duration) => clock.sleep(duration),
+    currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + off.by,
+    currentTimeMillis: Effect.map(clock.currentTimeMillis, (now) => now + off.by)
+  }))
+
 describe("parse", () => {
   for (
     const [cron, timeZone, said] of [
@@ -86,6 +98,18 @@ describe("parse", () => {
       DateTime.formatIso(Schedules.tickAfter(cron, DateTime.makeUnsafe(from)))
     )
     assert.deepStrictEqual(ticks, Array.from({ length: 3 }, () => "2026-03-01T12:05:00.000Z"))
+  })
+
+  it("pauses in no hour that a time zone repeats or leaves out", () => {
+    const cron = Result.getOrThrow(Schedules.parse("*/30 * * * *", "Europe/Berlin"))
+    for (const from of ["2026-10-24T23:00:00Z", "2026-03-28T23:00:00Z"]) {
+      let tick = DateTime.makeUnsafe(from)
+      for (let hours = 0; hours < 6; hours += 0.5) {
+        const next = Schedules.tickAfter(cron, tick)
+        assert.strictEqual(next.epochMilliseconds - tick.epochMilliseconds, 1_800_000, DateTime.formatIso(tick))
+        tick = next
+      }
+    }
   })
 })
 
@@ -131,26 +155,34 @@ describe("layer", () => {
   it.effect("skips what a long pause of the machine missed, and takes the next tick", () =>
     Effect.gen(function*() {
       const began: Array<string> = []
-      const clock = yield* Clock.Clock
-      let paused = 0
-      const suspended: Clock.Clock = {
-        currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe(),
-        currentTimeNanos: clock.currentTimeNanos,
-        monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
-        monotonicTimeNanos: clock.monotonicTimeNanos,
-        sleep: (duration) => clock.sleep(duration),
-        currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + paused,
-        currentTimeMillis: Effect.map(clock.currentTimeMillis, (now) => now + paused)
-      }
+      const off = { by: 0 }
       yield* TestClock.setTime(Date.UTC(2026, 2, 1, 12))
       yield* start(Schedules.layer({ schedule: "paused", cron: "*/5 * * * *" }, noting(began))).pipe(
-        Effect.provideService(Clock.Clock, suspended)
+        Effect.provideServiceEffect(Clock.Clock, clockThatIs(off))
       )
       yield* TestClock.adjust("6 minutes")
-      paused = 3_600_000
+      off.by = 3_600_000
       yield* TestClock.adjust("10 minutes")
 
       assert.deepStrictEqual(began, ["12:05:00", "13:10:00", "13:15:00"])
+    }).pipe(Effect.provide(stores)))
+
+  it.effect("goes on by a clock that was set back while it waited, and while it worked", () =>
+    Effect.gen(function*() {
+      const began: Array<string> = []
+      const off = { by: 0 }
+      yield* TestClock.setTime(Date.UTC(2026, 2, 1, 12))
+      yield* start(Schedules.layer({ schedule: "set back", cron: "*/5 * * * *" }, noting(began, "1 minutes"))).pipe(
+        Effect.provideServiceEffect(Clock.Clock, clockThatIs(off))
+      )
+      yield* TestClock.adjust("7 minutes")
+      off.by = -3_600_000
+      yield* TestClock.adjust("8 minutes")
+      assert.deepStrictEqual(began, ["12:05:00", "11:10:00", "11:15:00"])
+      yield* TestClock.adjust("30 seconds")
+      off.by = -7_200_000
+      yield* TestClock.adjust("10 minutes")
+      assert.deepStrictEqual(began.slice(3), ["10:20:00", "10:25:00"])
     }).pipe(Effect.provide(stores)))
 
   it.effect("goes on after a run that failed, and after one that died", () =>
