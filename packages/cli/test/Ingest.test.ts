@@ -93,15 +93,19 @@ describe("ingest", () => {
     60_000
   )
 
-  it.live("verifies with the secrets of the tenant default for one that has none, whatever its name", () =>
-    Effect.gen(function*() {
-      const env = { ...(yield* Waybill.migrated), WAYBILL_POSTMARK_BASIC_AUTH: "waybill:secret" }
-      for (const tenantId of ["acme", "constructor", "__proto__"]) {
-        const args = [...postmark, ...authorization("waybill:secret"), "--tenant-id", tenantId]
-        const { events } = yield* Waybill.json(Waybill.Ingested, args, env, delivered)
-        assert.deepStrictEqual(events.map(({ outcome }) => outcome), ["appended"])
-      }
-    }), 60_000)
+  it.live(
+    "verifies with the secrets of the tenant default for one that has none, whatever its name",
+    () =>
+      Effect.gen(function*() {
+        const env = { ...(yield* Waybill.migrated), WAYBILL_POSTMARK_BASIC_AUTH: "waybill:secret" }
+        for (const tenantId of ["acme", "constructor", "__proto__"]) {
+          const args = [...postmark, ...authorization("waybill:secret"), "--tenant-id", tenantId]
+          const { events } = yield* Waybill.json(Waybill.Ingested, args, env, delivered)
+          assert.deepStrictEqual(events.map(({ outcome }) => outcome), ["appended"])
+        }
+      }),
+    60_000
+  )
 
   it.live("verifies the bytes as they are, and gives every event of a batch", () =>
     Effect.gen(function*() {
