@@ -128,13 +128,16 @@ const meaning = (event: string, raw: Raw): Report.Meaning => {
   }
 }
 
+/** A Message-ID that a host of SendGrid's gave, such as `geopod-ismtpd-8` or `ismtpd0039p1iad1.sendgrid.net`. */
+const ownMessageId = /^<?([^<>@\s]+)@(?:geopod-)?ismtpd[\w-]*(?:\.sendgrid\.net)?>?$/
+
 /**
  * The id that the send call answered. Where `sg_message_id` is empty or routing alone, the Message-ID that SendGrid itself
  * gave has it before the `@`.
  */
 const messageId = (raw: Raw): string | undefined =>
   Option.getOrUndefined(Provider.canonicalMessageId(name, raw.sg_message_id ?? "")) ??
-    /^<?([^<>@\s]+)@[^<>@\s]+\.sendgrid\.net>?$/.exec(raw["smtp-id"] ?? "")?.[1]
+    ownMessageId.exec(raw["smtp-id"] ?? "")?.[1]
 
 const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => {
   const decoded = decode(value)

@@ -12,7 +12,7 @@ const messageId = "kXr0pBfKQ3mY7hWq2ZtLdA"
 const item = {
   email: "ada@reader.example",
   timestamp: 1772619967,
-  "smtp-id": `<${messageId}@geopod-ismtpd-4.sendgrid.net>`,
+  "smtp-id": `<${messageId}@geopod-ismtpd-4>`,
   sg_event_id: "ZGVsaXZlcmVkLTAtMTIzNDU2Nzg",
   sg_message_id: `${messageId}.filter0043p1mdw1.12345.69A8-1.0`,
   event: "delivered",
@@ -87,8 +87,26 @@ describe("SendGrid", () => {
     assert.strictEqual(event(provider, write({ ...item, sg_message_id: raw })).message, expected)
   })
 
-  it("takes no message id from a Message-ID that the sender chose", () => {
-    const raw = { ...item, sg_message_id: "", "smtp-id": "<receipt-7@shop.example>" }
+  it.for([
+    "<kXr0pBfKQ3mY7hWq2ZtLdA@geopod-ismtpd-8>",
+    "<kXr0pBfKQ3mY7hWq2ZtLdA@ismtpd-555>",
+    "<kXr0pBfKQ3mY7hWq2ZtLdA@ismtpd0039p1iad1.sendgrid.net>",
+    "<kXr0pBfKQ3mY7hWq2ZtLdA@geopod-ismtpd-4.sendgrid.net>",
+    "kXr0pBfKQ3mY7hWq2ZtLdA@geopod-ismtpd-8"
+  ])("finds the id that the send call answered in the Message-ID %s that SendGrid gave", (smtpId) => {
+    const raw = { ...item, sg_message_id: "", "smtp-id": smtpId }
+    assert.strictEqual(event(provider, write(raw)).message, messageId)
+  })
+
+  it.for([
+    "<receipt-7@shop.example>",
+    "<receipt-7@ismtpd.shop.example>",
+    "<receipt-7@shop.ismtpd-555>",
+    "<receipt-7@mail.sendgrid.net>",
+    "<receipt-7@sendgrid.net>",
+    "<a@b@geopod-ismtpd-8>"
+  ])("takes no message id from the Message-ID %s that the sender chose", (smtpId) => {
+    const raw = { ...item, sg_message_id: "", "smtp-id": smtpId }
     assert.strictEqual(event(provider, write(raw)).message, undefined)
   })
 

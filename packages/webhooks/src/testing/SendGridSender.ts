@@ -30,7 +30,7 @@ const item = (report: Sender.Report): string =>
   JSON.stringify({
     email: report.recipient,
     timestamp: Math.floor(report.at.epochMilliseconds / 1000),
-    "smtp-id": `<${report.messageId}@geopod-ismtpd-1.sendgrid.net>`,
+    "smtp-id": `<${report.messageId}@geopod-ismtpd-1>`,
     sg_event_id: report.eventId,
     sg_message_id: `${report.messageId}.filter0001.16648.5515E0B88.0`,
     ...(report.deliveryId !== undefined && { waybill_delivery_id: report.deliveryId }),
