@@ -97,7 +97,6 @@ const refuse = (reason: Webhook.VerificationReason) => new Webhook.VerificationE
 export const verify = Effect.fn("Ses.verify")(
   function*({ body, receivedAt, secrets, tolerance }: Webhook.Attempt) {
     const topics = secrets.map((secret) => Redacted.value(secret).trim())
-    if (topics.length === 0 || !topics.every((topic) => arn.test(topic))) return yield* refuse("MisconfiguredSecret")
     const read = readEnvelope(body)
     if (Option.isNone(read)) return yield* refuse("MalformedSignature")
     const envelope = read.value
@@ -107,7 +106,10 @@ export const verify = Effect.fn("Ses.verify")(
       return yield* refuse("MissingHeader")
     }
     const { TopicArn: topicArn } = envelope
-    if (!topics.includes(topicArn)) return yield* refuse("UntrustedTopic")
+    if (!topics.includes(topicArn)) {
+      const isOurs = topics.length === 0 || !topics.every((topic) => arn.test(topic))
+      return yield* refuse(isOurs ? "MisconfiguredSecret" : "UntrustedTopic")
+    }
     const text = stringToSign(envelope)
     const digest = digests.get(envelope.SignatureVersion ?? "")
     const signature = Signature.fromBase64(envelope.Signature)
@@ -214,13 +216,11 @@ const classes: ReadonlyMap<string | undefined, Event.BounceClass> = new Map<stri
   ["Transient", "soft"]
 ])
 
+/** A bounce of a recipient on a suppression list was not sent: nothing bounced but what had bounced before. */
 const bounce = ({ bounce = {} }: Raw): Part => ({
-  meaning: {
-    type: "bounced",
-    rejectReason: "bounced",
-    bounceClass: classes.get(bounce.bounceType) ?? "undetermined",
-    suppressed: bounce.bounceSubType === "OnAccountSuppressionList" || bounce.bounceSubType === "Suppressed"
-  },
+  meaning: bounce.bounceSubType === "OnAccountSuppressionList" || bounce.bounceSubType === "Suppressed"
+    ? { type: "rejected", rejectReason: "bounced", suppressed: true }
+    : { type: "bounced", rejectReason: "bounced", bounceClass: classes.get(bounce.bounceType) ?? "undetermined" },
   time: bounce.timestamp,
   subtype: bounce.bounceSubType,
   feedbackId: bounce.feedbackId,

@@ -98,7 +98,8 @@ describe("Ses", () => {
       ["hard Bounce", bounce({}), "bounced", "bounced", "hard"],
       ["soft Bounce", bounce({ bounceType: "Transient" }), "bounced", "bounced", "soft"],
       ["undetermined Bounce", bounce({ bounceType: "Undetermined" }), "bounced", "bounced", "undetermined"],
-      ["suppressed Bounce", bounce({ bounceSubType: "OnAccountSuppressionList" }), "bounced", "bounced", "hard"],
+      ["suppressed Bounce", bounce({ bounceSubType: "OnAccountSuppressionList" }), "rejected", "bounced", undefined],
+      ["Bounce suppressed by SES itself", bounce({ bounceSubType: "Suppressed" }), "rejected", "bounced", undefined],
       ["Complaint", complaint({}), "complained"],
       ["not-spam Complaint", complaint({ complaintFeedbackType: "not-spam" }), "unknown"],
       ["suppressed Complaint", complaint({ complaintSubType: "OnAccountSuppressionList" }), "rejected", "spam"],
@@ -298,6 +299,11 @@ describe("Ses", () => {
         )
         assert.strictEqual(yield* reason(posted, { secrets: [] }), "MisconfiguredSecret")
         assert.strictEqual(yield* reason(posted, { secrets: ["waybill-test"] }), "MisconfiguredSecret")
+        assert.strictEqual(yield* reason(posted, { secrets: ["waybill-test", SesSender.topicArn] }), "accepted")
+        assert.strictEqual(
+          yield* reason(posted, { secrets: ["waybill-test", `${SesSender.topicArn}2`] }),
+          "MisconfiguredSecret"
+        )
       }))
 
     it.effect.each([
