@@ -3,7 +3,8 @@
  *
  * A wrong status loses events or switches the endpoint off: some providers drop an event at the first 4xx, others retry a
  * 4xx for a day or disable an endpoint that keeps failing. So what was verified is answered 200 whatever it says, and only
- * what a later attempt can mend is answered 503.
+ * what a later attempt can mend is answered with the status of the provider's row that asks for one: 503, or 429 where the
+ * provider drops an event at a 5xx.
  *
  * @since 0.1.0
  */
@@ -46,15 +47,16 @@ export type Outcome = typeof Outcome.Type
  */
 export const unknownProvider = 404
 
-const statuses: Readonly<Record<Exclude<Outcome, "refused">, number>> = {
+const statuses: Readonly<Record<Outcome, number | "refusal" | "unavailable">> = {
   stored: 200,
   duplicate: 200,
   orphan: 200,
   unknown_type: 200,
   not_mail: 200,
   undecodable: 200,
-  misconfigured: 503,
-  unavailable: 503,
+  refused: "refusal",
+  misconfigured: "unavailable",
+  unavailable: "unavailable",
   too_large: 413,
   tenant_unresolved: 422
 }
@@ -65,8 +67,10 @@ const statuses: Readonly<Record<Exclude<Outcome, "refused">, number>> = {
  * @category getters
  * @since 0.1.0
  */
-export const status = (provider: Pick<Webhook.Provider, "refusal">, outcome: Outcome): number =>
-  outcome === "refused" ? provider.refusal : statuses[outcome]
+export const status = (provider: Pick<Webhook.Provider, "refusal" | "unavailable">, outcome: Outcome): number => {
+  const status = statuses[outcome]
+  return typeof status === "number" ? status : provider[status]
+}
 
 /**
  * The outcome of a request that did not pass verification.

@@ -286,6 +286,7 @@ export const provider: Webhook.Provider = {
   secretsVariable: "WAYBILL_MAILGUN_SIGNING_KEY",
   headers: ["content-type"],
   refusal: 406,
+  unavailable: 503,
   verify,
   normalize
 }

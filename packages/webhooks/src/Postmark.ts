@@ -189,6 +189,7 @@ export const provider: Webhook.Provider = {
   secretsVariable: "WAYBILL_POSTMARK_BASIC_AUTH",
   headers: ["x-pm-webhook-trace-id"],
   refusal: 401,
+  unavailable: 503,
   verify,
   normalize
 }

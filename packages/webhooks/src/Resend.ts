@@ -175,6 +175,7 @@ export const provider: Webhook.Provider = {
   secretsVariable: "WAYBILL_RESEND_SECRET",
   headers: prefixes.flatMap((prefix) => [`${prefix}-id`, `${prefix}-timestamp`, `${prefix}-signature`]),
   refusal: 401,
+  unavailable: 503,
   verify,
   normalize
 }

@@ -195,6 +195,7 @@ export const provider: Webhook.Provider = {
   secretsVariable: "WAYBILL_SENDGRID_PUBLIC_KEY",
   headers: [signatureHeader, timestampHeader],
   refusal: 401,
+  unavailable: 503,
   verify,
   normalize
 }

@@ -409,6 +409,7 @@ export const provider: Webhook.Provider = {
   secretsVariable: "WAYBILL_SES_TOPIC_ARNS",
   headers: ["x-amz-sns-message-type", "x-amz-sns-message-id", "x-amz-sns-topic-arn"],
   refusal: 401,
+  unavailable: 503,
   verify,
   normalize
 }

@@ -181,6 +181,8 @@ export interface Provider {
   readonly headers: ReadonlyArray<string>
   /** The status that makes the provider give up a request that was refused. */
   readonly refusal: 401 | 406
+  /** The status that makes the provider send a request again later; some drop an event at any 5xx. */
+  readonly unavailable: 503 | 429
   /** Decides whether the provider sent a request; malformed input is refused and never throws. */
   readonly verify: (
     attempt: Attempt

@@ -7,9 +7,10 @@
  * finishes it. A status of 500 and above is only given for what a later attempt can mend, never for what a body says.
  *
  * Beside the outcomes of `Answer`: an unknown provider or tenant is answered 404, another method than POST 405, a body that
- * does not arrive in time has its connection cut or is answered 408, and one that breaks off 400. A provider without a usable
- * secret is answered 503 and logged as an error, because a 4xx would make some providers drop the event for good. A batch may
- * hold as many events as fit into the largest body: refusing what was verified would lose it.
+ * does not arrive in time has its connection cut or is answered 408, and one that breaks off 400. Where a provider has no
+ * usable secret, that is logged as an error and answered as storage that is down, 503 or 429, because another 4xx would make
+ * some providers drop the event for good. A batch may hold as many events as fit into the largest body: refusing what was
+ * verified would lose it.
  *
  * An answer is one word; neither it nor a log holds an address, a body or a trace. The router gives 404 to path parameters
  * longer than its `maxParamLength`, 100 characters unless `HttpRouter.RouterConfig` says otherwise.
@@ -182,6 +183,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
     if (request.method !== "POST") return yield* Effect.fail<Ending>("method_not_allowed")
     const verifiedBy = Option.getOrElse(given, () => ownTenant)
     const credentials = yield* credentialsOf(verifiedBy, provider)
+    if (credentials.secrets.length === 0) {
+      yield* complain("no secret is configured", provider)
+      return yield* Effect.fail<Ending>("misconfigured")
+    }
     const body = yield* readBody(request)
     const received: Webhook.Received = { headers: { ...request.headers }, body, receivedAt: yield* DateTime.now }
     const { token } = yield* verify(provider, { ...received, secrets: credentials.secrets })

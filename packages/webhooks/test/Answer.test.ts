@@ -35,6 +35,13 @@ describe("Answer", () => {
     assert.strictEqual(Answer.unknownProvider, 404)
   })
 
+  it("asks a provider that drops an event at a 5xx by another status", () => {
+    const brevo = { refusal: 401, unavailable: 429 } as const
+    assert.strictEqual(Answer.status(brevo, "unavailable"), 429)
+    assert.strictEqual(Answer.status(brevo, "misconfigured"), 429)
+    assert.strictEqual(Answer.status(brevo, "too_large"), 413)
+  })
+
   it("tells a refusal from a fault of ours", () => {
     const url = SnsCertificates.CertificateUrl.make("https://sns.eu-central-1.amazonaws.com/a.pem")
     for (const reason of Webhook.VerificationReason.literals) {

@@ -5,6 +5,8 @@ import { Delivery, Inbox, Ledger, Provider, Recipient, Tenant } from "@waybill/c
 import { MemoryInbox, MemoryLedger, PgInbox, PgLedger } from "@waybill/storage"
 import {
   Ingestion,
+  Providers,
+  ProviderTable,
   Secrets,
   type SnsCertificates,
   SnsSubscriptions,
@@ -39,6 +41,7 @@ export const postgres = Layer.merge(PgInbox.layer(), PgLedger.layer()).pipe(
 
 export interface Setting<E> {
   readonly storage: Layer.Layer<Storage, E>
+  readonly providers?: ReadonlyArray<Webhook.Provider>
   readonly tenants?: Readonly<Record<string, Secrets.TenantSecrets>>
   readonly certificates?: Layer.Layer<SnsCertificates.SnsCertificates>
   readonly routes?: WebhookRoutes.Options
@@ -51,7 +54,7 @@ export const logged: Array<unknown> = []
 const logger = Logger.layer([Logger.map(Logger.formatStructured, (entry) => void logged.push(entry))])
 
 /** The server, and everything behind it. */
-export const layer = <E>({ certificates, routes, storage, subscriptions, tenants }: Setting<E>) =>
+export const layer = <E>({ certificates, providers, routes, storage, subscriptions, tenants }: Setting<E>) =>
   HttpRouter.serve(WebhookRoutes.layer(routes), { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provideMerge(NodeHttpServer.layer(createServer, { port: 0, host: "127.0.0.1" })),
     Layer.provideMerge(Ingestion.layer),
@@ -59,6 +62,7 @@ export const layer = <E>({ certificates, routes, storage, subscriptions, tenants
     Layer.provideMerge(storage),
     Layer.provide(Secrets.layer(tenants ?? { default: secretsOf(Signing.senders) })),
     Layer.provide(certificates ?? Signing.certificates),
+    Layer.provide(Layer.succeed(ProviderTable.ProviderTable, providers ?? Providers.all)),
     Layer.provide(logger)
   )
 

@@ -34,6 +34,7 @@ const lines = (understood: (line: string) => boolean = (line) => !line.startsWit
   secretsVariable: "WAYBILL_LINES_SECRET",
   headers: ["x-id"],
   refusal: 401,
+  unavailable: 503,
   verify: () => Effect.succeed({ token: Option.none() }),
   normalize: ({ body, receivedAt }) => {
     const all = textOf(body).split("\n")

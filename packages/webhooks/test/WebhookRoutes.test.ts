@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Inbox, Ledger, LedgerError, Tenant } from "@waybill/core"
-import { SnsCertificates, SnsSubscriptions, type Webhook } from "@waybill/webhooks"
+import { Postmark, SnsCertificates, SnsSubscriptions, type Webhook } from "@waybill/webhooks"
 import { PostmarkSender, type Sender } from "@waybill/webhooks/testing"
 import { DateTime, Effect, Layer, Option, Redacted } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
@@ -390,10 +390,35 @@ describe("WebhookRoutes when something is down", () => {
     })
   )
 
-  live({ storage: Edge.memory, tenants: { default: { secrets: {} } } })(
-    "ask for another attempt where we have no secret, so that nothing is dropped",
-    answers(503, "misconfigured")
+  live({ storage: Edge.memory, tenants: { default: { secrets: {} } }, routes: { maxBodySize: 1000 } })(
+    "ask for another attempt where we have no secret, so that nothing is dropped, whatever the request is",
+    Effect.gen(function*() {
+      yield* answers(503, "misconfigured")
+      for (const { provider } of Signing.senders) {
+        for (const body of ["", "not json", "x".repeat(2000)]) {
+          const reply = yield* Edge.post(`/webhooks/${provider}`, { headers: {}, body: bytes(body) })
+          assert.deepStrictEqual([reply.status, reply.text], [503, "misconfigured"], provider)
+        }
+      }
+    })
   )
+
+  const dropsAt5xx: Webhook.Provider = { ...Postmark.provider, unavailable: 429 }
+
+  for (
+    const [outcome, setting] of [
+      ["unavailable", { storage: withInbox({ store: () => Effect.fail(unavailable) }) }],
+      ["misconfigured", { storage: Edge.memory, tenants: { default: { secrets: {} } } }]
+    ] as const
+  ) {
+    live({ ...setting, providers: [dropsAt5xx] })(
+      `ask a provider that drops an event at a 5xx for another attempt in its own way: ${outcome}`,
+      Effect.gen(function*() {
+        const [reply] = yield* Edge.send("postmark", Edge.report("delivered", 1))
+        assert.deepStrictEqual([reply?.status, reply?.text], [429, outcome])
+      })
+    )
+  }
 
   for (const [status, expected] of [[500, [503, "unavailable"]], [404, [401, "refused"]]] as const) {
     const client = Layer.succeed(
