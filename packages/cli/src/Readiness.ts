@@ -38,20 +38,25 @@ export interface Options {
   readonly cron: Cron.Cron
   readonly node: string
   readonly startedAt: DateTime.Utc
+  /** When this process last made a batch of a sweep, or else when it started. */
+  readonly lastBatchAt: Effect.Effect<DateTime.Utc>
 }
 
-/** A sweep that ended well, or that this very process is at. */
-const isAlive = (node: string) => ({ endedAt, error, node: by }: Ticks.Tick): boolean =>
-  Option.isNone(error) && (Option.isSome(endedAt) || by === node)
-
-const staleness = Effect.fnUntraced(function*({ cron, node, startedAt }: Options) {
+const staleness = Effect.fnUntraced(function*({ cron, lastBatchAt, node, startedAt }: Options) {
   const ticks = yield* Ticks.Ticks
   const recent = yield* ticks.recent({ schedule: Option.some(Reconciler.defaultSchedule), limit: lookBack })
-  const last = recent.find(isAlive(node))
-  let due = last === undefined ? startedAt : DateTime.max(startedAt, last.tick)
+  const batchAt = yield* lastBatchAt
+  // A sweep that ended well counts from its end, one that this very process is at from its last batch.
+  const alive = recent.flatMap(({ endedAt, error, node: by, tick }) => {
+    if (Option.isSome(error)) return []
+    if (Option.isSome(endedAt)) return [endedAt.value]
+    return by === node ? [DateTime.max(tick, batchAt)] : []
+  })
+  const since = alive.reduce(DateTime.max, startedAt)
+  let due = since
   for (let missed = 0; missed < missedTicks; missed++) due = Schedules.tickAfter(cron, due)
   if (DateTime.isGreaterThan(due, yield* DateTime.now)) return Option.none()
-  return Option.some(`no sweep has succeeded since ${DateTime.formatIso(last?.tick ?? startedAt)}`)
+  return Option.some(`no sweep has succeeded since ${DateTime.formatIso(since)}`)
 })
 
 /**

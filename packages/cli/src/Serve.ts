@@ -14,7 +14,19 @@ import * as Schedules from "@waybill/runtime/Schedules"
 import * as Telemetry from "@waybill/runtime/Telemetry"
 import * as Ingestion from "@waybill/webhooks/Ingestion"
 import * as WebhookRoutes from "@waybill/webhooks/WebhookRoutes"
-import { ConfigProvider, DateTime, Duration, Effect, Fiber, Layer, Metric, Option, Predicate, Schema } from "effect"
+import {
+  ConfigProvider,
+  DateTime,
+  Duration,
+  Effect,
+  Fiber,
+  Layer,
+  Metric,
+  Option,
+  Predicate,
+  Ref,
+  Schema
+} from "effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpMiddleware from "effect/http/HttpMiddleware"
@@ -168,7 +180,7 @@ const migrated = Layer.effectDiscard(Effect.gen(function*() {
   if ((yield* database.pending).length > 0) yield* new LedgerError.SchemaNotMigrated({ schema: database.schema })
 }))
 
-const scheduled = Effect.gen(function*() {
+const scheduled = Effect.fnUntraced(function*(lastBatchAt: Ref.Ref<DateTime.Utc>) {
   const node = yield* Settings.nodeName
   const timeZone = yield* Settings.read(Settings.timeZone)
   const stalledFor = yield* Settings.read(Settings.inboxStalledAfter)
@@ -180,7 +192,8 @@ const scheduled = Effect.gen(function*() {
       cron: yield* Settings.read(Settings.reconcileCron),
       grace: yield* Settings.read(Settings.grace),
       maxAgeMinutes,
-      batchSize: yield* Settings.read(Settings.batchSize)
+      batchSize: yield* Settings.read(Settings.batchSize),
+      onBatch: () => Effect.flatMap(DateTime.now, (now) => Ref.set(lastBatchAt, now))
     }),
     Schedules.layer(
       { schedule: inboxSchedule, node, timeZone, cron: yield* Settings.read(Settings.inboxCron) },
@@ -200,7 +213,7 @@ const scheduled = Effect.gen(function*() {
   )
 })
 
-const routes = Effect.gen(function*() {
+const routes = Effect.fnUntraced(function*(startedAt: DateTime.Utc, lastBatchAt: Ref.Ref<DateTime.Utc>) {
   const node = yield* Settings.nodeName
   const cron = yield* Effect.fromResult(
     Schedules.parse(yield* Settings.read(Settings.reconcileCron), yield* Settings.read(Settings.timeZone))
@@ -211,7 +224,7 @@ const routes = Effect.gen(function*() {
   })
   return Layer.mergeAll(
     edge,
-    probes({ cron, node, startedAt: yield* DateTime.now }),
+    probes({ cron, node, startedAt, lastBatchAt: Ref.get(lastBatchAt) }),
     PrometheusMetrics.layerHttp()
   )
 })
@@ -228,6 +241,20 @@ const tellReady = Layer.effectDiscard(Effect.gen(function*() {
   )
 }))
 
+/** The schedules and the HTTP server, neither of which waits for the other to stop. */
+const working = Layer.unwrap(Effect.gen(function*() {
+  const startedAt = yield* DateTime.now
+  const lastBatchAt = yield* Ref.make(startedAt)
+  return Layer.merge(
+    Layer.unwrap(scheduled(lastBatchAt)),
+    HttpRouter.serve(Layer.unwrap(routes(startedAt, lastBatchAt)), {
+      disableLogger: true,
+      disableListenLog: true,
+      routerConfig: { maxParamLength: 1024 }
+    })
+  )
+}))
+
 /**
  * Everything that is served, listening at an address.
  *
@@ -238,12 +265,7 @@ export const layer = (
   address: Address
 ): Layer.Layer<never, Store.OpenError | Schedules.InvalidCron | LedgerError.InvalidInput | CannotListen> =>
   tellReady.pipe(
-    Layer.provide(HttpRouter.serve(Layer.unwrap(routes), {
-      disableLogger: true,
-      disableListenLog: true,
-      routerConfig: { maxParamLength: 1024 }
-    })),
-    Layer.provide(Layer.unwrap(scheduled)),
+    Layer.provide(working),
     Layer.provide(Edge.layer),
     Layer.provide(Layer.merge(Reconciler.layer, Pruner.layer)),
     Layer.provide(Telemetry.layer),

@@ -11,7 +11,12 @@ const cron = Result.getOrThrow(Schedules.parse("*/5 * * * *"))
 
 const at = (time: string) => DateTime.makeUnsafe(`2026-11-20T${time}Z`)
 
-const options: Readiness.Options = { cron, node: "one", startedAt: at("12:01:00") }
+const options: Readiness.Options = {
+  cron,
+  node: "one",
+  startedAt: at("12:01:00"),
+  lastBatchAt: Effect.succeed(at("12:01:00"))
+}
 
 const database = (pending: Store.Database["Service"]["pending"]) =>
   Layer.succeed(Store.Database, {
@@ -63,6 +68,27 @@ describe("readiness", () => {
       yield* claim("12:25:00", "two")
       assert.deepStrictEqual(yield* Readiness.reason(options), stale("12:01:00"))
       yield* claim("12:20:00", "one")
+      assert.deepStrictEqual(yield* Readiness.reason(options), Option.none())
+    }).pipe(Effect.provide(migrated)))
+
+  it.effect("counts a sweep in hand for as long as it makes batches", () =>
+    Effect.gen(function*() {
+      const ready = (lastBatch: string) => Readiness.reason({ ...options, lastBatchAt: Effect.succeed(at(lastBatch)) })
+      yield* setTime("12:05:00")
+      yield* claim("12:05:00", "one")
+      yield* setTime("12:44:00")
+      assert.deepStrictEqual(yield* ready("12:43:00"), Option.none())
+      assert.deepStrictEqual(yield* ready("12:29:00"), stale("12:29:00"))
+      yield* finish("12:05:00", Option.some("LedgerUnavailable"))
+      assert.deepStrictEqual(yield* ready("12:43:00"), stale("12:01:00"))
+    }).pipe(Effect.provide(migrated)))
+
+  it.effect("counts a long sweep from its end", () =>
+    Effect.gen(function*() {
+      yield* setTime("12:05:00")
+      yield* claim("12:05:00", "two")
+      yield* setTime("12:44:00")
+      yield* finish("12:05:00")
       assert.deepStrictEqual(yield* Readiness.reason(options), Option.none())
     }).pipe(Effect.provide(migrated)))
 

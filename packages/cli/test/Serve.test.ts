@@ -3,7 +3,7 @@ import { PgServer } from "@waybill/storage"
 import { PostmarkSender } from "@waybill/webhooks/testing"
 import { DateTime, Effect, Fiber, Redacted, Schema } from "effect"
 import { SqlClient } from "effect/sql"
-import { createServer } from "node:http"
+import { createServer, type RequestListener } from "node:http"
 import { connect } from "node:net"
 import * as Serving from "./Serving.ts"
 import * as Waybill from "./Waybill.ts"
@@ -34,6 +34,38 @@ const post = (url: string, type: "delivered" | "bounced", n: number, secret: str
       return response.status
     })
   })
+
+/** A request that never ends. */
+const neverEnding = (port: number) =>
+  Effect.acquireRelease(
+    Effect.callback<ReturnType<typeof connect>>((resume) => {
+      const socket = connect(port, "127.0.0.1", () => {
+        socket.write("POST /webhooks/postmark HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\n{")
+        resume(Effect.succeed(socket))
+      })
+      socket.on("error", () => {})
+    }),
+    (socket) => Effect.sync(() => socket.destroy())
+  )
+
+/** An HTTP server on any port, until the end of the scope. */
+const listening = Effect.fnUntraced(function*(listener: RequestListener) {
+  const server = yield* Effect.acquireRelease(
+    Effect.callback<ReturnType<typeof createServer>>((resume) => {
+      const server = createServer(listener)
+      server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+    }),
+    (server) =>
+      Effect.callback<void>((resume) => {
+        server.closeAllConnections()
+        server.close(() => resume(Effect.void))
+      })
+  )
+  const address = server.address()
+  return typeof address === "object" && address !== null ? address.port : assert.fail("no port")
+})
+
+const Began = Schema.Array(Schema.Struct({ began_at: Schema.DateTimeUtcFromDate }))
 
 const NotReady = Schema.fromJsonString(Schema.Struct({ ready: Schema.Literal(false), reason: Schema.String }))
 
@@ -162,16 +194,7 @@ describe("serve", () => {
         WAYBILL_POSTMARK_BASIC_AUTH: basicAuth
       })
       const { port } = new URL(serving.url)
-      yield* Effect.acquireRelease(
-        Effect.callback<ReturnType<typeof connect>>((resume) => {
-          const socket = connect(Number(port), "127.0.0.1", () => {
-            socket.write("POST /webhooks/postmark HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\n{")
-            resume(Effect.succeed(socket))
-          })
-          socket.on("error", () => {})
-        }),
-        (socket) => Effect.sync(() => socket.destroy())
-      )
+      yield* neverEnding(Number(port))
       yield* Effect.acquireRelease(
         Effect.sync(() => connect(Number(port), "127.0.0.1").on("error", () => {})),
         (socket) => Effect.sync(() => socket.destroy())
@@ -181,6 +204,37 @@ describe("serve", () => {
       assert.deepInclude(stopped, { code: 0, signal: null })
       assert.isBelow(stopped.millis, 10_000)
     }), 60_000)
+
+  it.live(
+    "begins no sweep when it is stopped, though a client and the receiver of OTLP never end",
+    () =>
+      Effect.gen(function*() {
+        const env = yield* Waybill.migrated
+        const receiver = yield* listening(() => {})
+        const serving = yield* Serving.start({
+          ...env,
+          WAYBILL_POSTMARK_BASIC_AUTH: basicAuth,
+          WAYBILL_RECONCILE_CRON: "* * * * * *",
+          WAYBILL_INBOX_CRON: "* * * * * *",
+          OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${receiver}`
+        })
+        yield* neverEnding(Number(new URL(serving.url).port))
+        const sweeps = inDatabase(
+          env,
+          SqlClient.SqlClient.use((sql) => sql`SELECT began_at FROM ${sql(`${env.WAYBILL_SCHEMA}.sweeps`)}`)
+        )
+        yield* Serving.eventually(Effect.map(sweeps, (rows) => assert.isAtLeast(rows.length, 2)))
+        const stopAt = yield* DateTime.now
+        const stopped = yield* serving.stop("SIGTERM")
+        assert.deepInclude(stopped, { code: 0, signal: null })
+        assert.isBelow(stopped.millis, 10_000)
+        const began = yield* Schema.decodeUnknownEffect(Began)(yield* sweeps)
+        // A signal takes a moment to arrive.
+        const allowed = DateTime.add(stopAt, { milliseconds: 500 })
+        assert.deepStrictEqual(began.filter(({ began_at }) => DateTime.isGreaterThan(began_at, allowed)), [])
+      }),
+    60_000
+  )
 
   it.live("stops in time though a sweep waits for a lock", () =>
     Effect.gen(function*() {
@@ -267,27 +321,15 @@ describe("the exporter of OTLP", () => {
   it.live("sends spans, metrics and logs where it is told to, and no address with them", () =>
     Effect.gen(function*() {
       const received = new Map<string, string>()
-      const server = yield* Effect.acquireRelease(
-        Effect.callback<ReturnType<typeof createServer>>((resume) => {
-          const server = createServer((request, response) => {
-            let text = ""
-            request.setEncoding("utf8").on("data", (chunk: string) => (text += chunk))
-            request.on("end", () => {
-              const path = request.url ?? ""
-              received.set(path, `${received.get(path) ?? ""}${String(request.headers["x-key"])} ${text}\n`)
-              response.end("{}")
-            })
-          })
-          server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-        }),
-        (server) =>
-          Effect.callback<void>((resume) => {
-            server.closeAllConnections()
-            server.close(() => resume(Effect.void))
-          })
-      )
-      const address = server.address()
-      const port = typeof address === "object" && address !== null ? address.port : assert.fail("no port")
+      const port = yield* listening((request, response) => {
+        let text = ""
+        request.setEncoding("utf8").on("data", (chunk: string) => (text += chunk))
+        request.on("end", () => {
+          const path = request.url ?? ""
+          received.set(path, `${received.get(path) ?? ""}${String(request.headers["x-key"])} ${text}\n`)
+          response.end("{}")
+        })
+      })
       const env = yield* Waybill.migrated
       const serving = yield* Serving.start({
         ...env,

@@ -202,7 +202,7 @@ export const layer: Layer.Layer<Reconciler, never, Ledger.Ledger> = Layer.effect
  * @category models
  * @since 0.1.0
  */
-export interface CronOptions extends Omit<SweepOptions, "onBatch"> {
+export interface CronOptions extends SweepOptions {
   /** Every five minutes where nothing is said. */
   readonly cron?: string
   /** An IANA name or an offset; UTC where nothing is said. */
@@ -259,9 +259,12 @@ export const work =
   (options: SweepOptions): Schedules.Work<LedgerError.InvalidInput | LedgerError.LedgerError, Reconciler> => (note) =>
     Effect.gen(function*() {
       const reconciler = yield* Reconciler
-      const swept = yield* reconciler.sweep({ ...options, onBatch: (sofar) => note({ ...sofar }) })
-      return { ...swept }
+      return { ...yield* reconciler.sweep({ ...options, onBatch: noting(note, options) }) }
     })
+
+/** Notes each batch, and tells of it whoever asked. */
+const noting = (note: Parameters<Schedules.Work>[0], options: SweepOptions) => (sofar: Swept): Effect.Effect<void> =>
+  Effect.andThen(note({ ...sofar }), options.onBatch?.(sofar) ?? Effect.void)
 
 /**
  * Sweeps now and notes it in the history of ticks, as `reconcile by hand`.
@@ -276,8 +279,7 @@ export const recordedSweep = Effect.fn("Reconciler.recordedSweep")(function*(
   let last: Swept = { scanned: 0, linked: 0, failed: 0 }
   yield* Schedules.runNow({ schedule: byHand, node: options.node }, (note) =>
     Effect.gen(function*() {
-      const onBatch = (sofar: Swept) => Effect.andThen(note({ ...sofar }), options.onBatch?.(sofar) ?? Effect.void)
-      last = yield* reconciler.sweep({ ...options, onBatch })
+      last = yield* reconciler.sweep({ ...options, onBatch: noting(note, options) })
       return { ...last }
     }))
   return last
