@@ -122,7 +122,8 @@ const item = (value: unknown, { headers, receivedAt }: Webhook.Received): Report
   const decoded = decode(value)
   if (Option.isNone(decoded)) return Report.undecodable("NotAnObject")
   const { created_at: time, data = {}, type } = decoded.value
-  if (type === undefined || !type.startsWith("email.") || type === "email.received") return Report.ignored(type)
+  if (type === undefined || type === "") return Report.undecodable("MissingType")
+  if (!type.startsWith("email.") || type === "email.received") return Report.ignored(type)
   const id = headers["svix-id"] ?? headers["webhook-id"]
   const eventId = id === "" ? undefined : id
   return Report.events({

@@ -97,7 +97,16 @@ describe("Resend", () => {
   )
 
   it("ignores what another sender posts in the same manner", () => {
-    assert.deepStrictEqual(normalized(provider, received(`{"test":1}`)).ignored, [{ index: 0, kind: "other" }])
+    const { events, ignored } = normalized(provider, received(`{"type":"invoice.paid","data":{}}`))
+    assert.deepStrictEqual([events, ignored], [[], [{ index: 0, kind: "invoice.paid" }]])
+  })
+
+  it("cannot decode what has no readable type", () => {
+    for (const body of ["{}", `{"test":1}`, `{"type":7}`, `{"type":""}`, `{"type":null,"data":{}}`]) {
+      const { events, ignored, undecodable } = normalized(provider, received(body))
+      assert.deepStrictEqual([events, ignored], [[], []])
+      assert.deepStrictEqual(undecodable, [{ index: 0, reason: "MissingType" }])
+    }
   })
 
   it("gives one key to every attempt and different keys to equal bodies under different ids", () => {
