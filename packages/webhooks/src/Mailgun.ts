@@ -87,13 +87,13 @@ const block = (body: Uint8Array): Option.Option<Block> => {
  * Checks the signature, or the one for the parent account, with every active signing key, and gives the token to consume.
  *
  * Mailgun documents no tolerance and is said to send retries, for eight hours, with their first signature, so the time is
- * only judged where a tolerance is given.
+ * not judged.
  *
  * @category verification
  * @since 0.1.0
  */
 export const verify = Effect.fn("Mailgun.verify")(
-  function*({ body, receivedAt, secrets, tolerance }: Webhook.Attempt) {
+  function*({ body, secrets }: Webhook.Attempt) {
     const read = block(body)
     if (Option.isNone(read)) {
       return yield* new Webhook.VerificationError({ provider: name, reason: "MalformedSignature" })
@@ -110,7 +110,6 @@ export const verify = Effect.fn("Mailgun.verify")(
       const expected = createHmac("sha256", secret).update(timestamp).update(token).digest("hex")
       return Option.some(signatures.map((each) => Signature.isEqual(each, expected)).includes(true))
     })
-    if (tolerance !== undefined) yield* Signature.checkTime(name, Number(timestamp), receivedAt, tolerance)
     const verified: Webhook.Verified = { token: Option.some(token) }
     return verified
   }

@@ -21,7 +21,7 @@ const name = Provider.Provider.make("resend")
 const prefixes = ["svix", "webhook"] as const
 
 /** Every attempt is signed anew, so that five minutes do for a retry after hours. */
-const defaultTolerance = Duration.seconds(300)
+const tolerance = Duration.seconds(300)
 
 const secretKey = (secret: string): Option.Option<Uint8Array> => {
   const text = secret.trim().replace(/^whsec_/, "")
@@ -36,7 +36,7 @@ const secretKey = (secret: string): Option.Option<Uint8Array> => {
  * @since 0.1.0
  */
 export const verify = Effect.fn("Resend.verify")(
-  function*({ body, headers, receivedAt, secrets, tolerance }: Webhook.Attempt) {
+  function*({ body, headers, receivedAt, secrets }: Webhook.Attempt) {
     const prefix = prefixes.find((prefix) => headers[`${prefix}-id`] !== undefined) ?? "svix"
     const id = headers[`${prefix}-id`]
     const timestamp = headers[`${prefix}-timestamp`]
@@ -53,7 +53,9 @@ export const verify = Effect.fn("Resend.verify")(
         const expected = createHmac("sha256", key).update(`${id}.${timestamp}.`).update(body).digest("base64")
         return given.map((each) => Signature.isEqual(each, expected)).includes(true)
       }))
-    yield* Signature.checkTime(name, Number(timestamp), receivedAt, tolerance ?? defaultTolerance)
+    if (Math.abs(receivedAt.epochMilliseconds - Number(timestamp) * 1000) > Duration.toMillis(tolerance)) {
+      return yield* new Webhook.VerificationError({ provider: name, reason: "TimestampOutOfTolerance" })
+    }
     const verified: Webhook.Verified = { token: Option.none() }
     return verified
   }

@@ -89,13 +89,13 @@ const refuse = (reason: Webhook.VerificationReason) => new Webhook.VerificationE
  * Checks that the topic is allowed, and the signature with Amazon's certificate, which must lie on the host of the topic's
  * region and be valid at the time of receipt.
  *
- * Amazon documents no tolerance for the time of a message, so it is only judged where one is given.
+ * Amazon documents no tolerance for the time of a message, so it is not judged.
  *
  * @category verification
  * @since 0.1.0
  */
 export const verify = Effect.fn("Ses.verify")(
-  function*({ body, receivedAt, secrets, tolerance }: Webhook.Attempt) {
+  function*({ body, receivedAt, secrets }: Webhook.Attempt) {
     const topics = secrets.map((secret) => Redacted.value(secret).trim())
     const read = readEnvelope(body)
     if (Option.isNone(read)) return yield* refuse("MalformedSignature")
@@ -125,11 +125,6 @@ export const verify = Effect.fn("Ses.verify")(
     const isGood = isBetween(receivedAt, notBefore, notAfter) &&
       Option.getOrElse(isSignedBy(digest, publicKey, text.value, signature.value), () => false)
     if (!isGood) return yield* refuse("BadSignature")
-    if (tolerance !== undefined) {
-      const sentAt = Report.fromIso(envelope.Timestamp)
-      if (Option.isNone(sentAt)) return yield* refuse("MalformedSignature")
-      yield* Signature.checkTime(name, sentAt.value.epochMilliseconds / 1000, receivedAt, tolerance)
-    }
     const verified: Webhook.Verified = { token: Option.none() }
     return verified
   }

@@ -7,7 +7,7 @@
  * @since 0.1.0
  */
 import { type Event, Provider as CoreProvider } from "@waybill/core"
-import { type DateTime, type Duration, type Effect, type Option, type Redacted, type Result, Schema } from "effect"
+import { type DateTime, type Effect, type Option, type Redacted, type Result, Schema } from "effect"
 import type * as SnsCertificates from "./SnsCertificates.ts"
 
 /**
@@ -41,8 +41,6 @@ export interface Received extends Request {
 export interface Attempt extends Received {
   /** All that are active; during a rotation the old one and the new one. */
   readonly secrets: ReadonlyArray<Redacted.Redacted>
-  /** How far the signed time may be from `receivedAt`; without it, what the provider documents. */
-  readonly tolerance?: Duration.Duration | undefined
 }
 
 /**

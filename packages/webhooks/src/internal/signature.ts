@@ -2,7 +2,7 @@
  * Compares in constant time, and judges a request against all active secrets.
  */
 import type { Provider } from "@waybill/core"
-import { type DateTime, Duration, Effect, Option, Redacted } from "effect"
+import { Effect, Option, Redacted } from "effect"
 import { createHash, timingSafeEqual } from "node:crypto"
 import * as Webhook from "../Webhook.ts"
 
@@ -35,14 +35,3 @@ export const judge = (
     new Webhook.VerificationError({ provider, reason: isOurs ? "MisconfiguredSecret" : "BadSignature" })
   )
 }
-
-/** Refuses a signed time, in seconds since 1970, that is further from the time of receipt than the tolerance. */
-export const checkTime = (
-  provider: Provider.Provider,
-  seconds: number,
-  receivedAt: DateTime.Utc,
-  tolerance: Duration.Duration
-): Effect.Effect<void, Webhook.VerificationError> =>
-  Math.abs(receivedAt.epochMilliseconds - seconds * 1000) <= Duration.toMillis(tolerance)
-    ? Effect.void
-    : Effect.fail(new Webhook.VerificationError({ provider, reason: "TimestampOutOfTolerance" }))
