@@ -89,7 +89,9 @@ const suite = (name: string, layer: Layer.Layer<SqlClient.SqlClient, unknown>) =
           assert.lengthOf(rows, raws.length)
           for (const { again, id, raw } of rows) {
             const ours = Option.getOrNull(Provider.canonicalMessageId(provider, raw))
-            const theirs = Option.getOrNull(Option.flatMap(Option.fromNullOr(id), Provider.MessageId.makeOption))
+            const theirs = Option.getOrNull(
+              Option.flatMap(Option.fromNullOr(id), (id) => Provider.MessageId.makeOption(id))
+            )
             if (ours !== theirs || id !== again) assert.fail(JSON.stringify({ provider, raw, ours, id, again }))
           }
         }

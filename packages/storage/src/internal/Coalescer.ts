@@ -1,4 +1,4 @@
-import { Deferred, Effect } from "effect"
+import { Deferred, Effect, Scope } from "effect"
 
 /** How many runs of one key may be under way at once. */
 const maxRunning = 2
@@ -22,7 +22,7 @@ interface Lane<Call, Result, E> {
  *
  * Each caller gets its own result alone: where calls that ran together fail, each runs again by itself. A call that nothing
  * is ahead of runs at once, in its caller's fiber, and so does one too heavy to share a run. A caller that is interrupted
- * before its run has begun takes its call back.
+ * before its run has begun takes its call back. When the scope closes, what waits is interrupted, and a later call runs alone.
  */
 export const make = Effect.fnUntraced(function*<Key, Call, Result, E>(options: {
   /** Gives one result a call, in their order, or fails for all of them. */
@@ -31,7 +31,8 @@ export const make = Effect.fnUntraced(function*<Key, Call, Result, E>(options: {
 }) {
   type Entry = Waiting<Call, Result, E>
   const lanes = new Map<Key, Lane<Call, Result, E>>()
-  const scope = yield* Effect.scope
+  const scope = yield* Scope.make()
+  let isClosed = false
 
   const alone = (key: Key, call: Call): Effect.Effect<Result, E> =>
     Effect.flatMap(
@@ -67,30 +68,35 @@ export const make = Effect.fnUntraced(function*<Key, Call, Result, E>(options: {
         if (lane.running === 0) lanes.delete(key)
         return Effect.void
       }
+      // Uninterruptible until it has begun, or an interruption before would leave its callers waiting.
       return settle(key, entries).pipe(
         Effect.interruptible,
         Effect.onInterrupt(() => give(entries)),
         Effect.ensuring(next(key, lane)),
-        Effect.forkIn(scope),
+        Effect.forkIn(scope, { uninterruptible: true }),
         Effect.asVoid
       )
     })
 
-  yield* Effect.addFinalizer(() => Effect.forEach(lanes.values(), ({ waiting }) => give(waiting), { discard: true }))
+  yield* Effect.addFinalizer((exit) => {
+    isClosed = true
+    const waiting = Array.from(lanes.values()).flatMap((lane) => lane.waiting.splice(0))
+    return Effect.andThen(give(waiting), Scope.close(scope, exit))
+  })
 
   return (key: Key, call: Call): Effect.Effect<Result, E> =>
-    Effect.suspend(() => {
+    Effect.uninterruptibleMask((restore) => {
       const weight = options.weigh(call)
-      if (weight > maxWeight / 4) return alone(key, call)
+      if (isClosed || weight > maxWeight / 4) return restore(alone(key, call))
       const lane = lanes.get(key) ?? { running: 0, waiting: [] }
       lanes.set(key, lane)
       if (lane.running < maxRunning) {
         lane.running++
-        return Effect.ensuring(alone(key, call), next(key, lane))
+        return Effect.ensuring(restore(alone(key, call)), next(key, lane))
       }
       const entry: Entry = { call, weight, deferred: Deferred.makeUnsafe() }
       lane.waiting.push(entry)
-      return Effect.onInterrupt(Deferred.await(entry.deferred), () =>
+      return Effect.onInterrupt(restore(Deferred.await(entry.deferred)), () =>
         Effect.sync(() => {
           lane.waiting = lane.waiting.filter((waiting) => waiting !== entry)
         }))
