@@ -278,7 +278,11 @@ const make = Effect.gen(function*() {
     const read = provider.normalize(webhook)
     if (Result.isFailure(read)) return { result: failed(read.failure.message), counts: nothing }
     const { confirmation, events, ignored, undecodable } = read.success
-    if (Option.isSome(confirmation)) yield* subscriptions.confirm(webhook.tenantId, confirmation.value)
+    if (Option.isSome(confirmation) && !(yield* subscriptions.confirm(webhook.tenantId, confirmation.value))) {
+      yield* Effect.logWarning("subscription of Amazon SNS not confirmed").pipe(
+        Effect.annotateLogs({ webhook: webhook.id })
+      )
+    }
     const { refused, ...told } = yield* appendAll(webhook.tenantId, events)
     const reasons = [
       ...undecodable.length > 0 ? [complaint(undecodable)] : [],

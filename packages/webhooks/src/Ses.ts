@@ -125,7 +125,7 @@ export const verify = Effect.fn("Ses.verify")(
     const isGood = isBetween(receivedAt, notBefore, notAfter) &&
       Option.getOrElse(isSignedBy(digest, publicKey, text.value, signature.value), () => false)
     if (!isGood) return yield* refuse("BadSignature")
-    const verified: Webhook.Verified = { token: Option.none() }
+    const verified: Webhook.Verified = { token: Option.none(), isOfSubscription: envelope.Type !== "Notification" }
     return verified
   }
 )

@@ -52,6 +52,8 @@ export interface Attempt extends Received {
 export interface Verified {
   /** What makes the signature good for one body only, to be consumed once, where the signature does not cover the body. */
   readonly token: Option.Option<string>
+  /** Whether it is about the subscription to the webhooks and no mail, by which a tenant could be told. */
+  readonly isOfSubscription?: boolean
 }
 
 /**

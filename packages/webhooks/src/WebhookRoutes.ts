@@ -77,7 +77,8 @@ export interface Options {
   readonly tenantId?: Tenant.TenantId
   /**
    * Tells whose a request without a tenant in its path is, after it was verified with the secrets of `tenantId`. Without a
-   * tenant it is answered 422 and stored nowhere; where this fails, 503.
+   * tenant it is answered 422 and stored nowhere; where this fails, as storage that is down. It is not asked about what
+   * Amazon SNS says of a subscription itself: that is `tenantId`'s, whose list the topic is on.
    */
   readonly resolveTenant?: (request: Unassigned) => Effect.Effect<Option.Option<Tenant.TenantId>, unknown>
 }
@@ -189,9 +190,9 @@ const make = Effect.fnUntraced(function*(options: Options) {
     }
     const body = yield* readBody(request)
     const received: Webhook.Received = { headers: { ...request.headers }, body, receivedAt: yield* DateTime.now }
-    const { token } = yield* verify(provider, { ...received, secrets: credentials.secrets })
-    const tenantId = Option.isSome(given)
-      ? given.value
+    const { isOfSubscription = false, token } = yield* verify(provider, { ...received, secrets: credentials.secrets })
+    const tenantId = Option.isSome(given) || isOfSubscription
+      ? verifiedBy
       : yield* assign(provider, { ...received, provider: provider.name, url: request.url })
     const receipt = yield* ingestion.receive({
       ...received,

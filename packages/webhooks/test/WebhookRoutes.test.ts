@@ -438,7 +438,7 @@ describe("WebhookRoutes when something is down", () => {
 })
 
 describe("WebhookRoutes when Amazon SNS offers a subscription", () => {
-  const setting = (confirmSubscriptions: boolean, asked: Array<string>): Edge.Setting<never> => ({
+  const setting = (confirmSubscriptions: boolean, asked: Array<string>) => ({
     storage: Edge.memory,
     tenants: { default: { ...Edge.secretsOf(Signing.senders), confirmSubscriptions } },
     subscriptions: SnsSubscriptions.layer.pipe(Layer.provide(Layer.succeed(
@@ -458,10 +458,27 @@ describe("WebhookRoutes when Amazon SNS offers a subscription", () => {
         const reply = yield* Edge.post("/webhooks/ses", Signing.subscription(yield* DateTime.now))
         assert.deepStrictEqual([reply.status, reply.text], [200, "not_mail"])
         assert.deepStrictEqual(asked, wanted ? ["sns.eu-central-1.amazonaws.com"] : [])
+        const [kept] = yield* Edge.webhooks()
+        const notice = Edge.logged.filter((entry) => JSON.stringify(entry).includes(kept?.id ?? "no webhook"))
+        assert.lengthOf(notice, wanted ? 0 : 1)
+        if (!wanted) assert.include(JSON.stringify(notice), "subscription of Amazon SNS not confirmed")
         assert.deepStrictEqual(yield* Edge.statuses(), ["succeeded"])
       })
     )
   }
+
+  const asked: Array<string> = []
+  live({ ...setting(true, asked), routes: { resolveTenant: () => Effect.succeed(Option.none()) } })(
+    "confirm it for whose secrets verified it, where a resolver finds no mail to tell a tenant by",
+    Effect.gen(function*() {
+      const reply = yield* Edge.post("/webhooks/ses", Signing.subscription(yield* DateTime.now))
+      assert.deepStrictEqual([reply.status, reply.text], [200, "not_mail"])
+      assert.deepStrictEqual(asked, ["sns.eu-central-1.amazonaws.com"])
+      assert.deepStrictEqual(yield* Edge.statuses(), ["succeeded"])
+      const [mail] = yield* Edge.send("ses", Edge.report("delivered", 1))
+      assert.deepStrictEqual([mail?.status, mail?.text], [422, "tenant_unresolved"])
+    })
+  )
 })
 
 describe("WebhookRoutes of several tenants", () => {
