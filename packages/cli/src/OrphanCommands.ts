@@ -10,11 +10,13 @@ import { Command, Flag } from "effect/cli"
 import * as OrphanActs from "./OrphanActs.ts"
 import * as Output from "./Output.ts"
 import * as Parameters from "./Parameters.ts"
+import * as Settings from "./Settings.ts"
 import * as Store from "./Store.ts"
 
 const layer = Layer.provideMerge(Reconciler.layer, Store.layer)
 
-const horizon = Duration.minutes(Reconciler.defaultMaxAgeMinutes)
+const inWords = (minutes: number): string =>
+  minutes > 1440 && minutes % 1440 === 0 ? `${minutes / 1440} days` : `${minutes} minutes`
 
 const ageOf = (event: Event.Event, now: DateTime.Utc): Duration.Duration =>
   Duration.max(Duration.zero, DateTime.distance(event.insertedAt, now))
@@ -33,7 +35,7 @@ export const orphans = Command.make(
       Flag.withDescription("How many at most (default: 100)"),
       Flag.withDefault(Reconciler.defaultLimit)
     ),
-    maxAgeMinutes: Flag.optional(Parameters.maxAgeMinutes),
+    maxAgeMinutes: Parameters.maxAgeMinutes,
     failed: Flag.Boolean("failed").pipe(
       Flag.withDescription("Only those that failed by themselves and were set aside"),
       Flag.withDefault(false)
@@ -42,6 +44,7 @@ export const orphans = Command.make(
   },
   Effect.fnUntraced(function*({ failed, json, limit, maxAgeMinutes, tenantId }) {
     const ledger = yield* Ledger.Ledger
+    const horizon = yield* Settings.read(Settings.maxAgeMinutes)
     const now = yield* DateTime.now
     const found = yield* ledger.findOrphans({
       scope: Option.getOrElse(tenantId, () => Tenant.all),
@@ -61,7 +64,7 @@ export const orphans = Command.make(
           type: event.type,
           occurredAt: DateTime.formatIso(event.occurredAt),
           insertedAt: DateTime.formatIso(event.insertedAt),
-          expired: Duration.isGreaterThan(age, horizon)
+          expired: Duration.isGreaterThan(age, Duration.minutes(horizon))
         }
       }
     })
@@ -75,7 +78,7 @@ export const orphans = Command.make(
           orphan.provider ?? "",
           orphan.providerMessageId ?? "",
           orphan.eventId,
-          orphan.expired ? "older than 7 days, unlikely to reconcile" : ""
+          orphan.expired ? `older than ${inWords(horizon)}, unlikely to reconcile` : ""
         ]),
         "no orphans"
       ))
@@ -102,19 +105,19 @@ export const reconcile = Command.make(
   "reconcile",
   {
     tenantId: Parameters.anyTenantId,
-    batchSize: Flag.Int("batch-size").pipe(
-      Flag.withDescription("How many orphans one transaction claims (default: 1000)"),
-      Flag.withDefault(Reconciler.defaultBatchSize)
-    ),
+    batchSize: Parameters.batchSize,
     grace: Parameters.grace,
-    maxAgeMinutes: Parameters.maxAgeMinutes.pipe(Flag.withDefault(Reconciler.defaultMaxAgeMinutes)),
+    maxAgeMinutes: Parameters.maxAgeMinutes,
     json: Parameters.json
   },
-  Effect.fnUntraced(function*({ json, tenantId, ...options }) {
-    const reconciler = yield* Reconciler.Reconciler
-    const { failed, linked, scanned } = yield* reconciler.sweep(
-      Option.isSome(tenantId) ? { ...options, tenantId: tenantId.value } : options
-    )
+  Effect.fnUntraced(function*({ json, tenantId, ...given }) {
+    const { failed, linked, scanned } = yield* Reconciler.recordedSweep({
+      node: yield* Settings.nodeName,
+      batchSize: yield* Settings.readUnless(given.batchSize, Settings.batchSize),
+      grace: yield* Settings.readUnless(given.grace, Settings.grace),
+      maxAgeMinutes: yield* Settings.readUnless(given.maxAgeMinutes, Settings.maxAgeMinutes),
+      ...Option.isSome(tenantId) ? { tenantId: tenantId.value } : {}
+    })
     yield* Output.write(
       json,
       { scanned, linked, failed },
@@ -124,7 +127,11 @@ export const reconcile = Command.make(
 ).pipe(
   Command.withDescription("Sweep once, now: link the orphans whose delivery exists"),
   Command.withExamples([
-    { command: "waybill reconcile", description: "Link what is older than 60 seconds and younger than 7 days" },
+    {
+      command: "waybill reconcile",
+      description:
+        "Link what is past its grace and inside the horizon, by default older than 60 seconds and younger than 7 days"
+    },
     { command: "waybill reconcile --grace 0s --json", description: "Also what came just now" }
   ])
 )

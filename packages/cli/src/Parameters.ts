@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Event, Provider, Tenant } from "@waybill/core"
+import { Event, Input, Provider, Tenant } from "@waybill/core"
 import { maxMaxAgeMinutes } from "@waybill/runtime/Reconciler"
 import { type DateTime, Duration, Option, Schema } from "effect"
 import { Argument, Flag } from "effect/cli"
@@ -54,7 +54,8 @@ export const maxAgeMinutes = Flag.Int("max-age-minutes").pipe(
     (minutes) => minutes >= 1 && minutes <= maxMaxAgeMinutes,
     () => "must be a whole number of minutes from 1"
   ),
-  Flag.withDescription("Leave out orphans older than this many minutes")
+  Flag.withDescription("Leave out orphans older than this many minutes"),
+  Flag.optional
 )
 
 /**
@@ -108,8 +109,23 @@ export const parseDuration = (text: string): Option.Option<Duration.Duration> =>
 export const grace = Flag.String("grace").pipe(
   Flag.filterMap(parseDuration, () => "must be a duration such as 60s, 0s or 5m"),
   Flag.withMetavar("duration"),
-  Flag.withDescription("Leave out orphans younger than this (default: 60s)"),
-  Flag.withDefault(Duration.seconds(60))
+  Flag.withDescription("Leave out orphans younger than this (default: WAYBILL_GRACE, or else 60s)"),
+  Flag.optional
+)
+
+/**
+ * How many orphans one transaction of a sweep claims.
+ *
+ * @category flags
+ * @since 0.1.0
+ */
+export const batchSize = Flag.Int("batch-size").pipe(
+  Flag.filter(
+    (size) => size >= 1 && size <= Input.maxLimit,
+    () => `must be a whole number from 1 to ${Input.maxLimit}`
+  ),
+  Flag.withDescription("How many orphans one transaction claims (default: WAYBILL_BATCH_SIZE, or else 1000)"),
+  Flag.optional
 )
 
 const instant = Schema.DateTimeUtcFromString

@@ -34,8 +34,8 @@ export const serve = Command.make(
     )
   },
   Effect.fnUntraced(function*(given) {
-    const host = Option.isSome(given.host) ? given.host.value : yield* Settings.read(Settings.host)
-    const port = Option.isSome(given.port) ? given.port.value : yield* Settings.read(Settings.port)
+    const host = yield* Settings.readUnless(given.host, Settings.host)
+    const port = yield* Settings.readUnless(given.port, Settings.port)
     const Serve = yield* Effect.promise(() => import("./Serve.ts"))
     yield* Ref.set(yield* Quit.SignalCode, 0)
     return yield* Effect.provideService(Serve.run({ host, port }), References.MinimumLogLevel, yield* atLeast)

@@ -774,6 +774,18 @@ export const read = Effect.fnUntraced(function*<A>(
 })
 
 /**
+ * Gives what the command line says, or else reads the setting.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const readUnless = <A>(
+  given: Option.Option<A>,
+  setting: Setting<A>
+): Effect.Effect<A, BadSetting | Config.ConfigError> =>
+  Option.isSome(given) ? Effect.succeed(given.value) : read(setting)
+
+/**
  * What each tenant's webhooks are verified with, by its id and the provider's name.
  *
  * @category models

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Event, IdempotencyKey, Ledger, Provider, Tenant } from "@waybill/core"
 import { PgLedger, PgLite, PgServer } from "@waybill/storage"
-import { DateTime, Effect, Layer, Option, Redacted } from "effect"
+import { DateTime, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { SqlClient } from "effect/sql"
 import * as Waybill from "./Waybill.ts"
@@ -40,6 +40,16 @@ const importDelivery = (env: Env, id: string, messageId: string) =>
     }.deliveries (id, tenant_id, mailable, stream, recipient, provider, provider_message_id)
       VALUES (${id}, 'default', 'imported', 'transactional', 'reader@example.com', 'postmark', ${messageId})
     `
+  }).pipe(Effect.provide(database(env)))
+
+/** Makes everything that was appended older. */
+const backdate = (env: Env, by: string) =>
+  Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    const schema = sql(env.WAYBILL_SCHEMA)
+    yield* sql`UPDATE ${schema}.orphans SET inserted_at = inserted_at - ${by}::interval`
+    yield* sql`ALTER TABLE ${schema}.events DISABLE TRIGGER USER`
+    yield* sql`UPDATE ${schema}.events SET inserted_at = inserted_at - ${by}::interval`
   }).pipe(Effect.provide(database(env)))
 
 const record = ["record", "--recipient", "reader@example.com", "--mailable", "welcome", "--stream", "transactional"]
@@ -97,6 +107,41 @@ describe("the commands", () => {
       assert.strictEqual(delivery["lastEventType"], "delivered")
     }), 60_000)
 
+  it.live("a sweep by hand goes by the settings and is noted in the history", () =>
+    Effect.gen(function*() {
+      const env = { ...yield* Waybill.migrated, WAYBILL_NODE: "desk" }
+      const id = "01890a5d-ac96-774b-bcce-b302099a8057"
+      yield* append(env, "message-1")
+      yield* importDelivery(env, id, "message-1")
+      yield* backdate(env, "3 minutes")
+      const path = yield* Waybill.file(yield* Waybill.directory, "waybill.json", "{\"maxAgeMinutes\":2}")
+      const narrow = { ...env, WAYBILL_CONFIG: path }
+      const none = { scanned: 0, linked: 0, failed: 0 }
+
+      const { orphans } = yield* Waybill.json(Waybill.Orphans, ["orphans"], narrow)
+      assert.deepStrictEqual(orphans.map(({ expired }) => expired), [true])
+      assert.match((yield* Waybill.run(["orphans"], narrow)).stdout, / older than 2 minutes, unlikely to reconcile\n$/)
+      assert.deepStrictEqual(yield* Waybill.json(Waybill.Swept, ["reconcile"], narrow), none)
+      assert.deepStrictEqual(yield* Waybill.json(Waybill.Swept, ["reconcile"], { ...env, WAYBILL_GRACE: "5m" }), none)
+      const linked = { scanned: 1, linked: 1, failed: 0 }
+      assert.deepStrictEqual(
+        yield* Waybill.json(Waybill.Swept, ["reconcile", "--max-age-minutes", "10"], narrow),
+        linked
+      )
+      const Noted = Schema.Struct({
+        sweeps: Schema.Array(Schema.Struct({
+          schedule: Schema.String,
+          node: Schema.String,
+          counts: Schema.Record(Schema.String, Schema.Int)
+        }))
+      })
+      const { sweeps } = yield* Waybill.json(Noted, ["status"], env)
+      assert.deepStrictEqual(
+        sweeps,
+        [linked, none, none].map((counts) => ({ schedule: "reconcile by hand", node: "desk", counts }))
+      )
+    }), 60_000)
+
   it.live(
     "recording under a key again gives the delivery that is there, another tenant its own",
     () =>
@@ -129,13 +174,7 @@ describe("the commands", () => {
     Effect.gen(function*() {
       const env = yield* Waybill.migrated
       yield* append(env, "message-1")
-      yield* Effect.gen(function*() {
-        const sql = yield* SqlClient.SqlClient
-        const schema = sql(env.WAYBILL_SCHEMA)
-        yield* sql`UPDATE ${schema}.orphans SET inserted_at = inserted_at - interval '8 days'`
-        yield* sql`ALTER TABLE ${schema}.events DISABLE TRIGGER USER`
-        yield* sql`UPDATE ${schema}.events SET inserted_at = inserted_at - interval '8 days'`
-      }).pipe(Effect.provide(database(env)))
+      yield* backdate(env, "8 days")
       yield* append(env, "message-2")
 
       const { code, stdout } = yield* Waybill.run(["orphans"], env)

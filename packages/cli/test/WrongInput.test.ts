@@ -69,7 +69,12 @@ const wrong: Readonly<Record<string, Wrong>> = {
     code: 2,
     says: /--max-age-minutes.*must be a whole number of minutes from 1/i
   },
-  "a batch that is too large": { args: ["reconcile", "--batch-size", "10001"], code: 2, says: /limit: must be/ },
+  "a batch of nothing": {
+    args: ["reconcile", "--batch-size", "0"],
+    code: 2,
+    says: /--batch-size.*must be a whole number from 1 to 10000/
+  },
+  "a batch that is too large": { args: ["reconcile", "--batch-size", "10001"], code: 2, says: /--batch-size.*must be/ },
   "a grace without unit": { args: ["reconcile", "--grace", "60"], code: 2, says: /must be a duration such as 60s/ },
   "an unknown provider": {
     args: ["ingest", "--provider", "pigeon", "--unverified"],
