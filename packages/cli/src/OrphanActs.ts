@@ -5,7 +5,7 @@
  */
 import { Ledger } from "@waybill/core"
 import { DateTime, Effect, Match } from "effect"
-import { Command } from "effect/cli"
+import { Command, Flag } from "effect/cli"
 import * as Output from "./Output.ts"
 import * as Parameters from "./Parameters.ts"
 import * as Store from "./Store.ts"
@@ -77,13 +77,17 @@ export const link = Command.make(
   {
     eventId: Parameters.eventId,
     deliveryId: Parameters.toDeliveryId,
+    expectedVersion: Flag.Int("expected-version").pipe(
+      Flag.withDescription("Fail unless the delivery has this lockVersion"),
+      Flag.optional
+    ),
     tenantId: Parameters.tenantId,
     json: Parameters.json
   },
-  Effect.fnUntraced(function*({ json, ...key }) {
+  Effect.fnUntraced(function*({ json, ...command }) {
     const ledger = yield* Ledger.Ledger
-    const linked = yield* ledger.linkTo(key)
-    yield* Output.write(json, { eventId: key.eventId, linked }, () => linked ? "linked" : "it was not pending")
+    const linked = yield* ledger.linkTo(command)
+    yield* Output.write(json, { eventId: command.eventId, linked }, () => linked ? "linked" : "it was not pending")
   }, Effect.provide(Store.layer))
 ).pipe(
   Command.withDescription("Link a pending orphan to a delivery by hand"),

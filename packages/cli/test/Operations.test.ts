@@ -130,6 +130,18 @@ describe("operating the ledger by hand", () => {
       assert.strictEqual((yield* Waybill.run([...dispatch, "1"], env)).code, 0)
     }), 120_000)
 
+  it.live("a link by hand to a version that has passed is refused", () =>
+    Effect.gen(function*() {
+      const env = yield* Waybill.migrated
+      const { id } = yield* Waybill.json(Waybill.Recorded, record, env)
+      const [orphan] = (yield* ingest(env, delivered("m-1"))).events
+      const link = ["orphans", "link", orphan?.id ?? "", id, "--expected-version"]
+      const stale = yield* Waybill.run([...link, "7"], env)
+      assert.deepStrictEqual([stale.code, stale.stdout], [1, ""])
+      assert.strictEqual(stale.stderr, `waybill: delivery ${id} is at version 1, not 7\n`)
+      assert.match((yield* Waybill.run([...link, "1"], env)).stdout, /^linked\n$/)
+    }), 120_000)
+
   it.live("a role that owns nothing is let use the ledger, and no more", () =>
     Effect.gen(function*() {
       const env = yield* Waybill.server

@@ -172,6 +172,17 @@ export type DispatchDecision =
   | { readonly _tag: "OtherMessage" }
 
 /**
+ * Tells whether a command has seen another version than the stored one.
+ *
+ * @category decisions
+ * @since 0.1.0
+ */
+export const isStale = (
+  { lockVersion }: Pick<Delivery, "lockVersion">,
+  expectedVersion: Option.Option<number>
+): expectedVersion is Option.Some<number> => Option.isSome(expectedVersion) && expectedVersion.value !== lockVersion
+
+/**
  * Decides what a dispatch means: a delivery is dispatched once, under one message id; again under the same one nothing
  * changes, under another one it is refused.
  *
@@ -183,8 +194,9 @@ export const decideDispatch = (
   command: Dispatch,
   messageId: Provider.MessageId
 ): DispatchDecision => {
-  if (Option.isSome(command.expectedVersion) && command.expectedVersion.value !== delivery.lockVersion) {
-    return { _tag: "Stale", expectedVersion: command.expectedVersion.value, actualVersion: delivery.lockVersion }
+  const { expectedVersion } = command
+  if (isStale(delivery, expectedVersion)) {
+    return { _tag: "Stale", expectedVersion: expectedVersion.value, actualVersion: delivery.lockVersion }
   }
   if (Option.isSome(delivery.providerMessageId)) {
     const isSame = delivery.providerMessageId.value === messageId &&

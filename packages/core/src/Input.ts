@@ -3,10 +3,11 @@
  *
  * @since 0.1.0
  */
-import { Effect, Result, Schema, SchemaIssue } from "effect"
+import { Effect, Option, Result, Schema, SchemaIssue } from "effect"
 import * as Cursor from "./Cursor.ts"
 import * as Delivery from "./Delivery.ts"
 import * as Event from "./Event.ts"
+import type * as Ledger from "./Ledger.ts"
 import { InvalidInput } from "./LedgerError.ts"
 import * as Provider from "./Provider.ts"
 import * as Tenant from "./Tenant.ts"
@@ -60,6 +61,22 @@ export const delivery = check("delivery", Delivery.NewDelivery)
 export const dispatch = check("dispatch", Delivery.Dispatch)
 
 /**
+ * Checks a link by hand.
+ *
+ * @category validation
+ * @since 0.1.0
+ */
+export const linkTo = check(
+  "query",
+  Schema.Struct({
+    tenantId: Tenant.TenantId,
+    eventId: Event.EventId,
+    deliveryId: Event.DeliveryId,
+    expectedVersion: Schema.OptionFromNullOr(Schema.Int)
+  })
+)
+
+/**
  * The canonical message id of a dispatch.
  *
  * @category validation
@@ -107,6 +124,38 @@ export const cursor = (place: Cursor.Cursor): Result.Result<Cursor.Cursor, Inval
   Schema.is(Cursor.Cursor)(place)
     ? Result.succeed(place)
     : Result.fail(new InvalidInput({ what: "query", index: 0, issue: "after: must be a cursor that the feed gave" }))
+
+/**
+ * Where a page of an audit begins: after a row's id, and after its tenant where rows of several are compared.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Place {
+  readonly id: string
+  readonly tenantId: string
+}
+
+const isId = Schema.is(Event.EventId)
+
+const isTenant = Schema.is(Tenant.TenantId)
+
+/**
+ * Checks the place of an audit: an orphan's id, or a delivery's id, a space and its tenant.
+ *
+ * @category validation
+ * @since 0.1.0
+ */
+export const place = (
+  { after, part }: Pick<Ledger.AuditQuery, "after" | "part">
+): Result.Result<Option.Option<Place>, InvalidInput> => {
+  if (Option.isNone(after)) return Result.succeed(Option.none())
+  const [id, tenantId, ...rest] = after.value.split(" ")
+  const isPlace = isId(id) && rest.length === 0 && (part === "orphans" ? tenantId === undefined : isTenant(tenantId))
+  return isPlace
+    ? Result.succeed(Option.some({ id, tenantId: tenantId ?? "" }))
+    : Result.fail(new InvalidInput({ what: "query", index: 0, issue: "after: must be the next of a page" }))
+}
 
 /**
  * Checks how many rows a call asks for: 1 to 10,000.

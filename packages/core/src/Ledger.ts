@@ -235,6 +235,17 @@ export interface EventKey {
 }
 
 /**
+ * A pending orphan is about a delivery, says an operator.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LinkTo extends EventKey, DeliveryKey {
+  /** The `lockVersion` the caller has seen; with another one the command fails with `StaleDelivery`. */
+  readonly expectedVersion: Option.Option<number>
+}
+
+/**
  * Why an event waits, or that it does not.
  *
  * `Linkable` waits for a sweep, `SetAside` failed by itself and is tried again at `nextAttemptAt`.
@@ -387,8 +398,8 @@ export class Ledger extends Context.Service<Ledger, {
    * The `reconciled` event is the record.
    */
   readonly linkTo: (
-    key: EventKey & DeliveryKey
-  ) => Effect.Effect<boolean, EventNotFound | DeliveryNotFound | LedgerError>
+    command: LinkTo
+  ) => Effect.Effect<boolean, InvalidInput | EventNotFound | DeliveryNotFound | StaleDelivery | LedgerError>
 
   /** Takes a pending orphan out of the queue for good and records it; gives false where it was not pending. */
   readonly dismiss: (key: EventKey) => Effect.Effect<boolean, EventNotFound | LedgerError>

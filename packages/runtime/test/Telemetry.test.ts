@@ -93,8 +93,18 @@ describe("layer", () => {
       yield* linkAll
       const [lost] = yield* ledger.append(acme, [Given.report("clicked", "three")])
       if (lost !== undefined && !Ledger.isConflict(lost)) {
-        yield* ledger.linkTo({ tenantId: acme, eventId: lost.eventId, deliveryId: delivery.id })
-        yield* ledger.linkTo({ tenantId: acme, eventId: lost.eventId, deliveryId: delivery.id })
+        yield* ledger.linkTo({
+          tenantId: acme,
+          eventId: lost.eventId,
+          deliveryId: delivery.id,
+          expectedVersion: Option.none()
+        })
+        yield* ledger.linkTo({
+          tenantId: acme,
+          eventId: lost.eventId,
+          deliveryId: delivery.id,
+          expectedVersion: Option.none()
+        })
       }
 
       const found = yield* metrics

@@ -40,27 +40,7 @@ export interface Imported {
   readonly providerMessageId: Provider.MessageId
 }
 
-/** The place of a page: an id, and its tenant where rows of several are compared. */
-const place = /^([0-9a-f-]{36})(?: (.*))?$/
-
-interface Place {
-  readonly id: string
-  readonly tenantId: string
-}
-
-const parsePlace = (
-  after: Option.Option<string>
-): Effect.Effect<Place | undefined, LedgerError.InvalidInput> => {
-  if (Option.isNone(after)) return Effect.succeed(undefined)
-  const [, id, tenantId = ""] = place.exec(after.value) ?? []
-  return id === undefined
-    ? Effect.fail(
-      new LedgerError.InvalidInput({ what: "query", index: 0, issue: "after: must be the next of a page" })
-    )
-    : Effect.succeed({ id, tenantId })
-}
-
-const comparePlaces = (left: Place, right: Place): number =>
+const comparePlaces = (left: Input.Place, right: Input.Place): number =>
   left.tenantId < right.tenantId ? -1 : left.tenantId > right.tenantId ? 1 : Book.byId(left, right)
 
 /**
@@ -325,7 +305,7 @@ export const make = Effect.gen(function*() {
   })
 
   const auditDeliveries = Effect.fnUntraced(function*(query: Ledger.AuditQuery, repair: boolean) {
-    const after = yield* parsePlace(query.after)
+    const after = Option.getOrUndefined(yield* Effect.fromResult(Input.place(query)))
     const now = yield* DateTime.now
     const page = booksIn(query.scope)
       .flatMap((book) => Array.from(book.deliveries.values()))
@@ -352,7 +332,7 @@ export const make = Effect.gen(function*() {
 
   /** The queue of pending orphans is written with the ledger alone, so that there is nothing to repair. */
   const auditOrphans = Effect.fnUntraced(function*(query: Ledger.AuditQuery) {
-    const after = yield* parsePlace(query.after)
+    const after = Option.getOrUndefined(yield* Effect.fromResult(Input.place(query)))
     const page = booksIn(query.scope)
       .flatMap((book) => Array.from(book.events.values()).filter(({ needsReconciliation }) => needsReconciliation))
       .filter(({ id }) => after === undefined || id > after.id)
@@ -389,11 +369,22 @@ export const make = Effect.gen(function*() {
 
   const explain = Effect.fn("MemoryLedger.explain")((key: Ledger.EventKey) => Effect.map(findEvent(key), explanationOf))
 
-  const linkTo = Effect.fn("MemoryLedger.linkTo")(function*(key: Ledger.EventKey & Ledger.DeliveryKey) {
-    const { deliveryId, tenantId } = key
-    const event = yield* findEvent(key)
+  const linkTo = Effect.fn("MemoryLedger.linkTo")(function*(command: Ledger.LinkTo) {
+    yield* Effect.fromResult(Input.linkTo(command))
+    const { deliveryId, expectedVersion, tenantId } = command
+    const event = yield* findEvent(command)
     const book = bookOf(tenantId)
-    if (!book.deliveries.has(deliveryId)) return yield* new LedgerError.DeliveryNotFound({ tenantId })
+    const delivery = book.deliveries.get(deliveryId)
+    if (delivery === undefined) return yield* new LedgerError.DeliveryNotFound({ tenantId })
+    if (Delivery.isStale(delivery, expectedVersion)) {
+      const actualVersion = delivery.lockVersion
+      return yield* new LedgerError.StaleDelivery({
+        tenantId,
+        deliveryId,
+        expectedVersion: expectedVersion.value,
+        actualVersion
+      })
+    }
     if (!book.orphans.has(event.id)) return false
     const now = yield* DateTime.now
     const ties = [yield* tie(event, deliveryId, now)]

@@ -1,6 +1,8 @@
 import {
   Correlation,
+  Delivery,
   type Event,
+  Input,
   type Ledger,
   LedgerError,
   type Recipient,
@@ -112,20 +114,29 @@ export const make = (session: PgSession) => {
     return rows.length > 0
   })
 
-  const linkTo = Effect.fn("Ledger.linkTo")(function*(key: Ledger.EventKey & Ledger.DeliveryKey) {
+  const linkTo = Effect.fn("Ledger.linkTo")(function*(command: Ledger.LinkTo) {
+    yield* Effect.fromResult(Input.linkTo(command))
+    const { deliveryId, expectedVersion, tenantId } = command
     const now = yield* DateTime.now
     return yield* transaction(
-      key.tenantId,
+      tenantId,
       Effect.gen(function*() {
-        const isPending = yield* hold(key)
-        const found = yield* findDelivery(key, false)
-        if (Option.isNone(found)) return yield* new LedgerError.DeliveryNotFound({ tenantId: key.tenantId })
+        const isPending = yield* hold(command)
+        const found = yield* findDelivery(command, Option.isSome(expectedVersion))
+        if (Option.isNone(found)) return yield* new LedgerError.DeliveryNotFound({ tenantId })
+        if (Delivery.isStale(found.value, expectedVersion)) {
+          const actualVersion = found.value.lockVersion
+          return yield* new LedgerError.StaleDelivery({
+            tenantId,
+            deliveryId,
+            expectedVersion: expectedVersion.value,
+            actualVersion
+          })
+        }
         if (!isPending) return false
-        const { event: orphan } = yield* findStored(key)
-        const pairs = yield* writeLinks([{ orphan, deliveryId: key.deliveryId }], now)
-        yield* move(
-          pairs.map(({ deliveryId, orphan }) => ({ tenantId: key.tenantId, deliveryId, eventId: orphan.id, at: now }))
-        )
+        const { event: orphan } = yield* findStored(command)
+        const pairs = yield* writeLinks([{ orphan, deliveryId }], now)
+        yield* move(pairs.map(({ orphan }) => ({ tenantId, deliveryId, eventId: orphan.id, at: now })))
         return pairs.length > 0
       })
     )

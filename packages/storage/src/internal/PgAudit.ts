@@ -1,4 +1,4 @@
-import { type Delivery, Drift, Event, Input, type Ledger, LedgerError, Projection } from "@waybill/core"
+import { type Delivery, Drift, Event, Input, type Ledger, Projection } from "@waybill/core"
 import { DateTime, Effect, Option, Schema } from "effect"
 import * as Arr from "effect/Array"
 import { SqlClient } from "effect/sql"
@@ -31,22 +31,9 @@ const decodeFacts = Schema.decodeUnknownEffect(Schema.Array(FactRow))
 
 const snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
-const place = /^([0-9a-f-]{36})(?: (.*))?$/
-
-const notAPlace = () =>
-  new LedgerError.InvalidInput({ what: "query", index: 0, issue: "after: must be the next of a page" })
-
 /** Compares what is stored with what the ledger says, a page at a time, and repairs it. */
 export const make = (session: PgSession) => {
   const { deliveries, deliveryColumns, events, inScope, orphans, sql, table, transaction, updateProjections } = session
-
-  const parse = (after: Option.Option<string>) =>
-    Option.isNone(after)
-      ? Effect.succeed(undefined)
-      : Effect.suspend(() => {
-        const [, id, tenantId] = place.exec(after.value) ?? []
-        return id === undefined ? Effect.fail(notAPlace()) : Effect.succeed({ id, tenantId: tenantId ?? "" })
-      })
 
   /** The facts of some deliveries. */
   const factsOf = Effect.fnUntraced(function*(page: ReadonlyArray<Delivery.Delivery>) {
@@ -73,7 +60,7 @@ export const make = (session: PgSession) => {
   })
 
   const auditDeliveries = Effect.fnUntraced(function*(query: Ledger.AuditQuery, repair: boolean) {
-    const after = yield* parse(query.after)
+    const after = Option.getOrUndefined(yield* Effect.fromResult(Input.place(query)))
     const now = yield* DateTime.now
     const rows = yield* sql`
       SELECT ${deliveryColumns} FROM ${deliveries} d
@@ -102,7 +89,7 @@ export const make = (session: PgSession) => {
   })
 
   const auditOrphans = Effect.fnUntraced(function*(query: Ledger.AuditQuery, repair: boolean) {
-    const after = yield* parse(query.after)
+    const after = Option.getOrUndefined(yield* Effect.fromResult(Input.place(query)))
     const rows = yield* sql`
       WITH page AS (
         SELECT id, tenant_id FROM (

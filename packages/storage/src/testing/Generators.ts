@@ -119,7 +119,13 @@ const wait: Arbitrary.Arbitrary<History.Step> = Arbitrary.all({
 const byHand = weighted<History.Step>(
   [
     2,
-    Arbitrary.all({ _tag: Arbitrary.Constant("LinkTo"), tenant, event: integer(0, 5), delivery })
+    Arbitrary.all({
+      _tag: Arbitrary.Constant("LinkTo"),
+      tenant,
+      event: integer(0, 5),
+      delivery,
+      expected: sometimes(integer(1, 3), 3, 1)
+    })
   ],
   [1, Arbitrary.all({ _tag: Arbitrary.Constant("Dismiss"), tenant, event: integer(0, 5) })],
   [1, Arbitrary.all({ _tag: Arbitrary.Constant("Retry"), tenant, event: integer(0, 5) })],

@@ -77,7 +77,13 @@ export type Step =
     readonly grace: number
   }
   /** Links one of the events of a tenant, by the order in which they were appended, by hand. */
-  | { readonly _tag: "LinkTo"; readonly tenant: number; readonly event: number; readonly delivery: number }
+  | {
+    readonly _tag: "LinkTo"
+    readonly tenant: number
+    readonly event: number
+    readonly delivery: number
+    readonly expected: number | undefined
+  }
   | { readonly _tag: "Dismiss"; readonly tenant: number; readonly event: number }
   | { readonly _tag: "Retry"; readonly tenant: number; readonly event: number }
   | { readonly _tag: "Forget"; readonly tenant: number; readonly recipient: string }
@@ -351,7 +357,11 @@ const makeStepper = Effect.fnUntraced(function*(spelling: Spelling, wait: (secon
           ))
       case "LinkTo":
         return answer(
-          ledger.linkTo({ ...eventKey(step.tenant, step.event), deliveryId: deliveryId(step.delivery) }),
+          ledger.linkTo({
+            ...eventKey(step.tenant, step.event),
+            deliveryId: deliveryId(step.delivery),
+            expectedVersion: Option.fromUndefinedOr(step.expected)
+          }),
           (linked) => linked
         )
       case "Dismiss":

@@ -314,7 +314,12 @@ const onceOnly = ({ example }: Contract): void => {
       })
       yield* assertSame
       const delivery = yield* Given.dispatched(tenantId, "m-1")
-      yield* ledger.linkTo({ tenantId, eventId: linked.eventId, deliveryId: delivery.id })
+      yield* ledger.linkTo({
+        tenantId,
+        eventId: linked.eventId,
+        deliveryId: delivery.id,
+        expectedVersion: Option.none()
+      })
       assert.lengthOf(yield* pending(tenantId), 0)
       yield* assertSame
       yield* ledger.forget({ tenantId, recipient: bob })

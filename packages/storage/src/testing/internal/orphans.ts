@@ -271,13 +271,24 @@ const byHand = ({ example }: Contract): void => {
       const updates = yield* ledger.updates
       yield* TestClock.adjust("1 minute")
       const unknown = yield* Given.deliveryId
-      yield* refused(ledger.linkTo({ tenantId, eventId, deliveryId: unknown }), "DeliveryNotFound")
       yield* refused(
-        ledger.linkTo({ tenantId, eventId: Event.EventId.make(unknown), deliveryId: delivery.id }),
+        ledger.linkTo({ tenantId, eventId, deliveryId: unknown, expectedVersion: Option.none() }),
+        "DeliveryNotFound"
+      )
+      yield* refused(
+        ledger.linkTo({
+          tenantId,
+          eventId: Event.EventId.make(unknown),
+          deliveryId: delivery.id,
+          expectedVersion: Option.none()
+        }),
         "EventNotFound"
       )
       const results = yield* Effect.all(
-        Array.from({ length: 4 }, () => ledger.linkTo({ tenantId, eventId, deliveryId: delivery.id })),
+        Array.from(
+          { length: 4 },
+          () => ledger.linkTo({ tenantId, eventId, deliveryId: delivery.id, expectedVersion: Option.none() })
+        ),
         { concurrency: "unbounded" }
       )
       assert.lengthOf(results.filter((linked) => linked), 1)
@@ -287,6 +298,52 @@ const byHand = ({ example }: Contract): void => {
       assert.deepStrictEqual(yield* told(updates, tenantId), [
         { tenantId, deliveryId: delivery.id, eventId, type: "delivered", cause: "reconciled" }
       ])
+      assert.lengthOf(yield* pending(tenantId), 0)
+      yield* assertLaws(tenantId)
+    })
+  )
+
+  example(
+    "an orphan is linked by hand to the version of a delivery that was seen, or not at all",
+    Effect.gen(function*() {
+      const tenantId = yield* Given.tenant
+      const ledger = yield* Ledger.Ledger
+      const delivery = yield* Given.dispatched(tenantId, "m-1")
+      const [moving, still] = yield* appended(tenantId, [
+        Given.report("delivered", undefined),
+        Given.report("sent", undefined, { occurredAt: Given.afterNoon(-60) })
+      ])
+      if (moving === undefined || still === undefined) throw new Error("an event is missing")
+      const linkTo = ({ eventId }: Ledger.Appended, expectedVersion: number) =>
+        ledger.linkTo({
+          tenantId,
+          eventId,
+          deliveryId: delivery.id,
+          expectedVersion: Option.some(expectedVersion)
+        })
+      const error = yield* refused(linkTo(moving, 1), "StaleDelivery")
+      assert.deepStrictEqual(
+        [error.tenantId, error.deliveryId, error.expectedVersion, error.actualVersion],
+        [tenantId, delivery.id, 1, 2]
+      )
+      assert.strictEqual((yield* refused(linkTo(moving, 1.5), "InvalidInput")).what, "query")
+      assert.lengthOf(yield* pending(tenantId), 2)
+      sameDelivery(yield* fetch(delivery), delivery)
+
+      const results = yield* Effect.all(
+        Array.from({ length: 4 }, () => linkTo(moving, 2)),
+        { concurrency: "unbounded", mode: "result" }
+      )
+      assert.lengthOf(results.filter((result) => result._tag === "Success" && result.success), 1)
+      for (const result of results) {
+        if (result._tag === "Failure") assert.strictEqual(result.failure._tag, "StaleDelivery")
+      }
+      assert.strictEqual((yield* fetch(delivery)).lockVersion, 3)
+      yield* refused(linkTo(moving, 2), "StaleDelivery")
+      assert.isFalse(yield* linkTo(moving, 3))
+      assert.isTrue(yield* linkTo(still, 3))
+      assert.strictEqual((yield* fetch(delivery)).lockVersion, 3)
+      assert.isFalse(yield* linkTo(still, 3))
       assert.lengthOf(yield* pending(tenantId), 0)
       yield* assertLaws(tenantId)
     })
@@ -305,7 +362,9 @@ const byHand = ({ example }: Contract): void => {
       assert.deepStrictEqual(yield* ledger.explain({ tenantId, eventId }), { _tag: "Dismissed" })
       const delivery = yield* Given.dispatched(tenantId, "m-1")
       assert.deepStrictEqual(delivery.lastEventType, Option.some("dispatched"))
-      assert.isFalse(yield* ledger.linkTo({ tenantId, eventId, deliveryId: delivery.id }))
+      assert.isFalse(
+        yield* ledger.linkTo({ tenantId, eventId, deliveryId: delivery.id, expectedVersion: Option.none() })
+      )
       yield* refused(ledger.attemptLink({ tenantId, id: eventId }), "DeliveryNotFound")
       assert.deepStrictEqual(yield* appendOne(tenantId, report), {
         _tag: "Duplicate",
@@ -385,7 +444,9 @@ const forgetting = ({ example }: Contract): void => {
         _tag: "OtherRecipient",
         correlation: "message:postmark:m-2"
       })
-      assert.isTrue(yield* ledger.linkTo({ tenantId, eventId, deliveryId: delivery.id }))
+      assert.isTrue(
+        yield* ledger.linkTo({ tenantId, eventId, deliveryId: delivery.id, expectedVersion: Option.none() })
+      )
       yield* assertLaws(tenantId)
     })
   )

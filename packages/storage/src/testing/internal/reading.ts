@@ -47,12 +47,15 @@ const separating = ({ example }: Contract): void => {
       const foreign: ReadonlyArray<Effect.Effect<unknown, { readonly _tag: string }>> = [
         ledger.attemptLink({ tenantId: other, id: eventId }),
         ledger.explain({ tenantId: other, eventId }),
-        ledger.linkTo({ tenantId: other, eventId, deliveryId: id }),
+        ledger.linkTo({ tenantId: other, eventId, deliveryId: id, expectedVersion: Option.none() }),
         ledger.dismiss({ tenantId: other, eventId }),
         ledger.retry({ tenantId: other, eventId })
       ]
       for (const call of foreign) assert.strictEqual((yield* Effect.flip(call))._tag, "EventNotFound")
-      yield* refused(ledger.linkTo({ tenantId: one, eventId, deliveryId: id }), "DeliveryNotFound")
+      yield* refused(
+        ledger.linkTo({ tenantId: one, eventId, deliveryId: id, expectedVersion: Option.none() }),
+        "DeliveryNotFound"
+      )
 
       const { created, linked } = yield* ledger.record(Given.delivery(one, given))
       assert.deepStrictEqual([created, linked], [true, 1])
@@ -341,6 +344,45 @@ const auditing = ({ example }: Contract): void => {
       for (const part of ["deliveries", "orphans"] as const) {
         const error = yield* refused(ledger.verify({ part, scope: tenantId, after: nowhere, limit: 1 }), "InvalidInput")
         assert.match(error.issue, /^after: /)
+      }
+    })
+  )
+
+  example(
+    "a comparison that begins at no place of a page is refused",
+    Effect.gen(function*() {
+      const ledger = yield* Ledger.Ledger
+      const tenantId = yield* Given.tenant
+      const id = yield* Given.deliveryId
+      const nowhere = [
+        "",
+        " ",
+        "-".repeat(36),
+        "a".repeat(36),
+        id.toUpperCase(),
+        ` ${id}`,
+        `${id} `,
+        `${id} a\u0000b`,
+        `${id} *`,
+        `${id} a b`,
+        `${id}\n${tenantId}`,
+        `${id} ${"x".repeat(256)}`
+      ]
+      const places = [
+        ...nowhere.flatMap((after) => [["deliveries", after], ["orphans", after]] as const),
+        ["deliveries", id],
+        ["orphans", `${id} ${tenantId}`]
+      ] as const
+      for (const audit of [ledger.verify, ledger.rebuild]) {
+        for (const [part, after] of places) {
+          const query = { part, scope: tenantId, after: Option.some(after), limit: 1 }
+          const error = yield* refused(audit(query), "InvalidInput")
+          assert.deepStrictEqual([error.what, error.issue], ["query", "after: must be the next of a page"])
+        }
+        for (const [part, after] of [["deliveries", `${id} ${tenantId}`], ["orphans", id]] as const) {
+          const { checked } = yield* audit({ part, scope: tenantId, after: Option.some(after), limit: 1 })
+          assert.strictEqual(checked, 0)
+        }
       }
     })
   )
