@@ -122,10 +122,12 @@ const shown = (text: string): string => text
 
 const hidden = (text: string): string => text === "" ? "" : "<redacted>"
 
-/** A URL without its password and query, either of which may be a secret. */
+/** A URL without its password and query, either of which may be a secret; nothing of what is no URL with a host. */
 const shownUrl = (text: string): string => {
-  if (!text.includes("://") || !URL.canParse(text)) return text.includes("://") ? "<redacted>" : text
+  if (text === "memory:" || text.startsWith("pglite:")) return text
+  if (!text.includes("://") || !URL.canParse(text)) return hidden(text)
   const url = new URL(text)
+  if (url.host === "" || url.pathname.includes("@")) return hidden(text)
   const user = url.username === "" ? "" : `${url.username}${url.password === "" ? "" : ":<redacted>"}@`
   return `${url.protocol}//${user}${url.host}${url.pathname}`
 }
