@@ -24,9 +24,34 @@ const isWrongUsage = Schema.is(
 
 const oneLine = (text: string): string => text.replace(/\s*\n\s*/g, " ").trim()
 
-/** The parser's words, without the machinery that found the issue. */
-const complaint = (message: string): string =>
-  oneLine(message).replace(/Expected: (?:Schema validation failed: )?must /, "It must ")
+/** What a slip of the pen looks like; what does not may be an address or a secret. */
+const isWord = (text: string): boolean => /^(?:--?)?[a-z][a-z-]{0,30}$/i.test(text)
+
+/** What was expected of a value, without the machinery that found the issue. */
+const expectation = (text: string): string => {
+  const expected = text.replace(/^Schema validation failed: /, "")
+  if (expected.startsWith("must ")) return `It ${expected}`
+  return expected.startsWith("Expected") ? expected : `Expected: ${expected}`
+}
+
+/** What the parser found, without the values it was given. */
+const complaint = (error: CliError.NonShowHelpErrors): string => {
+  switch (error._tag) {
+    case "InvalidValue": {
+      const fault = error.value === "" ? "Missing value" : "Invalid value"
+      const name = error.kind === "argument" ? `argument <${error.option}>` : `flag --${error.option}`
+      return `${fault} for ${name}. ${expectation(error.expected)}`
+    }
+    case "UnexpectedArgument":
+      return `Unexpected positional argument${error.arguments.length === 1 ? "" : "s"}`
+    case "UnknownSubcommand":
+      return isWord(error.subcommand) ? error.message : "Unknown subcommand"
+    case "UnrecognizedOption":
+      return isWord(error.option) ? error.message : "Unrecognized flag"
+    default:
+      return error.message
+  }
+}
 
 /**
  * The exit code of a command that was given what it does not take.
@@ -46,10 +71,26 @@ export const presenter = (shown: CliOutput.Presenter): CliOutput.Presenter => ({
   present: (event) => {
     if (event._tag === "Version" || (event._tag === "Help" && event.reason === "Requested")) return shown.present(event)
     const command = event.commandPath.join(" ")
-    const issue = event._tag === "Help" ? "needs a command" : complaint(event.errors[0]?.message ?? "not understood")
-    return Console.error(`${command}: ${issue} (see ${command} --help)`)
+    const issue = event._tag === "Help" ? "needs a command" : event.errors[0] === undefined
+      ? "not understood"
+      : complaint(event.errors[0])
+    return Console.error(`${command}: ${oneLine(issue)} (see ${command} --help)`)
   }
 })
+
+const Answered = Schema.Struct({
+  reason: Schema.Struct({
+    cause: Schema.Struct({ code: Schema.String.check(Schema.isPattern(/^[0-9A-Z]{5}$/)) })
+  })
+})
+
+const isAnswered = Schema.is(Answered)
+
+/** The class of what was not foreseen, and the SQLSTATE where the database said it; its message may hold an address. */
+const classOf = (error: unknown): string => {
+  const name = isTagged(error) ? error._tag : error instanceof Error ? error.name : typeof error
+  return isAnswered(error) ? `${name} ${error.reason.cause.code}` : name
+}
 
 /**
  * Reports a failure that the parser has not, and gives the exit code.
@@ -60,11 +101,10 @@ export const presenter = (shown: CliOutput.Presenter): CliOutput.Presenter => ({
 export const report = Effect.fnUntraced(function*(cause: Cause.Cause<unknown>) {
   const error = Option.getOrUndefined(Cause.findErrorOption(cause))
   if (CliError.isCliError(error) && error._tag === "ShowHelp") return wrongUsage
-  yield* Effect.logDebug("command failed", cause)
   if (isTagged(error)) {
     yield* Console.error(`waybill: ${oneLine(error.message)}${hints[error._tag] ?? ""}`)
     return isWrongUsage(error) ? wrongUsage : 1
   }
-  yield* Console.error("waybill: failed unexpectedly (--log-level debug says more)")
+  yield* Console.error(`waybill: failed unexpectedly: ${classOf(Cause.squash(cause))}`)
   return 1
 })

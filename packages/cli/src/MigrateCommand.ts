@@ -19,6 +19,10 @@ export const migrate = Command.make(
   "migrate",
   {
     grantTo: Flag.String("grant-to").pipe(
+      Flag.filter(
+        (role) => /^(?!(?:public|none)$|pg_)[^\0]{1,63}$/.test(role),
+        () => "must be the name of one role, 1 to 63 characters, not public or none, and not begin with pg_"
+      ),
       Flag.withDescription("Let this role use the ledger and no more; it is created where it does not exist"),
       Flag.optional
     ),
