@@ -84,4 +84,4 @@ export const JsonBag = Schema.declare(isJsonBag, {
  * @category constants
  * @since 0.1.0
  */
-export const empty: JsonBag = {}
+export const empty: JsonBag = Object.freeze({})

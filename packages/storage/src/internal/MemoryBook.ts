@@ -78,7 +78,16 @@ export const upsert = <K, V>(map: Map<K, V>, key: K, make: () => V): V => {
   return fresh
 }
 
+const freeze = (value: unknown): void => {
+  if (typeof value !== "object" || value === null || Object.isFrozen(value)) return
+  Object.freeze(value)
+  for (const part of Object.values(value)) freeze(part)
+}
+
+/** Keeps a delivery, which from then on no reader can change. */
 export const putDelivery = (book: Book, delivery: Delivery.Delivery): void => {
+  freeze(delivery.metadata)
+  Object.freeze(delivery)
   book.deliveries.set(delivery.id, delivery)
   if (Option.isSome(delivery.idempotencyKey)) book.deliveryByKey.set(delivery.idempotencyKey.value, delivery.id)
   if (Option.isSome(delivery.provider) && Option.isSome(delivery.providerMessageId)) {
@@ -87,11 +96,15 @@ export const putDelivery = (book: Book, delivery: Delivery.Delivery): void => {
   }
 }
 
+/** Keeps an event, which from then on no reader can change. */
 export const putEvent = (book: Book, event: Event.Event): void => {
+  freeze(event.metadata)
+  freeze(event.normalizedPayload)
+  Object.freeze(event)
   book.events.set(event.id, event)
   book.eventByKey.set(event.idempotencyKey, event.id)
   if (Option.isSome(event.deliveryId)) {
-    upsert(book.timelines, event.deliveryId.value, () => []).push({ event, linkedBy: Option.none() })
+    upsert(book.timelines, event.deliveryId.value, () => []).push(Object.freeze({ event, linkedBy: Option.none() }))
   }
 }
 
@@ -116,7 +129,8 @@ export const putTie = (book: Book, { deliveryId, orphan, reconciled }: Tie): voi
   takeOrphan(book, orphan.id)
   book.links.set(orphan.id, deliveryId)
   putEvent(book, reconciled)
-  upsert(book.timelines, deliveryId, () => []).push({ event: orphan, linkedBy: Option.some(reconciled.id) })
+  const entry = Object.freeze({ event: orphan, linkedBy: Option.some(reconciled.id) })
+  upsert(book.timelines, deliveryId, () => []).push(entry)
 }
 
 export const putDismissed = (book: Book, { event }: Orphan): void => {

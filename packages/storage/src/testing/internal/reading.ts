@@ -388,6 +388,34 @@ const auditing = ({ example }: Contract): void => {
   )
 
   example(
+    "what a caller does to what it was given back does not reach the ledger",
+    Effect.gen(function*() {
+      const ledger = yield* Ledger.Ledger
+      const tenantId = yield* Given.tenant
+      const metadata = { note: "before", inner: { note: "before" } }
+      const dispatched = yield* Given.dispatched(tenantId, "m-1", { metadata })
+      const bags = { metadata, normalizedPayload: metadata }
+      yield* appended(tenantId, [Given.report("sent", "m-1", bags), Given.report("opened", undefined, bags)])
+      const read = Effect.gen(function*() {
+        return [
+          yield* fetch(dispatched),
+          ...yield* deliveriesOf(tenantId),
+          ...(yield* timeline(dispatched)).flatMap((entry) => [entry, entry.event]),
+          ...yield* pending(tenantId)
+        ]
+      })
+      const before = (yield* read).map((each) => JSON.stringify(each))
+      for (const found of [dispatched, ...yield* read]) {
+        const parts = "metadata" in found ? [found.metadata["inner"], found.metadata, found] : [found]
+        // It may be refused to the caller, or done to a copy.
+        for (const part of parts) yield* Effect.ignore(Effect.try(() => Object.assign(part ?? {}, { note: "after" })))
+      }
+      assert.deepStrictEqual((yield* read).map((each) => JSON.stringify(each)), before)
+      assert.deepStrictEqual((yield* ledger.record(Given.delivery(tenantId))).delivery.metadata, {})
+    })
+  )
+
+  example(
     "a delivery that is not there has no timeline",
     Effect.gen(function*() {
       const ledger = yield* Ledger.Ledger
