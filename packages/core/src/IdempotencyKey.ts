@@ -27,7 +27,7 @@ export const IdempotencyKey = Schema.String.check(
 export type IdempotencyKey = typeof IdempotencyKey.Type
 
 /** The first parts of the keys that only the ledger writes. */
-const reserved = /^(?:queued|dispatched|reconciled|dismissed):/
+const reserved = /^(?:queued|dispatched|reconciled):/
 
 /**
  * A key that a caller may choose: one that the ledger does not write itself.

@@ -139,7 +139,7 @@ export interface Link {
  * @since 0.1.0
  */
 export interface Linked {
-  /** How many linkable orphans it claimed; 0 says that none is left. */
+  /** How many linkable orphans it claimed; 0 says that none is free: another sweep may still hold some. */
   readonly scanned: number
   /** The new links. */
   readonly links: ReadonlyArray<Link>
@@ -159,7 +159,7 @@ export interface TimelineEntry {
 }
 
 /**
- * A delivery was moved by an event, told after commit and never for a duplicate.
+ * A delivery got an event, whether it moves the projection or tells nothing new; told after commit and never for a duplicate.
  *
  * @category models
  * @since 0.1.0
@@ -168,7 +168,7 @@ export interface DeliveryUpdate {
   readonly tenantId: Tenant.TenantId
   readonly deliveryId: Event.DeliveryId
   readonly eventId: Event.EventId
-  /** The event's own type, also where a link moved the delivery. */
+  /** The event's own type, also where a link gave it to the delivery. */
   readonly type: EventType.EventType
   readonly cause: "append" | "reconciled"
 }
@@ -415,7 +415,7 @@ export class Ledger extends Context.Service<Ledger, {
 
   /**
    * Removes a recipient from a tenant's deliveries and makes the ledger's pseudonyms of it unlinkable, for good; counts,
-   * types and times stay. That it was done is recorded, without the recipient.
+   * types and times stay. A store that outlives the process records that it was done, without the recipient.
    */
   readonly forget: (query: {
     readonly tenantId: Tenant.TenantId

@@ -16,7 +16,6 @@ import {
   Input,
   Ledger,
   LedgerError,
-  type Provider,
   Recipient,
   Tenant,
   type Timestamp
@@ -32,13 +31,7 @@ import * as Book from "./internal/MemoryBook.ts"
  * @category models
  * @since 0.1.0
  */
-export interface Imported {
-  readonly tenantId: Tenant.TenantId
-  readonly id: Event.DeliveryId
-  readonly recipient: Recipient.Recipient
-  readonly provider: Provider.Provider
-  readonly providerMessageId: Provider.MessageId
-}
+export type Imported = Book.Imported
 
 const comparePlaces = (left: Input.Place, right: Input.Place): number =>
   left.tenantId < right.tenantId ? -1 : left.tenantId > right.tenantId ? 1 : Book.byId(left, right)
@@ -69,7 +62,7 @@ export const make = Effect.gen(function*() {
   const newEventId = Effect.map(random.uuidV7(), (id) => Event.EventId.make(id))
 
   const publishTo = (event: Event.Event): void => {
-    feed.push({ cursor: Cursor.of(commits, BigInt(feed.length + 1)), event })
+    feed.push(Object.freeze({ cursor: Cursor.of(commits, BigInt(feed.length + 1)), event }))
   }
 
   const commit = (change: Book.Change): Effect.Effect<void> =>
