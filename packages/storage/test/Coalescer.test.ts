@@ -16,7 +16,10 @@ const make = Effect.gen(function*() {
     if (call === interrupting) Fiber.getCurrent()?.interruptUnsafe()
     return 1
   }
-  const coalesced = yield* Scope.provide(Coalescer.make<string, number, number, never>({ run, weigh }), scope)
+  const coalesced = yield* Scope.provide(
+    Coalescer.make<string, number, number, never>({ run, weigh, isHeldUp: () => false }),
+    scope
+  )
   return { begun, release: Deferred.succeed(release, undefined), coalesced, close: Scope.close(scope, Exit.void) }
 })
 
@@ -98,5 +101,29 @@ describe("calls that wait for others", () => {
         yield* Effect.forEach([1, 2, 3], (call) => coalesced("a", call), { concurrency: "unbounded" }),
         [1, 2, 3]
       )
+    }), 5000)
+
+  it.live("are not delayed by others that are held up", () =>
+    Effect.gen(function*() {
+      const release = yield* Deferred.make<void>()
+      const run = (_: string, calls: ReadonlyArray<string>, hurried: boolean) => {
+        if (!calls.includes("held")) return Effect.as(Effect.yieldNow, calls)
+        return hurried ? Effect.fail("held up" as const) : Effect.as(Deferred.await(release), calls)
+      }
+      const coalesced = yield* Coalescer.make<string, string, string, "held up">({
+        run,
+        isHeldUp: () => true,
+        weigh: () => 1
+      })
+      const held = yield* Effect.forEach(["held", "held", "held", "held"], (call) => begin(coalesced("a", call)))
+      assert.deepStrictEqual(
+        yield* Effect.forEach(["x", "held", "y", "z"], (call) =>
+          call === "held" ? Effect.as(begin(coalesced("a", call)), call) : coalesced("a", call), {
+          concurrency: "unbounded"
+        }),
+        ["x", "held", "y", "z"]
+      )
+      yield* Deferred.succeed(release, undefined)
+      assert.deepStrictEqual(yield* Effect.forEach(held, Fiber.join), ["held", "held", "held", "held"])
     }), 5000)
 })

@@ -304,6 +304,44 @@ describe("races on PostgreSQL", () => {
   )
 
   it.live(
+    "appends to a delivery that another transaction holds delay no others of the tenant",
+    () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const ledger = yield* Ledger.Ledger
+        const tenantId = Tenant.TenantId.make("held")
+        const heldId = yield* imported(tenantId, "held")
+        yield* Effect.forEach(["m-0", "m-1", "m-2", "m-3"], (messageId) => imported(tenantId, messageId))
+        const isHeld = yield* Deferred.make<void>()
+        const isDone = yield* Deferred.make<void>()
+        const holder = yield* Effect.forkChild(sql.withTransaction(Effect.gen(function*() {
+          yield* sql`UPDATE waybill.deliveries SET metadata = '{"held": true}' WHERE id = ${heldId}`
+          yield* Deferred.succeed(isHeld, undefined)
+          yield* Deferred.await(isDone)
+        })))
+        yield* Deferred.await(isHeld)
+        const append = (messageId: string, key: string) => ledger.append(tenantId, [delivered(messageId, key)])
+        const waiting = yield* Effect.forEach(
+          Array.from({ length: 8 }, (_, index) => `held-${index}`),
+          (key) => Effect.forkChild(append("held", key))
+        )
+        const began = yield* Clock.currentTimeMillis
+        yield* Effect.forEach(
+          Array.from({ length: 20 }, (_, index) => index),
+          (index) => Effect.andThen(Effect.sleep("5 millis"), append(`m-${index % 4}`, `free-${index}`)),
+          { concurrency: 4, discard: true }
+        )
+        assert.isBelow((yield* Clock.currentTimeMillis) - began, 5000)
+        yield* Deferred.succeed(isDone, undefined)
+        yield* Fiber.join(holder)
+        for (const fiber of waiting) assert.strictEqual((yield* Fiber.join(fiber))[0]?._tag, "Appended")
+        const [setting] = yield* sql<{ readonly lock_timeout: string }>`SHOW lock_timeout`
+        assert.strictEqual(setting?.lock_timeout, "10s")
+      }).pipe(Effect.provide(TestDatabase.ledger)),
+    30_000
+  )
+
+  it.live(
     "a sweep passes by a delivery that another transaction holds, and links it afterwards",
     () =>
       Effect.gen(function*() {

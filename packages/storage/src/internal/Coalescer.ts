@@ -1,7 +1,10 @@
-import { Deferred, Effect, Scope } from "effect"
+import { Deferred, Effect, Exit, Option, Scope, Semaphore } from "effect"
 
 /** How many runs of one key may be under way at once. */
 const maxRunning = 2
+
+/** How many calls of one key that were held up may take their time at once. */
+const maxPatient = 2
 
 /** How much one run may carry. */
 const maxWeight = 500
@@ -14,6 +17,9 @@ interface Waiting<Call, Result, E> {
 
 interface Lane<Call, Result, E> {
   running: number
+  /** How many calls wait for what held them up, and the turns in which they do. */
+  patient: number
+  readonly turns: Semaphore.Semaphore
   waiting: Array<Waiting<Call, Result, E>>
 }
 
@@ -23,10 +29,15 @@ interface Lane<Call, Result, E> {
  * Each caller gets its own result alone: where calls that ran together fail, each runs again by itself. A call that nothing
  * is ahead of runs at once, in its caller's fiber, and so does one too heavy to share a run. A caller that is interrupted
  * before its run has begun takes its call back. When the scope closes, what waits is interrupted, and a later call runs alone.
+ *
+ * A run that others wait for is hurried. A call that is held up then runs again beside them and takes its time, so that it
+ * delays no other.
  */
 export const make = Effect.fnUntraced(function*<Key, Call, Result, E>(options: {
-  /** Gives one result a call, in their order, or fails for all of them. */
-  readonly run: (key: Key, calls: ReadonlyArray<Call>) => Effect.Effect<ReadonlyArray<Result>, E>
+  /** Gives one result a call, in their order, or fails for all of them; hurried, it gives up soon on what it waits for. */
+  readonly run: (key: Key, calls: ReadonlyArray<Call>, hurried: boolean) => Effect.Effect<ReadonlyArray<Result>, E>
+  /** Whether a run failed because it gave up waiting. */
+  readonly isHeldUp: (error: E) => boolean
   readonly weigh: (call: Call) => number
 }) {
   type Entry = Waiting<Call, Result, E>
@@ -34,19 +45,48 @@ export const make = Effect.fnUntraced(function*<Key, Call, Result, E>(options: {
   const scope = yield* Scope.make()
   let isClosed = false
 
-  const alone = (key: Key, call: Call): Effect.Effect<Result, E> =>
+  const alone = (key: Key, call: Call, hurried: boolean): Effect.Effect<Result, E> =>
     Effect.flatMap(
-      options.run(key, [call]),
+      options.run(key, [call], hurried),
       ([result]) => result === undefined ? Effect.die(new Error("a call has no result")) : Effect.succeed(result)
     )
 
-  const settle = Effect.fnUntraced(function*(key: Key, entries: ReadonlyArray<Entry>) {
+  const leave = (key: Key, lane: Lane<Call, Result, E>): void => {
+    if (lane.running === 0 && lane.patient === 0) lanes.delete(key)
+  }
+
+  /** Runs a call that was held up, a few of a key at a time. */
+  const patiently = (key: Key, lane: Lane<Call, Result, E>, call: Call): Effect.Effect<Result, E> =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => lane.patient++),
+      () => lane.turns.withPermits(1)(alone(key, call, false)),
+      () =>
+        Effect.sync(() => {
+          lane.patient--
+          leave(key, lane)
+        })
+    )
+
+  /** Runs an entry by itself; where it is held up, it goes on in a fiber of its own. */
+  const settleOne = (key: Key, lane: Lane<Call, Result, E>, { call, deferred }: Entry): Effect.Effect<unknown> =>
+    Effect.flatMap(Effect.exit(alone(key, call, true)), (exit): Effect.Effect<unknown> => {
+      const error = Exit.findErrorOption(exit)
+      if (Option.isNone(error) || !options.isHeldUp(error.value)) return Deferred.done(deferred, exit)
+      return patiently(key, lane, call).pipe(
+        Deferred.into(deferred),
+        Effect.interruptible,
+        Effect.onInterrupt(() => Deferred.interrupt(deferred)),
+        Effect.forkIn(scope, { uninterruptible: true })
+      )
+    })
+
+  const settle = Effect.fnUntraced(function*(key: Key, lane: Lane<Call, Result, E>, entries: ReadonlyArray<Entry>) {
     const results = entries.length === 1
       ? []
-      : yield* Effect.catchCause(options.run(key, entries.map(({ call }) => call)), () => Effect.succeed([]))
-    yield* Effect.forEach(entries, ({ call, deferred }, index) => {
+      : yield* Effect.catchCause(options.run(key, entries.map(({ call }) => call), true), () => Effect.succeed([]))
+    yield* Effect.forEach(entries, (entry, index) => {
       const result = results[index]
-      return result === undefined ? Deferred.into(alone(key, call), deferred) : Deferred.succeed(deferred, result)
+      return result === undefined ? settleOne(key, lane, entry) : Deferred.succeed(entry.deferred, result)
     }, { concurrency: "unbounded", discard: true })
   })
 
@@ -65,11 +105,11 @@ export const make = Effect.fnUntraced(function*<Key, Call, Result, E>(options: {
       const entries = take(lane)
       if (entries.length === 0) {
         lane.running--
-        if (lane.running === 0) lanes.delete(key)
+        leave(key, lane)
         return Effect.void
       }
       // Uninterruptible until it has begun, or an interruption before would leave its callers waiting.
-      return settle(key, entries).pipe(
+      return settle(key, lane, entries).pipe(
         Effect.interruptible,
         Effect.onInterrupt(() => give(entries)),
         Effect.ensuring(next(key, lane)),
@@ -87,12 +127,16 @@ export const make = Effect.fnUntraced(function*<Key, Call, Result, E>(options: {
   return (key: Key, call: Call): Effect.Effect<Result, E> =>
     Effect.uninterruptibleMask((restore) => {
       const weight = options.weigh(call)
-      if (isClosed || weight > maxWeight / 4) return restore(alone(key, call))
-      const lane = lanes.get(key) ?? { running: 0, waiting: [] }
+      if (isClosed || weight > maxWeight / 4) return restore(alone(key, call, false))
+      const lane = lanes.get(key) ??
+        { running: 0, patient: 0, turns: Semaphore.makeUnsafe(maxPatient), waiting: [] }
       lanes.set(key, lane)
       if (lane.running < maxRunning) {
         lane.running++
-        return Effect.ensuring(restore(alone(key, call)), next(key, lane))
+        return restore(alone(key, call, true)).pipe(
+          Effect.ensuring(next(key, lane)),
+          Effect.catchIf(options.isHeldUp, () => restore(patiently(key, lane, call)))
+        )
       }
       const entry: Entry = { call, weight, deferred: Deferred.makeUnsafe() }
       lane.waiting.push(entry)

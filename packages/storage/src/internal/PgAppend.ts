@@ -43,6 +43,12 @@ interface Fact {
   readonly deliveryId: Event.DeliveryId
 }
 
+/** How long a run that other callers wait for waits for a lock. */
+const haste = "100ms"
+
+const isHeldUp = (error: LedgerError.LedgerError): boolean =>
+  error._tag === "LedgerUnavailable" && error.reason === "timeout"
+
 const certainRecipient = (event: Event.NewEvent): string | null =>
   Option.isSome(event.recipient) && event.recipient.value.certain
     ? Recipient.folded(event.recipient.value.address)
@@ -257,9 +263,13 @@ export const make = Effect.fnUntraced(function*(session: PgSession) {
 
   const columns = Object.keys(boundColumns)
   const appendText = `
-    WITH met AS MATERIALIZED (
+    WITH patience AS MATERIALIZED (
+      SELECT set_config('lock_timeout', coalesce($${columns.length + 4}, current_setting('lock_timeout')), true)
+    ), met AS MATERIALIZED (
       SELECT given.*, d.tenant_id, d.id AS delivery_id
-      FROM ${PgRows.unnested([...Object.values(boundColumns), "text"])} AS given (${columns.join(", ")}, recipient)
+      FROM patience
+      CROSS JOIN ${PgRows.unnested([...Object.values(boundColumns), "text"])}
+        AS given (${columns.join(", ")}, recipient)
       JOIN ${quoted("deliveries")} d ON d.tenant_id = $${columns.length + 2}
         AND d.provider = given.provider AND d.provider_message_id = given.provider_message_id
         AND (given.recipient IS NULL OR lower(d.recipient COLLATE "C") = given.recipient)
@@ -280,10 +290,14 @@ export const make = Effect.fnUntraced(function*(session: PgSession) {
    * Inserts events and moves their deliveries by one statement, where each names a message of exactly one delivery, and gives
    * the inserted ones; inserts none of them where one does not.
    */
-  const insertBound = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, reports: ReadonlyArray<Report>) {
+  const insertBound = Effect.fnUntraced(function*(
+    tenantId: Tenant.TenantId,
+    reports: ReadonlyArray<Report>,
+    hurried: boolean
+  ) {
     const rows = yield* sql.unsafe<{ readonly id: string; readonly deliveryId: string }>(
       appendText,
-      [...boundParameters(reports), tenantId, reports.length]
+      [...boundParameters(reports), tenantId, reports.length, hurried ? haste : null]
     )
     return new Map(
       rows.map(({ deliveryId, id }) => [Event.EventId.make(id), Option.some(Event.DeliveryId.make(deliveryId))])
@@ -343,7 +357,7 @@ export const make = Effect.fnUntraced(function*(session: PgSession) {
     )
   })
 
-  const run = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, calls: ReadonlyArray<Call>) {
+  const run = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, calls: ReadonlyArray<Call>, hurried: boolean) {
     const firsts = new Map<string, Report>()
     for (const call of calls) {
       for (const report of call) {
@@ -351,15 +365,18 @@ export const make = Effect.fnUntraced(function*(session: PgSession) {
       }
     }
     const reports = Array.from(firsts.values())
-    const bound = isSimple(calls) ? yield* one(tenantId, insertBound(tenantId, reports)) : undefined
+    const bound = isSimple(calls) ? yield* one(tenantId, insertBound(tenantId, reports, hurried)) : undefined
     if (bound !== undefined && bound.size > 0) return yield* one(tenantId, settle(tenantId, calls, bound))
     return yield* transaction(
       tenantId,
-      Effect.flatMap(insert(tenantId, reports, calls), (inserted) => settle(tenantId, calls, inserted))
+      Effect.gen(function*() {
+        if (hurried) yield* sql`SELECT set_config('lock_timeout', ${haste}, true)`
+        return yield* settle(tenantId, calls, yield* insert(tenantId, reports, calls))
+      })
     )
   })
 
-  const coalesced = yield* Coalescer.make({ run, weigh: (call: Call) => call.length })
+  const coalesced = yield* Coalescer.make({ run, isHeldUp, weigh: (call: Call) => call.length })
 
   /** Appends checked events; together with other calls that are made at once, but never within a caller's transaction. */
   return Effect.fnUntraced(function*(
@@ -373,6 +390,6 @@ export const make = Effect.fnUntraced(function*(session: PgSession) {
       return { event, correlation: Correlation.ofEvent(event), recipient: certainRecipient(input) }
     })
     if (!(yield* isJoined)) return yield* coalesced(tenantId, call)
-    return (yield* run(tenantId, [call])).flat()
+    return (yield* run(tenantId, [call], false)).flat()
   })
 })
