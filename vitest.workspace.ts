@@ -11,6 +11,8 @@ export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
+    // Every core: most tests wait for processes and databases of their own.
+    maxWorkers: "100%",
     // Real processes and databases are slow where the machine is busy.
     testTimeout: 60_000,
     hookTimeout: 60_000,
