@@ -210,7 +210,7 @@ describe("an embedded database", () => {
         )
         assert.strictEqual(code, 1)
         assert.strictEqual(stdout, "")
-        assert.match(stderr, /^waybill: the database in .* is in use by process \d+ .*\n$/)
+        assert.match(stderr, /^waybill: the database in .* is in use; stop the process that has it open\n$/)
       }),
     60_000
   )

@@ -85,7 +85,7 @@ describe("serve on an embedded database", () => {
         })
         assert.strictEqual(code, 1)
         assert.strictEqual(stdout, "")
-        assert.match(stderr, /^waybill: the database in .* is in use by process \d+ .*\n$/)
+        assert.match(stderr, /^waybill: the database in .* is in use; stop the process that has it open\n$/)
 
         const stopped = yield* first.stop("SIGTERM")
         assert.deepInclude(stopped, { code: 0, signal: null })

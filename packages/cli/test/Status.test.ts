@@ -161,6 +161,6 @@ describe("doctor", () => {
         PgLite.layer({ directory: path })
       )
       assert.deepStrictEqual(wrong(used), ["database"])
-      assert.include(used.checks[0]?.found, "in use by process")
+      assert.include(used.checks[0]?.found, "is in use")
     }), 90_000)
 })

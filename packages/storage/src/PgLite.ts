@@ -9,30 +9,25 @@
 import { PgClient } from "@effect/sql-pg"
 import { PGlite } from "@electric-sql/pglite"
 import { LedgerUnavailable } from "@waybill/core/LedgerError"
-import { Effect, type Layer, Schema, type Scope } from "effect"
+import { Effect, type Layer, Predicate, Schema } from "effect"
 import { type SqlClient } from "effect/sql"
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises"
+import { mkdir } from "node:fs/promises"
 import { join, resolve } from "node:path"
-import { kill, pid } from "node:process"
 import { Duplex } from "node:stream"
 
 /**
- * Another process uses the directory of the embedded database.
+ * The directory of the embedded database is open already, in this process or another.
  *
  * @category errors
  * @since 0.1.0
  */
 export class DatabaseInUse
   extends Schema.TaggedError<DatabaseInUse>("@waybill/storage/DatabaseInUse")("DatabaseInUse", {
-    directory: Schema.String,
-    /** The process that uses it. */
-    processId: Schema.Int,
-    /** The file that says so; where that process is another program by now, it may be removed. */
-    lockFile: Schema.String
+    directory: Schema.String
   })
 {
   override get message(): string {
-    return `the database in ${this.directory} is in use by process ${this.processId} (see ${this.lockFile})`
+    return `the database in ${this.directory} is in use; stop the process that has it open`
   }
 }
 
@@ -61,51 +56,41 @@ class Wire extends Duplex {
 
 const unavailable = (cause: unknown) => new LedgerUnavailable({ reason: "connection", cause })
 
-const isAlive = (processId: number): boolean => {
-  try {
-    return kill(processId, 0)
-  } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "EPERM"
-  }
-}
+/** How long to wait for others that try to take the same lock and hold it for an instant, in milliseconds. */
+const patience = 200
 
-/** Takes the lock of a directory; a lock whose process has ended, or had our own id before us, is taken over. */
-const acquireLock = Effect.fnUntraced(function*(directory: string) {
-  const lockFile = join(directory, "waybill.lock")
-  yield* Effect.tryPromise({ try: () => mkdir(directory, { recursive: true }), catch: unavailable })
-  const take = Effect.tryPromise({ try: () => writeFile(lockFile, String(pid), { flag: "wx" }), catch: unavailable })
-  yield* Effect.catch(take, () =>
-    Effect.gen(function*() {
-      const text = yield* Effect.tryPromise({ try: () => readFile(lockFile, "utf8"), catch: unavailable })
-      const processId = Number.parseInt(text, 10)
-      if (processId !== pid && isAlive(processId)) return yield* new DatabaseInUse({ directory, processId, lockFile })
-      yield* Effect.promise(() => rm(lockFile, { force: true }))
-      return yield* take
-    }))
-  return lockFile
-})
+/** What SQLite answers where another holds a lock. */
+const busy = 5
 
-/** The directories that this process has open: a second database on one of them would corrupt it. */
-const opened = new Set<string>()
-
-const claim = Effect.fnUntraced(function*(directory: string): Effect.fn.Return<
-  void,
-  DatabaseInUse | LedgerUnavailable,
-  Scope.Scope
-> {
-  if (opened.has(directory)) {
-    yield* new DatabaseInUse({ directory, processId: pid, lockFile: join(directory, "waybill.lock") })
-  }
-  opened.add(directory)
-  yield* Effect.addFinalizer(() => Effect.sync(() => opened.delete(directory)))
-  yield* Effect.acquireRelease(
-    acquireLock(directory),
-    (lockFile) => Effect.promise(() => rm(lockFile, { force: true }))
+/**
+ * Takes the lock of a directory, which the kernel holds for this process and lets go when it ends, however it does. Node has
+ * no other way to ask for such a lock than a transaction of SQLite.
+ */
+const lock = (directory: string) =>
+  Effect.acquireRelease(
+    Effect.tryPromise({
+      try: async () => {
+        await mkdir(directory, { recursive: true })
+        const { DatabaseSync } = await import("node:sqlite")
+        const file = new DatabaseSync(join(directory, "waybill.lock"), { timeout: patience })
+        try {
+          file.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")
+          return file
+        } catch (error) {
+          file.close()
+          throw error
+        }
+      },
+      catch: (error) =>
+        Predicate.hasProperty(error, "errcode") && error.errcode === busy
+          ? new DatabaseInUse({ directory })
+          : unavailable(error)
+    }),
+    (file) => Effect.sync(() => file.close())
   )
-})
 
 const open = Effect.fnUntraced(function*(directory: string | undefined) {
-  if (directory !== undefined) yield* claim(directory)
+  if (directory !== undefined) yield* lock(directory)
   const database = yield* Effect.acquireRelease(
     Effect.tryPromise({
       try: () => PGlite.create(directory === undefined ? {} : { dataDir: join(directory, "data") }),
