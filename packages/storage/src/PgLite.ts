@@ -31,12 +31,25 @@ export class DatabaseInUse
   }
 }
 
+/** The message that ends a failed series of messages. */
+const sync = new Uint8Array([0x53, 0, 0, 0, 4])
+
+/** Ends what a connection that broke off has left in the one session. */
+const reset = async (database: PGlite) => {
+  await database.execProtocolRaw(sync)
+  await database.exec("ROLLBACK")
+  await database.exec("DISCARD ALL")
+}
+
 /** Carries the bytes of the client to the database and back, in their order. */
 class Wire extends Duplex {
   readonly database: PGlite
   constructor(database: PGlite) {
     super()
     this.database = database
+  }
+  override _construct(done: (error?: Error | null) => void) {
+    reset(this.database).then(() => done(), done)
   }
   override _read() {}
   override _write(chunk: Uint8Array, _encoding: BufferEncoding, done: (error?: Error | null) => void) {

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { PgLite } from "@waybill/storage"
-import { Effect } from "effect"
+import { Effect, Exit } from "effect"
 import { SqlClient } from "effect/sql"
 import { spawn } from "node:child_process"
 import { mkdtemp, rm } from "node:fs/promises"
@@ -85,4 +85,19 @@ describe("an embedded database", () => {
       )
       assert.strictEqual(yield* opened(path), 0)
     }), 120_000)
+
+  it.live("keeps nothing of a transaction whose connection broke off", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      yield* sql`CREATE TABLE opened (at timestamptz)`
+      const broken = yield* Effect.exit(sql.withTransaction(Effect.andThen(
+        sql`INSERT INTO opened VALUES (now())`,
+        // More than the client reads back.
+        sql`SELECT repeat('x', 20 * 1024 * 1024) AS text`
+      )))
+      assert.isTrue(Exit.isFailure(broken))
+      assert.strictEqual(yield* rows, 0)
+      yield* sql.withTransaction(sql`INSERT INTO opened VALUES (now())`)
+      assert.strictEqual(yield* rows, 1)
+    }).pipe(Effect.provide(PgLite.layer())), 120_000)
 })
