@@ -2,7 +2,8 @@
  * Names the closed set of what logs, spans and metrics may say.
  *
  * No attribute has a type that an address, a subject or a body fits: what is no count is a literal or a brand whose check
- * refuses them. Anything else that an object carries is left out.
+ * refuses them. A tenant's id alone may be an address, and is left out where it has an @. Anything else that an object
+ * carries is left out.
  *
  * @since 0.1.0
  */
@@ -84,8 +85,10 @@ const names: ReadonlyArray<keyof Attributes> = [
   ...counts
 ]
 
+const mayBeAddress = (value: string | number): boolean => typeof value === "string" && value.includes("@")
+
 /**
- * The attributes that are on the list, and nothing else.
+ * The attributes that are on the list and can be no address, and nothing else.
  *
  * @category getters
  * @since 0.1.0
@@ -94,7 +97,7 @@ export const pick = (attributes: Attributes): Readonly<Record<string, string | n
   const picked: Record<string, string | number> = {}
   for (const name of names) {
     const value = attributes[name]
-    if (value !== undefined) picked[name] = value
+    if (value !== undefined && !mayBeAddress(value)) picked[name] = value
   }
   return picked
 }

@@ -14,6 +14,12 @@ describe("pick", () => {
     assert.deepStrictEqual(Attributes.pick(given), { tenant_id: "acme", provider: "postmark", linked: 2 })
   })
 
+  it("leaves out a tenant whose id may be an address", () => {
+    assert.deepStrictEqual(Attributes.pick({ tenant_id: Tenant.TenantId.make("ann@example.com"), linked: 2 }), {
+      linked: 2
+    })
+  })
+
   it("takes no plain text", () => {
     const address: string = "ann@example.com"
     // @ts-expect-error no text is a provider

@@ -241,6 +241,11 @@ const everyPath = Effect.fnUntraced(function*(secret: { address: string; subject
   yield* ledger.dispatch(Given.dispatch(recorded.delivery, `one.${address}`))
   yield* Effect.exit(ledger.dispatch(Given.dispatch(recorded.delivery, `four.${address}`)))
   yield* imported(`two.${address}`)
+  const addressed = Tenant.TenantId.make(address)
+  const addressedDelivery = yield* Given.recorded(addressed)
+  yield* ledger.append(addressed, [reported("opened", "one")])
+  yield* ledger.dispatch(Given.dispatch(addressedDelivery, `one.${address}`))
+  const notFound = new LedgerError.DeliveryNotFound({ tenantId: addressed })
 
   const scope = yield* Scope.make()
   yield* Layer.buildWithScope(
@@ -249,6 +254,7 @@ const everyPath = Effect.fnUntraced(function*(secret: { address: string; subject
       Pruner.layerCron({ cron: "* * * * *" }),
       Telemetry.layerBacklog(),
       Schedules.layer({ schedule: "broken", cron: "* * * * *" }, () => Effect.die(new TypeError(text))),
+      Schedules.layer({ schedule: "addressed", cron: "* * * * *" }, () => Effect.fail(notFound)),
       Schedules.layer({ schedule: "refused", cron: "* * * * *" }, () => Effect.andThen(broken, Effect.succeed({}))),
       Feed.layerConsumer({ name: "broken", handle: () => broken }),
       Feed.layerConsumer({ name: "dying", handle: () => Effect.die(text) })
@@ -271,11 +277,11 @@ const everyPath = Effect.fnUntraced(function*(secret: { address: string; subject
   yield* Feed.lag({ consumer: "updates" })
   yield* auditor.verify()
   yield* auditor.rebuild()
-  for (const { id } of yield* reconciler.findOrphans()) {
-    yield* Effect.exit(reconciler.attemptLink({ tenantId: acme, id }))
-    yield* ledger.explain({ tenantId: acme, eventId: id })
-    yield* ledger.retry({ tenantId: acme, eventId: id })
-    yield* ledger.dismiss({ tenantId: acme, eventId: id })
+  for (const { id, tenantId } of yield* reconciler.findOrphans()) {
+    yield* Effect.exit(reconciler.attemptLink({ tenantId, id }))
+    yield* ledger.explain({ tenantId, eventId: id })
+    yield* ledger.retry({ tenantId, eventId: id })
+    yield* ledger.dismiss({ tenantId, eventId: id })
   }
   const stored = yield* inbox.store({
     tenantId: acme,

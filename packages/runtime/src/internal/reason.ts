@@ -1,7 +1,7 @@
 import { LedgerError } from "@waybill/core"
 import { Cause, Schema } from "effect"
 
-/** The errors whose message names no value. */
+/** The errors whose message names no value but a tenant's id. */
 const isPlain = Schema.is(
   Schema.Union([
     LedgerError.InvalidInput,
@@ -24,7 +24,10 @@ const named = (name: string): string => className.test(name) ? name : "Error"
 export const reasonOf = (cause: Cause.Cause<unknown>): string => {
   if (Cause.hasInterruptsOnly(cause)) return "stopped by a shutdown"
   const error = Cause.squash(cause)
-  if (isPlain(error)) return `${error._tag}: ${error.message}`
+  if (isPlain(error)) {
+    const isAddressed = "tenantId" in error && error.tenantId.includes("@")
+    return isAddressed ? error._tag : `${error._tag}: ${error.message}`
+  }
   if (isTagged(error)) return named(error._tag)
   return `unexpected ${error instanceof Error ? named(error.name) : typeof error}`
 }
