@@ -1,5 +1,5 @@
 /**
- * Defines the port that keeps how far each consumer of the feed has come.
+ * Defines the port that keeps how far each consumer of the feed has come; a consumer's name has 1 to 255 characters.
  *
  * @since 0.1.0
  */
@@ -15,7 +15,7 @@ import type { InvalidInput, LedgerError } from "./LedgerError.ts"
  */
 export class Checkpoints extends Context.Service<Checkpoints, {
   /** Gives the place up to which a consumer has handled the feed. */
-  readonly load: (consumer: string) => Effect.Effect<Option.Option<Cursor.Cursor>, LedgerError>
+  readonly load: (consumer: string) => Effect.Effect<Option.Option<Cursor.Cursor>, InvalidInput | LedgerError>
 
   /** Keeps the place up to which a consumer has handled the feed. */
   readonly save: (consumer: string, cursor: Cursor.Cursor) => Effect.Effect<void, InvalidInput | LedgerError>

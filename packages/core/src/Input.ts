@@ -11,6 +11,8 @@ import type * as Ledger from "./Ledger.ts"
 import { InvalidInput } from "./LedgerError.ts"
 import * as Provider from "./Provider.ts"
 import * as Tenant from "./Tenant.ts"
+import * as Text from "./Text.ts"
+import * as Ticks from "./Ticks.ts"
 
 /**
  * The most rows that one call gives or claims.
@@ -124,6 +126,40 @@ export const cursor = (place: Cursor.Cursor): Result.Result<Cursor.Cursor, Inval
   Schema.is(Cursor.Cursor)(place)
     ? Result.succeed(place)
     : Result.fail(new InvalidInput({ what: "query", index: 0, issue: "after: must be a cursor that the feed gave" }))
+
+const { counts, error, node, schedule, tick } = Ticks.Tick.fields
+
+/**
+ * Checks the claim of a tick.
+ *
+ * @category validation
+ * @since 0.1.0
+ */
+export const claim = check("query", Schema.Struct({ schedule, tick, node }))
+
+/**
+ * Checks how a tick ended.
+ *
+ * @category validation
+ * @since 0.1.0
+ */
+export const finish = check("query", Schema.Struct({ schedule, tick, counts, error }))
+
+/**
+ * Checks whose ticks to give.
+ *
+ * @category validation
+ * @since 0.1.0
+ */
+export const recent = check("query", Schema.Struct({ schedule: Schema.OptionFromNullOr(schedule) }))
+
+/**
+ * Checks the name of a consumer of the feed.
+ *
+ * @category validation
+ * @since 0.1.0
+ */
+export const consumer = check("query", Schema.Struct({ consumer: Text.bounded(255) }))
 
 /**
  * Where a page of an audit begins: after a row's id, and after its tenant where rows of several are compared.

@@ -68,15 +68,21 @@ export const isJsonBag = (value: unknown): value is JsonBag =>
   JSON.stringify(value).length <= maxLength
 
 /**
+ * What `isJsonBag` asks for, in words.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const message =
+  `must be a JSON object of at most ${maxLength} characters, ${maxDepth} deep, without NUL, lone surrogates, -0 or __proto__`
+
+/**
  * A small JSON object, as `isJsonBag` checks it.
  *
  * @category schemas
  * @since 0.1.0
  */
-export const JsonBag = Schema.declare(isJsonBag, {
-  message:
-    `must be a JSON object of at most ${maxLength} characters, ${maxDepth} deep, without NUL, lone surrogates, -0 or __proto__`
-})
+export const JsonBag = Schema.declare(isJsonBag, { message })
 
 /**
  * The bag with nothing in it.

@@ -5,8 +5,13 @@
  * @since 0.1.0
  */
 import { Context, type Effect, type Option, Schema } from "effect"
+import * as JsonBag from "./JsonBag.ts"
 import type { InvalidInput, LedgerError } from "./LedgerError.ts"
+import * as Text from "./Text.ts"
 import * as Timestamp from "./Timestamp.ts"
+
+/** The name of a schedule or a node: bounded text. */
+const Name = Text.bounded(255)
 
 /**
  * What a sweep did, by name: `scanned`, `linked`, `failed`, `deleted` …
@@ -24,15 +29,17 @@ export type Counts = Readonly<Record<string, number>>
  */
 export const Tick = Schema.Struct({
   /** The schedule's name, such as `reconcile` or `reconcile by hand`. */
-  schedule: Schema.String,
+  schedule: Name,
   /** The instant of the schedule it stands for. */
   tick: Timestamp.Timestamp,
   /** The node that claimed it. */
-  node: Schema.String,
+  node: Name,
   beganAt: Timestamp.Timestamp,
   endedAt: Schema.OptionFromNullOr(Timestamp.Timestamp),
-  counts: Schema.Record(Schema.String, Schema.Finite),
-  error: Schema.OptionFromNullOr(Schema.String)
+  counts: Schema.Record(Schema.String, Schema.Finite).check(
+    Schema.makeFilter((counts) => (JsonBag.isJsonBag(counts) ? undefined : JsonBag.message))
+  ),
+  error: Schema.OptionFromNullOr(Text.bounded(1000))
 })
 
 /**
@@ -65,9 +72,9 @@ export class Ticks extends Context.Service<Ticks, {
   readonly finish: (
     key: TickKey,
     result: { readonly counts: Counts; readonly error: Option.Option<string> }
-  ) => Effect.Effect<void, LedgerError>
+  ) => Effect.Effect<void, InvalidInput | LedgerError>
 
-  /** Gives the last ticks, newest first, of one schedule or of all. */
+  /** Gives the ticks that began last, newest first, of one schedule or of all. */
   readonly recent: (query: {
     readonly schedule: Option.Option<string>
     readonly limit: number

@@ -9,8 +9,12 @@ import { Effect, Layer, Option } from "effect"
 const make = Effect.sync(() => {
   const cursors = new Map<string, Cursor.Cursor>()
   return Checkpoints.Checkpoints.of({
-    load: (consumer) => Effect.sync(() => Option.fromUndefinedOr(cursors.get(consumer))),
+    load: Effect.fn("Checkpoints.load")(function*(consumer: string) {
+      yield* Effect.fromResult(Input.consumer({ consumer }))
+      return Option.fromUndefinedOr(cursors.get(consumer))
+    }),
     save: Effect.fn("Checkpoints.save")(function*(consumer: string, cursor: Cursor.Cursor) {
+      yield* Effect.fromResult(Input.consumer({ consumer }))
       cursors.set(consumer, yield* Effect.fromResult(Input.cursor(cursor)))
     })
   })

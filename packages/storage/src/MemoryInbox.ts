@@ -116,12 +116,15 @@ const make = Effect.gen(function*() {
       .filter((row) => isDue(row, now, query.stalledFor))
       .toSorted((left, right) => byAge(left.webhook, right.webhook))
       .slice(0, limit)
-      .map(({ webhook }) => begin(webhook, now))
+      .map(({ webhook }) => handed(begin(webhook, now)))
   })
 
   const get = (scope: Tenant.Scope, id: Inbox.WebhookId) =>
     Effect.sync(() =>
-      Option.fromUndefinedOr(inScope(scope).map(({ webhook }) => webhook).find((webhook) => webhook.id === id))
+      Option.map(
+        Option.fromUndefinedOr(inScope(scope).find(({ webhook }) => webhook.id === id)),
+        ({ webhook }) => handed(webhook)
+      )
     )
 
   const list = Effect.fn("Inbox.list")(function*(query: {
@@ -186,6 +189,13 @@ const make = Effect.gen(function*() {
     })
 
   return Inbox.Inbox.of({ store, finish, claim, get, list, release, counts, prune, forget })
+})
+
+/** A copy for a reader to keep. */
+const handed = (webhook: Inbox.Webhook): Inbox.Webhook => ({
+  ...webhook,
+  headers: { ...webhook.headers },
+  body: webhook.body.slice()
 })
 
 const summary = (

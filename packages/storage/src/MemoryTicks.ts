@@ -5,13 +5,21 @@
  */
 import { Input, Ticks, type Timestamp } from "@waybill/core"
 import { DateTime, Effect, Layer, Option } from "effect"
+import { Buffer } from "node:buffer"
 
 const keyOf = ({ schedule, tick }: Ticks.TickKey): string => `${tick.epochMilliseconds} ${schedule}`
+
+/** By the bytes of the names within an instant, as PostgreSQL orders them. */
+const newestFirst = (left: Ticks.Tick, right: Ticks.Tick): number =>
+  right.beganAt.epochMilliseconds - left.beganAt.epochMilliseconds ||
+  Buffer.compare(Buffer.from(left.schedule), Buffer.from(right.schedule)) ||
+  right.tick.epochMilliseconds - left.tick.epochMilliseconds
 
 const make = Effect.sync(() => {
   const ticks = new Map<string, Ticks.Tick>()
 
   const claim = Effect.fn("Ticks.claim")(function*(key: Ticks.TickKey & Pick<Ticks.Tick, "node">) {
+    yield* Effect.fromResult(Input.claim(key))
     const beganAt = yield* DateTime.now
     if (ticks.has(keyOf(key))) return false
     const { node, schedule, tick } = key
@@ -23,9 +31,11 @@ const make = Effect.sync(() => {
     key: Ticks.TickKey,
     result: { readonly counts: Ticks.Counts; readonly error: Option.Option<string> }
   ) {
+    yield* Effect.fromResult(Input.finish({ ...key, ...result }))
     const endedAt = Option.some(yield* DateTime.now)
     const claimed = ticks.get(keyOf(key))
-    if (claimed !== undefined) ticks.set(keyOf(key), { ...claimed, ...result, endedAt })
+    if (claimed === undefined) return
+    ticks.set(keyOf(key), { ...claimed, counts: { ...result.counts }, error: result.error, endedAt })
   })
 
   const recent = Effect.fn("Ticks.recent")(function*(query: {
@@ -33,12 +43,12 @@ const make = Effect.sync(() => {
     readonly limit: number
   }) {
     const limit = yield* Input.limit(query.limit)
+    yield* Effect.fromResult(Input.recent(query))
     return Array.from(ticks.values())
       .filter(({ schedule }) => Option.isNone(query.schedule) || query.schedule.value === schedule)
-      .toSorted((left, right) =>
-        right.beganAt.epochMilliseconds - left.beganAt.epochMilliseconds || (left.schedule < right.schedule ? -1 : 1)
-      )
+      .toSorted(newestFirst)
       .slice(0, limit)
+      .map((tick) => Object.assign({}, tick, { counts: { ...tick.counts } }))
   })
 
   const prune = Effect.fn("Ticks.prune")(function*(before: Timestamp.Timestamp) {

@@ -16,6 +16,7 @@ const make = Effect.fnUntraced(function*(schema: string) {
   const checkpoints = sql(`${schema}.checkpoints`)
 
   const load = Effect.fn("Checkpoints.load")(function*(consumer: string) {
+    yield* Effect.fromResult(Input.consumer({ consumer }))
     const [found] = yield* refine(
       sql<{ readonly cursor: string }>`SELECT cursor FROM ${checkpoints} WHERE name = ${consumer}`
     )
@@ -23,6 +24,7 @@ const make = Effect.fnUntraced(function*(schema: string) {
   })
 
   const save = Effect.fn("Checkpoints.save")(function*(consumer: string, cursor: Cursor.Cursor) {
+    yield* Effect.fromResult(Input.consumer({ consumer }))
     yield* Effect.fromResult(Input.cursor(cursor))
     const now = yield* DateTime.now
     yield* refine(sql`

@@ -24,6 +24,7 @@ const make = Effect.fnUntraced(function*(schema: string) {
   const columns = sql.literal(PgRows.columns(Ticks.Tick.fields)("s"))
 
   const claim = Effect.fn("Ticks.claim")(function*(key: Ticks.TickKey & Pick<Ticks.Tick, "node">) {
+    yield* Effect.fromResult(Input.claim(key))
     const now = yield* DateTime.now
     const inserted = yield* refine(sql`
       INSERT INTO ${sweeps} (schedule, tick, node, began_at)
@@ -37,6 +38,7 @@ const make = Effect.fnUntraced(function*(schema: string) {
     key: Ticks.TickKey,
     result: { readonly counts: Ticks.Counts; readonly error: Option.Option<string> }
   ) {
+    yield* Effect.fromResult(Input.finish({ ...key, ...result }))
     const now = yield* DateTime.now
     yield* refine(sql`
       UPDATE ${sweeps} SET ended_at = ${PgRows.instant(now)}, counts = ${PgTypes.jsonb(result.counts)},
@@ -50,10 +52,11 @@ const make = Effect.fnUntraced(function*(schema: string) {
     readonly limit: number
   }) {
     const limit = yield* Input.limit(query.limit)
+    yield* Effect.fromResult(Input.recent(query))
     const rows = yield* refine(sql`
       SELECT ${columns} FROM ${sweeps} s
       ${Option.isSome(query.schedule) ? sql`WHERE s.schedule = ${query.schedule.value}` : sql``}
-      ORDER BY s.began_at DESC, s.schedule LIMIT ${limit}
+      ORDER BY s.began_at DESC, s.schedule, s.tick DESC LIMIT ${limit}
     `)
     return yield* Effect.orDie(decodeTicks(rows))
   })

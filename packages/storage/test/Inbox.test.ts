@@ -1,7 +1,7 @@
 import { MemoryInbox, PgInbox, PgLite, PgMigrations } from "@waybill/storage"
+import { InboxTest } from "@waybill/storage/testing"
 import { Layer } from "effect"
 import { SecureRandom } from "effect/crypto"
-import * as InboxTest from "./InboxTest.ts"
 import * as TestDatabase from "./TestDatabase.ts"
 
 const random = Layer.provide(SecureRandom.layerWebCrypto)

@@ -27,7 +27,7 @@ export const statements = (schema: string): ReadonlyArray<string> => [
     PRIMARY KEY (tenant_id, provider, token)
   )`,
   `CREATE TABLE ${schema}.sweeps (
-    schedule text NOT NULL,
+    schedule text COLLATE "C" NOT NULL,
     tick timestamptz NOT NULL,
     node text NOT NULL,
     began_at timestamptz NOT NULL,

@@ -1,9 +1,16 @@
+/**
+ * Declares the contract of the `Inbox` port as a test suite that every adapter runs.
+ *
+ * The tests use tenants of their own, and the test clock for all times; some delete by age, so that the store is theirs alone.
+ *
+ * @since 0.1.0
+ */
 import { assert } from "@effect/vitest"
 import { Inbox, Provider, Recipient, Tenant } from "@waybill/core"
-import { Given } from "@waybill/storage/testing"
 import { DateTime, Effect, type Layer, Option } from "effect"
 import { TestClock } from "effect/testing"
-import * as Contract from "../src/testing/internal/contract.ts"
+import * as Given from "./Given.ts"
+import * as Contract from "./internal/contract.ts"
 
 const encoder = new TextEncoder()
 
@@ -106,6 +113,25 @@ const storing = ({ example }: Contract.Contract<Inbox.Inbox>): void => {
       const found = yield* get(key)
       assert.strictEqual(decoder.decode(found.body), "{}")
       assert.deepStrictEqual({ ...found.headers }, { a: "1" })
+    })
+  )
+
+  example(
+    "keeps what it has when a reader changes the bytes and headers it was given back",
+    Effect.gen(function*() {
+      const tenantId = yield* Given.tenant
+      const key = yield* store(webhook(tenantId, "{}", { headers: { a: "1" } }))
+      const spoil = ({ body, headers }: Inbox.Webhook) => {
+        body.fill(0)
+        Object.assign(headers, { a: "2" })
+      }
+      spoil(yield* get(key))
+      yield* TestClock.adjust(stalledFor + 1)
+      for (const claimed of yield* claim(tenantId)) spoil(claimed)
+      const found = yield* get(key)
+      assert.strictEqual(decoder.decode(found.body), "{}")
+      assert.deepStrictEqual({ ...found.headers }, { a: "1" })
+      assert.strictEqual(found.attempts, 2)
     })
   )
 
@@ -523,7 +549,12 @@ const removing = ({ example }: Contract.Contract<Inbox.Inbox>): void => {
   )
 }
 
-/** Declares what holds for every inbox. */
+/**
+ * Declares what holds for every inbox.
+ *
+ * @category suites
+ * @since 0.1.0
+ */
 export const suite = <E>(name: string, inbox: Layer.Layer<Inbox.Inbox, E>): void =>
   Contract.declare(name, inbox, (contract) => {
     storing(contract)
