@@ -6,7 +6,7 @@
  *
  * @since 0.1.0
  */
-import { Tenant } from "@waybill/core"
+import { Inbox, Tenant } from "@waybill/core"
 import * as Pruner from "@waybill/runtime/Pruner"
 import * as Reconciler from "@waybill/runtime/Reconciler"
 import * as Schedules from "@waybill/runtime/Schedules"
@@ -481,10 +481,11 @@ export const keepTicksDays = kept(
  */
 export const maxBodySize = define({
   name: "WAYBILL_MAX_BODY_SIZE",
-  about: "largest webhook that is taken",
+  about: `largest webhook that is taken, at most ${Inbox.maxBodyBytes / 1_000_000} MB`,
   fallback: "10 MB",
-  issue: "must be a size such as 10 MB",
-  parse: ByteSize.fromString
+  issue: `must be a size of at most ${Inbox.maxBodyBytes / 1_000_000} MB, such as 10 MB`,
+  parse: (text) =>
+    Option.filter(ByteSize.fromString(text), ByteSize.isLessThanOrEqualTo(ByteSize.bytes(Inbox.maxBodyBytes)))
 })
 
 /**

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Inbox } from "@waybill/core"
 import { Providers } from "@waybill/webhooks"
 import { ConfigProvider, Duration, Effect, FileSystem, Layer, Option, Redacted, Result, Schema } from "effect"
 import * as Settings from "../src/Settings.ts"
@@ -43,6 +44,13 @@ describe("settings", () => {
       assert.strictEqual(Settings.providerSecrets[name]?.name, secretsVariable)
     }
     assert.lengthOf(Object.keys(Settings.providerSecrets), Providers.all.length)
+  })
+
+  it("take no webhook that the inbox does not", () => {
+    const isTaken = (text: string) => Option.isSome(Settings.maxBodySize.parse(text))
+    assert.isTrue(isTaken(`${Inbox.maxBodyBytes} B`))
+    assert.isFalse(isTaken(`${Inbox.maxBodyBytes + 1} B`))
+    assert.strictEqual(Settings.maxBodySize.issue, "must be a size of at most 15 MB, such as 10 MB")
   })
 
   it("show no secret", () => {

@@ -106,16 +106,25 @@ export interface NewWebhook {
 }
 
 /**
- * Checks that the headers and the token of a webhook can be stored exactly.
+ * The most bytes that a body may have, so that every store can give it back.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const maxBodyBytes = 15_000_000
+
+/**
+ * Checks that a webhook can be stored exactly and given back.
  *
  * @category validation
  * @since 0.1.0
  */
 export const check = (webhook: NewWebhook): Checked.Result<NewWebhook, InvalidInput> => {
-  const refuse = (field: string) =>
-    new InvalidInput({ what: "query", index: 0, issue: `${field}: must be well-formed text without NUL` })
-  if (!Object.entries(webhook.headers).flat().every(Text.isStorable)) return Checked.fail(refuse("headers"))
-  if (Option.exists(webhook.token, ({ value }) => !Text.isStorable(value))) return Checked.fail(refuse("token"))
+  const refuse = (field: string, issue = "must be well-formed text without NUL") =>
+    Checked.fail(new InvalidInput({ what: "query", index: 0, issue: `${field}: ${issue}` }))
+  if (!Object.entries(webhook.headers).flat().every(Text.isStorable)) return refuse("headers")
+  if (Option.exists(webhook.token, ({ value }) => !Text.isStorable(value))) return refuse("token")
+  if (webhook.body.length > maxBodyBytes) return refuse("body", `must be at most ${maxBodyBytes} bytes`)
   return Checked.succeed(webhook)
 }
 

@@ -231,7 +231,7 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
       const page = yield* one(
         query.tenantId,
         sql<{ readonly id: string; readonly body: Uint8Array }>`
-        SELECT id, body FROM ${webhooks} WHERE tenant_id = ${query.tenantId} AND id > ${after} ORDER BY id LIMIT 200
+        SELECT id, body FROM ${webhooks} WHERE tenant_id = ${query.tenantId} AND id > ${after} ORDER BY id LIMIT 10
       `
       )
       for (const { body, id } of page) {

@@ -158,6 +158,21 @@ const storing = ({ example }: Contract.Contract<Inbox.Inbox>): void => {
   )
 
   example(
+    "gives back the largest body and those beside it",
+    Effect.gen(function*() {
+      const tenantId = yield* Given.tenant
+      const keys = [
+        yield* store(webhook(tenantId, new Uint8Array(Inbox.maxBodyBytes).fill(1))),
+        yield* store(webhook(tenantId))
+      ]
+      for (const key of keys) yield* fail(key)
+      yield* TestClock.adjust(Inbox.waitAfter(1))
+      const claimed = yield* claim(tenantId)
+      assert.deepStrictEqual(claimed.map(({ body }) => body.length), [Inbox.maxBodyBytes, 2])
+    })
+  )
+
+  example(
     "refuses what cannot be stored exactly and stores nothing",
     Effect.gen(function*() {
       const inbox = yield* Inbox.Inbox
@@ -166,7 +181,8 @@ const storing = ({ example }: Contract.Contract<Inbox.Inbox>): void => {
         const bad of [
           webhook(tenantId, "{}", { headers: { a: "\u0000" } }),
           webhook(tenantId, "{}", { headers: { a: "\ud800" } }),
-          signed(tenantId, "{}", "\u0000")
+          signed(tenantId, "{}", "\u0000"),
+          webhook(tenantId, new Uint8Array(Inbox.maxBodyBytes + 1))
         ]
       ) {
         assert.strictEqual((yield* Effect.flip(inbox.store(bad)))._tag, "InvalidInput")
