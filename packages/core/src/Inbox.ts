@@ -6,7 +6,7 @@
 import { Context, type Effect, Option, Result as Checked, Schema } from "effect"
 import { InvalidInput, type LedgerError } from "./LedgerError.ts"
 import * as Provider from "./Provider.ts"
-import type * as Recipient from "./Recipient.ts"
+import * as Recipient from "./Recipient.ts"
 import * as Tenant from "./Tenant.ts"
 import * as Text from "./Text.ts"
 import * as Timestamp from "./Timestamp.ts"
@@ -247,6 +247,14 @@ export const waitAfter = (attempts: number): number =>
   waits[Math.min(Math.max(attempts, 1), waits.length) - 1] ?? waits[0]
 
 /**
+ * Stands in raw webhooks for a recipient who was forgotten.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const standIn: Recipient.Recipient = Recipient.Recipient.make("forgotten@forgotten.invalid")
+
+/**
  * The raw webhooks of one installation.
  *
  * @category services
@@ -296,7 +304,7 @@ export class Inbox extends Context.Service<Inbox, {
     readonly dryRun: boolean
   }) => Effect.Effect<number, InvalidInput | LedgerError>
 
-  /** Removes a recipient from a tenant's raw webhooks and gives how many named it. */
+  /** Puts the stand-in for a recipient into a tenant's raw webhooks and gives how many named it. */
   readonly forget: (query: {
     readonly tenantId: Tenant.TenantId
     readonly recipient: Recipient.Recipient
