@@ -52,7 +52,7 @@ export const orphans = Command.make(
       failedOnly: failed,
       insertedFrom: Option.map(maxAgeMinutes, (minutes) => DateTime.subtract(now, { minutes }))
     })
-    const rows = found.map((event) => {
+    const rows = found.map(({ event, failure }) => {
       const age = ageOf(event, now)
       return {
         age,
@@ -64,7 +64,12 @@ export const orphans = Command.make(
           type: event.type,
           occurredAt: DateTime.formatIso(event.occurredAt),
           insertedAt: DateTime.formatIso(event.insertedAt),
-          expired: Duration.isGreaterThan(age, Duration.minutes(horizon))
+          expired: Duration.isGreaterThan(age, Duration.minutes(horizon)),
+          attempts: Option.match(failure, { onNone: () => 0, onSome: ({ attempts }) => attempts }),
+          reason: Option.getOrNull(Option.map(failure, ({ reason }) => reason)),
+          nextAttemptAt: Option.getOrNull(
+            Option.map(Option.flatMap(failure, ({ nextAttemptAt }) => nextAttemptAt), DateTime.formatIso)
+          )
         }
       }
     })
@@ -78,7 +83,14 @@ export const orphans = Command.make(
           orphan.provider ?? "",
           orphan.providerMessageId ?? "",
           orphan.eventId,
-          orphan.expired ? `older than ${inWords(horizon)}, unlikely to reconcile` : ""
+          [
+            ...orphan.expired ? [`older than ${inWords(horizon)}, unlikely to reconcile`] : [],
+            ...orphan.reason === null ? [] : [
+              `failed ${orphan.attempts} times (${orphan.reason}), next try ${
+                orphan.nextAttemptAt === null ? "by the next sweep" : `at ${orphan.nextAttemptAt}`
+              }`
+            ]
+          ].join("; ")
         ]),
         "no orphans"
       ))

@@ -100,6 +100,46 @@ describe("operating the ledger by hand", () => {
       assert.strictEqual((yield* Waybill.json(Audited, ["verify"], env)).drifted, 0)
     }), 120_000)
 
+  it.live(
+    "an orphan that was set aside is shown with its reason and when it is tried again",
+    () =>
+      Effect.gen(function*() {
+        const env = yield* Waybill.migrated
+        const [event] = (yield* ingest(env, delivered("m-1"))).events
+        const bad = event?.id ?? assert.fail("no event")
+        yield* ingest(env, delivered("m-2"))
+        yield* behind(env, (sql, schema) =>
+          Effect.andThen(
+            sql`
+            INSERT INTO ${
+              sql(schema)
+            }.deliveries (tenant_id, mailable, stream, recipient, provider, provider_message_id)
+            VALUES ('default', 'welcome', 'bulk', ${address}, 'postmark', 'm-1')
+          `,
+            sql.unsafe(`ALTER TABLE "${schema}".events ADD CHECK (source_event_id IS NULL) NOT VALID`)
+          ))
+        const swept = yield* Waybill.json(Waybill.Swept, ["reconcile", "--grace", "0s"], env)
+        assert.deepInclude(swept, { scanned: 1, linked: 0, failed: 1 })
+
+        const { orphans } = yield* Waybill.json(Waybill.Orphans, ["orphans", "--failed"], env)
+        assert.lengthOf(orphans, 1)
+        assert.deepInclude(orphans[0], { eventId: bad, attempts: 1, reason: "ConstraintError" })
+        const at = orphans[0]?.nextAttemptAt ?? assert.fail("no next attempt")
+        const table = yield* Waybill.run(["orphans", "--failed"], env)
+        assert.include(table.stdout, ` failed 1 times (ConstraintError), next try at ${at}\n`)
+        const all = yield* Waybill.json(Waybill.Orphans, ["orphans"], env)
+        assert.deepStrictEqual(all.orphans.map(({ attempts, reason }) => [attempts, reason]), [
+          [1, "ConstraintError"],
+          [0, null]
+        ])
+
+        yield* Waybill.run(["orphans", "retry", bad], env)
+        const released = yield* Waybill.run(["orphans", "--failed"], env)
+        assert.match(released.stdout, / failed 1 times \(ConstraintError\), next try by the next sweep\n$/)
+      }),
+    120_000
+  )
+
   it.live("a recipient can be forgotten, and a delivery shown as it was known", () =>
     Effect.gen(function*() {
       const env = yield* Waybill.migrated

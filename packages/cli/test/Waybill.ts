@@ -99,7 +99,10 @@ export const Orphans = Schema.Struct({
     type: Schema.String,
     occurredAt: Schema.String,
     insertedAt: Schema.String,
-    expired: Schema.Boolean
+    expired: Schema.Boolean,
+    attempts: Schema.Int,
+    reason: Schema.NullOr(Schema.String),
+    nextAttemptAt: Schema.NullOr(Schema.String)
   }))
 })
 

@@ -101,6 +101,32 @@ export interface OrphanQuery {
 }
 
 /**
+ * That linking an orphan failed by itself, so that it was set aside.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Failure {
+  /** How often it has failed. */
+  readonly attempts: number
+  /** The kind of what went wrong last. */
+  readonly reason: string
+  /** Before when it is not tried again; absent where it was released. */
+  readonly nextAttemptAt: Option.Option<Timestamp.Timestamp>
+}
+
+/**
+ * A pending orphan.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Orphan {
+  readonly event: Event.Event
+  readonly failure: Option.Option<Failure>
+}
+
+/**
  * Which pending orphans one batch of a sweep may link.
  *
  * @category models
@@ -343,7 +369,7 @@ export class Ledger extends Context.Service<Ledger, {
   /** Gives pending orphans, oldest first. */
   readonly findOrphans: (
     query: OrphanQuery
-  ) => Effect.Effect<ReadonlyArray<Event.Event>, InvalidInput | LedgerError>
+  ) => Effect.Effect<ReadonlyArray<Orphan>, InvalidInput | LedgerError>
 
   /** Looks up the delivery that an event is about, and changes nothing. */
   readonly attemptLink: (

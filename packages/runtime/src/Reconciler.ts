@@ -151,7 +151,7 @@ const make = Effect.gen(function*() {
   const findOrphans = Effect.fn("Reconciler.findOrphans")(function*(options: OrphanOptions = {}) {
     const maxAge = yield* checkMaxAge(options.maxAgeMinutes ?? defaultMaxAgeMinutes)
     const now = yield* DateTime.now
-    return yield* ledger.findOrphans({
+    const orphans = yield* ledger.findOrphans({
       scope: options.tenantId ?? Tenant.all,
       limit: options.limit ?? defaultLimit,
       failedOnly: false,
@@ -163,6 +163,7 @@ const make = Effect.gen(function*() {
     const grace = yield* checkGrace(options.grace ?? defaultGrace)
     const maxAge = yield* checkMaxAge(options.maxAgeMinutes ?? defaultMaxAgeMinutes)
     const now = yield* DateTime.now
+    return orphans.map(({ event }) => event)
     const query: Ledger.LinkQuery = {
       scope: options.tenantId ?? Tenant.all,
       limit: options.batchSize ?? defaultBatchSize,

@@ -213,6 +213,7 @@ export const make = Effect.gen(function*() {
       .filter(({ insertedAt }) => insertedAt.epochMilliseconds >= from)
       .toSorted(Book.oldestFirst)
       .slice(0, limit)
+      .map((event): Ledger.Orphan => ({ event, failure: Option.none() }))
   })
 
   const findEvent = ({ eventId, tenantId }: Ledger.EventKey) =>

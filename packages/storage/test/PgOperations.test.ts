@@ -112,7 +112,7 @@ describe("operations on PostgreSQL", () => {
       yield* sent("m-1")
       yield* sql`
         INSERT INTO waybill.orphans (event_id, tenant_id, correlation, inserted_at)
-        VALUES (${orphan?.id}, ${tenantId}, 'message:postmark:m-1', now())
+        VALUES (${orphan?.event.id}, ${tenantId}, 'message:postmark:m-1', now())
       `
       assert.deepStrictEqual(yield* audit("verify"), ["ExtraOrphan"])
       yield* audit("rebuild")
@@ -132,7 +132,7 @@ describe("operations on PostgreSQL", () => {
         yield* sql`UPDATE waybill.orphans SET ready = true`
         yield* sql`
         INSERT INTO waybill.orphans (event_id, tenant_id, correlation, inserted_at, ready)
-        VALUES (${linked?.id}, ${tenantId}, 'message:postmark:m-1', now(), true)
+        VALUES (${linked?.event.id}, ${tenantId}, 'message:postmark:m-1', now(), true)
       `
         const first = yield* sweep
         assert.strictEqual(first.scanned, 2)
@@ -216,8 +216,8 @@ describe("operations on PostgreSQL", () => {
           event("delivered", "m-3")
         ])
         const orphans = yield* ledger.findOrphans(everyOrphan)
-        const bad = orphans.find(({ providerMessageId }) => Option.getOrNull(providerMessageId) === "m-2")
-        const badId = yield* Effect.fromNullishOr(bad?.id)
+        const bad = orphans.find(({ event }) => Option.getOrNull(event.providerMessageId) === "m-2")
+        const badId = yield* Effect.fromNullishOr(bad?.event.id)
         yield* sql.unsafe(`
         CREATE FUNCTION waybill.fail_one() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN IF NEW.source_event_id = '${badId}' THEN RAISE EXCEPTION 'no' USING ERRCODE = '22000'; END IF; RETURN NEW; END $$
@@ -231,12 +231,20 @@ describe("operations on PostgreSQL", () => {
         assert.deepStrictEqual([swept.scanned, swept.links.length, swept.failed], [3, 2, 1])
         assert.deepStrictEqual((yield* sweep).scanned, 0)
         const failed = yield* ledger.findOrphans({ ...everyOrphan, failedOnly: true })
-        assert.deepStrictEqual(failed.map(({ id }) => id), [badId])
+        assert.deepStrictEqual(failed.map(({ event }) => event.id), [badId])
         const explanation = yield* ledger.explain({ tenantId, eventId: badId })
-        assert.strictEqual(explanation._tag, "SetAside")
+        if (explanation._tag !== "SetAside") return assert.fail(explanation._tag)
+        const { attempts, nextAttemptAt, reason } = explanation
+        assert.deepStrictEqual(
+          failed[0]?.failure,
+          Option.some({ attempts, reason, nextAttemptAt: Option.some(nextAttemptAt) })
+        )
+        assert.deepInclude(explanation, { attempts: 1, reason: "UnknownError" })
         yield* sql`DROP TRIGGER fail_one ON waybill.events`
         assert.strictEqual((yield* sweep).scanned, 0)
         assert.isTrue(yield* ledger.retry({ tenantId, eventId: badId }))
+        const [released] = yield* ledger.findOrphans({ ...everyOrphan, failedOnly: true })
+        assert.deepStrictEqual(released?.failure, Option.some({ attempts, reason, nextAttemptAt: Option.none() }))
         assert.strictEqual((yield* sweep).links.length, 1)
         assert.deepStrictEqual(yield* audit("verify"), [])
       }).pipe(Effect.provide(TestDatabase.ledger)),

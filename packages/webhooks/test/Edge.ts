@@ -115,7 +115,7 @@ export const tenant = (text: string): Tenant.TenantId => Tenant.TenantId.make(te
 export const orphans = (scope: Tenant.Scope = Tenant.defaultTenantId) =>
   Ledger.Ledger.use((ledger) =>
     ledger.findOrphans({ scope, limit: 10_000, insertedFrom: Option.none(), failedOnly: false })
-  )
+  ).pipe(Effect.map((found) => found.map(({ event }) => event)))
 
 export const webhooks = (scope: Tenant.Scope = Tenant.defaultTenantId) =>
   Inbox.Inbox.use((inbox) => inbox.list({ scope, status: Option.none(), limit: 10_000 }))

@@ -4,7 +4,7 @@ import * as Arr from "effect/Array"
 import { SqlError, type Statement } from "effect/sql"
 import * as PgRows from "../PgRows.ts"
 import * as PgProjection from "./PgProjection.ts"
-import { decodeEvents, decodeStored, type PgSession } from "./PgSession.ts"
+import { decodeStored, type PgSession } from "./PgSession.ts"
 
 /** The waits before an orphan that failed by itself is tried again; the last one repeats. */
 const waits = ["1 minute", "5 minutes", "15 minutes", "1 hour", "6 hours", "24 hours"]
@@ -16,6 +16,16 @@ const rest = "1 second"
 const ClaimedRow = Schema.Struct({
   ...PgRows.EventRow.fields,
   candidateId: Schema.OptionFromNullOr(Event.DeliveryId),
+/** A pending orphan, with how it failed where it was set aside. */
+const OrphanRow = Schema.Struct({
+  ...PgRows.EventRow.fields,
+  attempts: Schema.Int,
+  lastError: Schema.OptionFromNullOr(Schema.String),
+  nextAttemptAt: Schema.OptionFromNullOr(Schema.DateTimeUtcFromDate)
+})
+
+const decodeOrphans = Schema.decodeUnknownEffect(Schema.Array(OrphanRow))
+
   candidateRecipient: Schema.Literals(["same", "other", "unnamed"])
 })
 
@@ -68,9 +78,9 @@ export const make = (session: PgSession) => {
     const rows = yield* one(
       query.scope,
       sql`
-        SELECT ${eventColumns}
+        SELECT ${eventColumns}, o.attempts, o.last_error AS "lastError", o.next_attempt_at AS "nextAttemptAt"
         FROM (
-          SELECT event_id, inserted_at FROM ${orphans}
+          SELECT event_id, inserted_at, attempts, last_error, next_attempt_at FROM ${orphans}
           WHERE ${inScope(query.scope)} AND inserted_at >= ${PgRows.instant(from)}
             ${sql.literal(query.failedOnly ? "AND last_error IS NOT NULL" : "")}
           ORDER BY inserted_at, event_id LIMIT ${limit}
@@ -78,7 +88,11 @@ export const make = (session: PgSession) => {
         ORDER BY o.inserted_at, o.event_id
       `
     )
-    return yield* Effect.orDie(decodeEvents(rows))
+    const found = yield* Effect.orDie(decodeOrphans(rows))
+    return found.map(({ attempts, lastError, nextAttemptAt, ...event }): Ledger.Orphan => ({
+      event,
+      failure: Option.map(lastError, (reason) => ({ attempts, reason, nextAttemptAt }))
+    }))
   })
 
   /** Decides, of some pending orphans, which delivery each meets. */

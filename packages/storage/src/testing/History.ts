@@ -396,7 +396,7 @@ const describeTenant = Effect.fnUntraced(function*(
     }
   }
   const orphans = ledger.findOrphans({ scope: tenantId, limit, insertedFrom: Option.none(), failedOnly: false })
-  for (const orphan of yield* Effect.orDie(orphans)) lines.push(`orphan ${write(encodeEvent(orphan))}`)
+  for (const { event } of yield* Effect.orDie(orphans)) lines.push(`orphan ${write(encodeEvent(event))}`)
   for (const id of events) {
     const explanation = yield* Effect.orDie(ledger.explain({ tenantId, eventId: id }))
     const attempt = yield* answer(ledger.attemptLink({ tenantId, id }), ({ delivery }) => delivery.id)

@@ -131,7 +131,13 @@ export const timeline = Effect.fnUntraced(function*(delivery: Pick<Delivery.Deli
 /** The pending orphans of a tenant. */
 export const pending = Effect.fnUntraced(function*(tenantId: Tenant.TenantId) {
   const ledger = yield* Ledger.Ledger
-  return yield* ledger.findOrphans({ scope: tenantId, limit: 10_000, insertedFrom: Option.none(), failedOnly: false })
+  const found = yield* ledger.findOrphans({
+    scope: tenantId,
+    limit: 10_000,
+    insertedFrom: Option.none(),
+    failedOnly: false
+  })
+  return found.map(({ event }) => event)
 })
 
 /** All deliveries of a tenant. */

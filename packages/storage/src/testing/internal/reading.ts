@@ -123,7 +123,10 @@ const listing = ({ example }: Contract): void => {
             insertedFrom: Option.some(DateTime.add(future, { seconds })),
             failedOnly: false
           }),
-          (found) => found.map(({ id }) => id)
+          (found) => {
+            for (const { failure } of found) assert.deepStrictEqual(failure, Option.none())
+            return found.map(({ event }) => event.id)
+          }
         )
       const same = [a.eventId, b.eventId].toSorted()
       assert.deepStrictEqual(yield* find(tenantId, 10, -10), [earlier.eventId, ...same, later.eventId])
