@@ -157,13 +157,13 @@ const make = Effect.gen(function*() {
       failedOnly: false,
       insertedFrom: Option.some(DateTime.subtractDuration(now, maxAge))
     })
+    return orphans.map(({ event }) => event)
   })
 
   const sweep = Effect.fn("Reconciler.sweep")(function*(options: SweepOptions = {}) {
     const grace = yield* checkGrace(options.grace ?? defaultGrace)
     const maxAge = yield* checkMaxAge(options.maxAgeMinutes ?? defaultMaxAgeMinutes)
     const now = yield* DateTime.now
-    return orphans.map(({ event }) => event)
     const query: Ledger.LinkQuery = {
       scope: options.tenantId ?? Tenant.all,
       limit: options.batchSize ?? defaultBatchSize,

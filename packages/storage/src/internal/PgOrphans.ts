@@ -16,6 +16,9 @@ const rest = "1 second"
 const ClaimedRow = Schema.Struct({
   ...PgRows.EventRow.fields,
   candidateId: Schema.OptionFromNullOr(Event.DeliveryId),
+  candidateRecipient: Schema.Literals(["same", "other", "unnamed"])
+})
+
 /** A pending orphan, with how it failed where it was set aside. */
 const OrphanRow = Schema.Struct({
   ...PgRows.EventRow.fields,
@@ -25,9 +28,6 @@ const OrphanRow = Schema.Struct({
 })
 
 const decodeOrphans = Schema.decodeUnknownEffect(Schema.Array(OrphanRow))
-
-  candidateRecipient: Schema.Literals(["same", "other", "unnamed"])
-})
 
 /** A new link. */
 const LinkRow = Schema.Struct({
