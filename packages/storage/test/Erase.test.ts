@@ -24,12 +24,14 @@ const percented = (character: string): string =>
 const unitsOf = (character: string): string =>
   Array.from({ length: character.length }, (_, index) => `\\u${hex(character.charCodeAt(index), 4)}`).join("")
 
-/** Whole numbers below a bound that follow from a seed. */
+/** Whole numbers below a bound that follow from a seed (mulberry32). */
 const numbers = (seed: number) => {
-  let state = seed
+  let state = seed >>> 0
   return (below: number): number => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return Math.floor((state / 2 ** 32) * below)
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
   }
 }
 
