@@ -7,6 +7,7 @@
 import { type LedgerError } from "@waybill/core/LedgerError"
 import { Clock, Effect, Schema } from "effect"
 import { SqlClient } from "effect/sql"
+import * as migration0001 from "./internal/migration0001.ts"
 import * as PgError from "./PgError.ts"
 import * as PgMigrations from "./PgMigrations.ts"
 
@@ -117,6 +118,10 @@ const missingPrivileges = (sql: SqlClient.SqlClient, schema: string) =>
         ELSE ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']
       END) AS privilege
       WHERE n.nspname = ${schema} AND c.relkind IN ('r', 'p') AND NOT has_table_privilege(c.oid, privilege)
+      UNION ALL
+      SELECT 'EXECUTE on ' || p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+      WHERE n.nspname = ${schema} AND ${sql.in("p.proname", migration0001.calledFunctions)}
+        AND NOT has_function_privilege(p.oid, 'EXECUTE')
       UNION ALL
       SELECT 'USAGE on the schema' FROM pg_namespace n
       WHERE n.nspname = ${schema} AND NOT has_schema_privilege(n.oid, 'USAGE')

@@ -109,7 +109,8 @@ export const grant = Effect.fn("PgMigrations.grant")(function*(role: string, sch
         `GRANT SELECT ON ${of}.migrations TO ${to}`,
         `GRANT SELECT, INSERT, UPDATE, DELETE ON ${workingTables.map((name) => `${of}.${name}`).join(", ")} TO ${to}`,
         `GRANT DELETE ON ${of}.recipients TO ${to}`,
-        `GRANT SELECT (tenant_id, digest, pseudonym) ON ${of}.recipients TO ${to}`
+        `GRANT SELECT (tenant_id, digest, pseudonym) ON ${of}.recipients TO ${to}`,
+        `GRANT EXECUTE ON FUNCTION ${migration0001.calledFunctions.map((name) => `${of}.${name}`).join(", ")} TO ${to}`
       ]
     ) {
       yield* sql.unsafe(statement)

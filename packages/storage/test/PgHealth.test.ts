@@ -64,6 +64,7 @@ describe("PgHealth", () => {
       yield* sql`SET ROLE pg_monitor`
       const { missing } = yield* PgHealth.examine("waybill", 60)
       assert.includeMembers([...missing], ["USAGE on the schema", "INSERT on events", "DELETE on orphans"])
+      assert.include(missing, "EXECUTE on requeue")
       assert.notInclude(missing, "UPDATE on events")
     }).pipe(Effect.provide(TestDatabase.client({ maxConnections: 1 }))), 30_000)
 

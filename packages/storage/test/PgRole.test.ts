@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Ledger } from "@waybill/core"
 import { PgError } from "@waybill/storage"
 import { Given } from "@waybill/storage/testing"
-import { Effect, Exit } from "effect"
+import { DateTime, Effect, Exit } from "effect"
 import { SqlClient } from "effect/sql"
 import * as TestDatabase from "./TestDatabase.ts"
 
@@ -54,12 +54,69 @@ describe("least privilege on PostgreSQL", () => {
           AND c.privilege_type <> 'SELECT' AND NOT (c.table_name IN ('events', 'acts') AND c.privilege_type = 'INSERT')
       `
         assert.deepStrictEqual(columns, [])
+        const functions = yield* sql<{ readonly name: string }>`
+          SELECT proname AS name FROM pg_proc
+          WHERE pronamespace = 'waybill'::regnamespace AND has_function_privilege(oid, 'EXECUTE') ORDER BY proname
+        `
+        assert.deepStrictEqual(
+          functions.map(({ name }) => name),
+          ["is_elsewhere", "is_linkable", "recipient_digest", "recipient_pseudonym", "requeue"]
+        )
         const [schema] = yield* sql`
         SELECT has_schema_privilege('waybill', 'CREATE') AS creates,
           EXISTS (SELECT FROM pg_class WHERE relowner = current_user::regrole) AS owns
       `
         assert.deepStrictEqual(schema, { creates: false, owns: false })
       }).pipe(Effect.provide(TestDatabase.restricted)),
+    30_000
+  )
+
+  it.live(
+    "a role that writes deliveries alone calls no function, and an orphan of what it writes is linked",
+    () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const ledger = yield* Ledger.Ledger
+        const tenantId = yield* Given.tenant
+        yield* ledger.append(tenantId, [
+          Given.report("delivered", "m-1", { recipient: Given.named("ann@example.com", true) })
+        ])
+        const role = `writer_${globalThis.crypto.randomUUID().replaceAll("-", "")}`
+        yield* Effect.acquireRelease(
+          sql.unsafe(`CREATE ROLE ${role}`),
+          () => Effect.orDie(Effect.andThen(sql.unsafe(`DROP OWNED BY ${role}`), sql.unsafe(`DROP ROLE ${role}`)))
+        )
+        yield* sql.unsafe(`GRANT USAGE ON SCHEMA waybill TO ${role}`)
+        yield* sql.unsafe(`GRANT INSERT ON waybill.deliveries TO ${role}`)
+        const asWriter = (statement: string) =>
+          sql.withTransaction(Effect.andThen(sql.unsafe(`SET LOCAL ROLE ${role}`), sql.unsafe(statement)))
+        for (
+          const call of [
+            `meet('${tenantId}', 'message:postmark:m-1', NULL, 'postmark', 'none')`,
+            `recipient_digest('${tenantId}', 'ann@example.com')`,
+            `recipient_pseudonym('${tenantId}', 'ann@example.com')`,
+            "is_linkable(NULL, NULL)",
+            "is_elsewhere(NULL)",
+            "requeue('{}')",
+            "canonical_message_id('postmark', 'm-1')"
+          ]
+        ) {
+          const error = yield* Effect.flip(asWriter(`SELECT waybill.${call}`))
+          assert.strictEqual(error.reason._tag, "AuthorizationError", call)
+        }
+        yield* asWriter(`
+          INSERT INTO waybill.deliveries (tenant_id, mailable, stream, recipient, provider, provider_message_id)
+          VALUES ('${tenantId}', 'welcome', 'bulk', 'Ann@example.com', 'postmark', '<m-1>')
+        `)
+        const now = yield* DateTime.now
+        const { links } = yield* ledger.link({
+          scope: tenantId,
+          limit: 10,
+          insertedFrom: DateTime.subtract(now, { days: 1 }),
+          insertedTo: DateTime.add(now, { days: 1 })
+        })
+        assert.lengthOf(links, 1)
+      }).pipe(Effect.scoped, Effect.provide(TestDatabase.ledger)),
     30_000
   )
 

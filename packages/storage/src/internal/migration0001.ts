@@ -22,6 +22,15 @@ const types = [
 const printable = (column: string, length: number): string =>
   `${column} ~ '^[\\x21-\\x7e]+$' AND length(${column}) <= ${length}`
 
+/** The functions that the ledger calls by itself; the others run as triggers. */
+export const calledFunctions: ReadonlyArray<string> = [
+  "recipient_digest",
+  "recipient_pseudonym",
+  "is_linkable",
+  "is_elsewhere",
+  "requeue"
+]
+
 /** The statements that create the ledger in a schema, whose name is quoted. */
 export const statements = (schema: string): ReadonlyArray<string> => [
   // The secret under which recipients are digested, with the tenant. It never leaves the database.
@@ -200,8 +209,10 @@ export const statements = (schema: string): ReadonlyArray<string> => [
     END LOOP;
   END $$`,
   // Completes a row, whoever writes it: its canonical message id and what is derived from its recipient. What its
-  // identifiers may be is checked here and by no constraint, since every update would evaluate that again.
-  `CREATE FUNCTION ${schema}.complete_delivery() RETURNS trigger LANGUAGE plpgsql AS $$
+  // identifiers may be is checked here and by no constraint, since every update would evaluate that again. The triggers run
+  // as the owner, so that who writes a delivery needs to call nothing.
+  `CREATE FUNCTION ${schema}.complete_delivery() RETURNS trigger
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   BEGIN
     NEW.provider_message_id :=
       coalesce(${schema}.canonical_message_id(NEW.provider, NEW.provider_message_id), NEW.provider_message_id);
@@ -226,7 +237,7 @@ export const statements = (schema: string): ReadonlyArray<string> => [
   // Notes which orphans of a key can be linked now. The key's row lock orders this with an event of the same key that is
   // being appended: whichever commits second sees the other.
   `CREATE FUNCTION ${schema}.meet(tenant text, correlation_key text, delivery uuid, of_provider text, message_id text)
-  RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  RETURNS void LANGUAGE plpgsql AS $$
   BEGIN
     INSERT INTO ${schema}.correlations (tenant_id, key) VALUES (tenant, correlation_key)
       ON CONFLICT (tenant_id, key) DO UPDATE SET key = EXCLUDED.key;
@@ -246,7 +257,8 @@ export const statements = (schema: string): ReadonlyArray<string> => [
       );
     END IF;
   END $$`,
-  `CREATE FUNCTION ${schema}.delivery_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+  `CREATE FUNCTION ${schema}.delivery_changed() RETURNS trigger
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   BEGIN
     IF TG_OP <> 'DELETE' THEN
       IF TG_OP = 'INSERT' OR (NEW.tenant_id, NEW.id, NEW.recipient_digest)
@@ -316,5 +328,7 @@ export const statements = (schema: string): ReadonlyArray<string> => [
   END $$`,
   `CREATE TRIGGER deliveries_changed AFTER INSERT OR DELETE OR
     UPDATE OF tenant_id, id, recipient, provider, provider_message_id
-    ON ${schema}.deliveries FOR EACH ROW EXECUTE FUNCTION ${schema}.delivery_changed()`
+    ON ${schema}.deliveries FOR EACH ROW EXECUTE FUNCTION ${schema}.delivery_changed()`,
+  // Whom the functions serve is said by grants alone: they read and write past row-level security.
+  `REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA ${schema} FROM PUBLIC`
 ]
