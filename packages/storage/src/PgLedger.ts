@@ -11,7 +11,17 @@
  * @since 0.1.0
  */
 import { PgTypes } from "@effect/sql-pg"
-import { Correlation, Cursor, Delivery, Event, Input, Ledger, LedgerError, type Tenant } from "@waybill/core"
+import {
+  Correlation,
+  Cursor,
+  Delivery,
+  Event,
+  Input,
+  Ledger,
+  LedgerError,
+  Projection,
+  type Tenant
+} from "@waybill/core"
 import { DateTime, Effect, Layer, Option, PubSub, Schema } from "effect"
 import { type SecureRandom } from "effect/crypto"
 import { type SqlClient } from "effect/sql"
@@ -52,6 +62,7 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
     eventColumns,
     events,
     findDelivery,
+    findFacts,
     inScope,
     insertEvents,
     lockCorrelations,
@@ -103,10 +114,18 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
             ? { delivery: stored, created: false, linked: 0 }
             : yield* new LedgerError.DeliveryConflict({ tenantId: input.tenantId, storedDeliveryId: stored.id })
         }
-        yield* insertEvents([queued], noRecipient)
-        yield* publish([update(queued, newId)])
+        const isNew = (yield* insertEvents([queued], noRecipient)).has(queued.id)
+        if (isNew) yield* publish([update(queued, newId)])
         const pairs = yield* writeLinks(yield* waiting(input.tenantId, Correlation.ofDelivery(newId), newId), now)
-        const delivery = Delivery.evolve(fresh, pairs.map(({ orphan }) => orphan), now)
+        // A delivery that was recorded before and deleted by another writer has its events still.
+        const delivery = isNew
+          ? Delivery.evolve(fresh, pairs.map(({ orphan }) => orphan), now)
+          : {
+            ...fresh,
+            ...Projection.fold((yield* findFacts([fresh]))(fresh)),
+            lockVersion: fresh.lockVersion + 1,
+            updatedAt: now
+          }
         if (delivery !== fresh) yield* updateProjections([delivery], now)
         return { delivery, created: true, linked: pairs.length }
       })
@@ -148,10 +167,11 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
                 : error
             ))
         )
-        yield* insertEvents([event], noRecipient)
-        yield* publish([update(event, deliveryId)])
+        const isNew = (yield* insertEvents([event], noRecipient)).has(event.id)
+        if (isNew) yield* publish([update(event, deliveryId)])
         const pairs = yield* writeLinks(yield* waiting(tenantId, key, deliveryId), now)
-        const facts = [event, ...pairs.map(({ orphan }) => orphan)]
+        // A delivery that was dispatched before and whose message id another writer took away has its events still.
+        const facts = isNew ? [event, ...pairs.map(({ orphan }) => orphan)] : (yield* findFacts([stored]))(stored)
         const delivery = Delivery.dispatched(stored, { provider, messageId }, facts, now)
         yield* updateProjections([delivery], now)
         return { delivery, linked: pairs.length }

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cursor, Delivery, Event, IdempotencyKey, Inbox, Ledger, Provider, Recipient, Tenant } from "@waybill/core"
 import { PgInbox } from "@waybill/storage"
-import { DateTime, Deferred, Effect, Fiber, Layer, Option } from "effect"
+import { DateTime, Deferred, Effect, Fiber, Layer, Option, PubSub } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { SqlClient } from "effect/sql"
 import * as TestDatabase from "./TestDatabase.ts"
@@ -141,6 +141,64 @@ describe("operations on PostgreSQL", () => {
         assert.deepStrictEqual(yield* audit("verify"), [])
         assert.strictEqual((yield* ledger.findOrphans(everyOrphan)).length, 1)
       }).pipe(Effect.provide(TestDatabase.ledger)),
+    30_000
+  )
+
+  it.live(
+    "a delivery that another writer deleted is recorded again with the events it has",
+    () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const ledger = yield* Ledger.Ledger
+        const { id, insertedAt } = yield* sent("m-1")
+        yield* ledger.append(tenantId, [event("delivered", "m-1")])
+        yield* sql`DELETE FROM waybill.deliveries`
+        const updates = yield* ledger.updates
+        const again = yield* ledger.record(
+          Delivery.NewDelivery.make({
+            tenantId,
+            id: Option.some(id),
+            recipient: address,
+            mailable: "welcome",
+            stream: "transactional"
+          })
+        )
+        assert.isTrue(again.created)
+        assert.strictEqual(again.delivery.status, "sent")
+        assert.isTrue(again.delivery.terminal)
+        assert.deepStrictEqual(yield* ledger.delivery({ tenantId, deliveryId: id }), Option.some(again.delivery))
+
+        const dispatched = yield* ledger.dispatch(
+          Delivery.Dispatch.make({ tenantId, deliveryId: id, provider, providerMessageId: "m-2" })
+        )
+        assert.deepStrictEqual(dispatched.delivery.dispatchedAt, again.delivery.dispatchedAt)
+        assert.isTrue(DateTime.isLessThan(insertedAt, dispatched.delivery.insertedAt))
+        assert.deepStrictEqual(yield* ledger.delivery({ tenantId, deliveryId: id }), Option.some(dispatched.delivery))
+        assert.deepStrictEqual(yield* audit("verify"), [])
+        assert.lengthOf(yield* PubSub.takeUpTo(updates, 10), 0)
+      }).pipe(Effect.scoped, Effect.provide(TestDatabase.ledger)),
+    30_000
+  )
+
+  it.live(
+    "a delivery whose message id another writer took away is dispatched again as of the first time",
+    () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const ledger = yield* Ledger.Ledger
+        const first = yield* sent("m-1")
+        yield* sql`UPDATE waybill.deliveries SET provider = NULL, provider_message_id = NULL`
+        yield* ledger.append(tenantId, [event("opened", "m-2")])
+        const updates = yield* ledger.updates
+        const again = yield* ledger.dispatch(
+          Delivery.Dispatch.make({ tenantId, deliveryId: first.id, provider, providerMessageId: "m-2" })
+        )
+        assert.strictEqual(again.linked, 1)
+        assert.deepStrictEqual(again.delivery.dispatchedAt, first.dispatchedAt)
+        assert.deepStrictEqual(yield* ledger.delivery({ tenantId, deliveryId: first.id }), Option.some(again.delivery))
+        assert.deepStrictEqual(yield* audit("verify"), [])
+        assert.deepStrictEqual((yield* PubSub.takeUpTo(updates, 10)).map(({ type }) => type), ["opened"])
+      }).pipe(Effect.scoped, Effect.provide(TestDatabase.ledger)),
     30_000
   )
 

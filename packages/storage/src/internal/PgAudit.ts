@@ -1,20 +1,9 @@
-import { type Delivery, Drift, Event, Input, type Ledger, Projection } from "@waybill/core"
+import { Drift, Event, Input, type Ledger, Projection } from "@waybill/core"
 import { DateTime, Effect, Option, Schema } from "effect"
 import * as Arr from "effect/Array"
 import { SqlClient } from "effect/sql"
 import * as PgRows from "../PgRows.ts"
 import { decodeDeliveries, type PgSession } from "./PgSession.ts"
-
-/** A fact of a delivery: one of its events, or an orphan that was linked to it. */
-const FactRow = Schema.Struct({
-  ofTenant: Schema.String,
-  ofDelivery: Schema.String,
-  id: Event.EventId,
-  type: PgRows.EventRow.fields.type,
-  occurredAt: PgRows.EventRow.fields.occurredAt,
-  provider: PgRows.EventRow.fields.provider,
-  bounceClass: PgRows.EventRow.fields.bounceClass
-})
 
 const OrphanRow = Schema.Struct({
   tenantId: PgRows.EventRow.fields.tenantId,
@@ -27,37 +16,22 @@ const OrphanRow = Schema.Struct({
 
 const decodeOrphans = Schema.decodeUnknownEffect(Schema.Array(OrphanRow))
 
-const decodeFacts = Schema.decodeUnknownEffect(Schema.Array(FactRow))
-
 const snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 /** Compares what is stored with what the ledger says, a page at a time, and repairs it. */
 export const make = (session: PgSession) => {
-  const { deliveries, deliveryColumns, events, inScope, orphans, sql, table, transaction, updateProjections } = session
-
-  /** The facts of some deliveries. */
-  const factsOf = Effect.fnUntraced(function*(page: ReadonlyArray<Delivery.Delivery>) {
-    const rows = yield* sql`
-      WITH given AS (
-        SELECT * FROM unnest(
-          ${PgRows.texts(page.map((delivery) => delivery.tenantId))},
-          ${PgRows.uuids(page.map((delivery) => delivery.id))}
-        ) AS given (tenant_id, id)
-      ), own AS (
-        SELECT e.id, e.tenant_id, e.delivery_id, e.source_event_id
-        FROM given JOIN ${events} e ON e.tenant_id = given.tenant_id AND e.delivery_id = given.id
-      ), known AS (
-        SELECT id, tenant_id, delivery_id FROM own WHERE source_event_id IS NULL
-        UNION ALL
-        SELECT source_event_id, tenant_id, delivery_id FROM own WHERE source_event_id IS NOT NULL
-      )
-      SELECT known.tenant_id AS "ofTenant", known.delivery_id::text AS "ofDelivery", e.id, e.type,
-        e.occurred_at AS "occurredAt", e.provider, e.bounce_class AS "bounceClass"
-      FROM known JOIN ${events} e ON e.id = known.id
-    `
-    const facts = yield* Effect.orDie(decodeFacts(rows))
-    return Arr.groupBy(facts, ({ ofDelivery, ofTenant }) => `${ofDelivery}:${ofTenant}`)
-  })
+  const {
+    deliveries,
+    deliveryColumns,
+    events,
+    findFacts,
+    inScope,
+    orphans,
+    sql,
+    table,
+    transaction,
+    updateProjections
+  } = session
 
   const auditDeliveries = Effect.fnUntraced(function*(query: Ledger.AuditQuery, repair: boolean) {
     const after = Option.getOrUndefined(yield* Effect.fromResult(Input.place(query)))
@@ -70,12 +44,11 @@ export const make = (session: PgSession) => {
       ${sql.literal(repair ? "FOR NO KEY UPDATE" : "")}
     `
     const page = yield* Effect.orDie(decodeDeliveries(rows))
-    const facts = page.length === 0 ? {} : yield* factsOf(page)
-    const factsOfOne = (delivery: Delivery.Delivery) => facts[`${delivery.id}:${delivery.tenantId}`] ?? []
-    const found = page.map((delivery) => ({ delivery, drift: Drift.ofDelivery(delivery, factsOfOne(delivery)) }))
+    const factsOf = yield* findFacts(page)
+    const found = page.map((delivery) => ({ delivery, drift: Drift.ofDelivery(delivery, factsOf(delivery)) }))
     const drifted = found.filter(({ drift }) => Option.isSome(drift)).map(({ delivery }) => delivery)
     if (repair) {
-      const folded = drifted.map((delivery) => Object.assign({}, delivery, Projection.fold(factsOfOne(delivery))))
+      const folded = drifted.map((delivery) => Object.assign({}, delivery, Projection.fold(factsOf(delivery))))
       yield* updateProjections(folded, now)
     }
     const last = page.at(-1)

@@ -1,5 +1,6 @@
 import { type Delivery, Event, Ledger, type Tenant, type Timestamp } from "@waybill/core"
 import { Effect, Option, PubSub, Schema } from "effect"
+import * as Arr from "effect/Array"
 import { SecureRandom } from "effect/crypto"
 import * as PgRows from "../PgRows.ts"
 import * as PgProjection from "./PgProjection.ts"
@@ -8,6 +9,19 @@ import * as PgScope from "./PgScope.ts"
 export const decodeDeliveries = Schema.decodeUnknownEffect(Schema.Array(PgRows.DeliveryRow))
 
 export const decodeEvents = Schema.decodeUnknownEffect(Schema.Array(PgRows.EventRow))
+
+/** A fact of a delivery: one of its events, or an orphan that was linked to it. */
+const FactRow = Schema.Struct({
+  ofTenant: Schema.String,
+  ofDelivery: Schema.String,
+  id: Event.EventId,
+  type: PgRows.EventRow.fields.type,
+  occurredAt: PgRows.EventRow.fields.occurredAt,
+  provider: PgRows.EventRow.fields.provider,
+  bounceClass: PgRows.EventRow.fields.bounceClass
+})
+
+const decodeFacts = Schema.decodeUnknownEffect(Schema.Array(FactRow))
 
 export const StoredRow = Schema.Struct({
   ...PgRows.EventRow.fields,
@@ -167,6 +181,32 @@ export const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
     return found.map((orphan) => ({ orphan, deliveryId }))
   })
 
+  /** Gives what the ledger holds of each of some deliveries. */
+  const findFacts = Effect.fnUntraced(function*(page: ReadonlyArray<Delivery.Delivery>) {
+    if (page.length === 0) return () => []
+    const rows = yield* sql`
+      WITH given AS (
+        SELECT * FROM unnest(
+          ${PgRows.texts(page.map((delivery) => delivery.tenantId))},
+          ${PgRows.uuids(page.map((delivery) => delivery.id))}
+        ) AS given (tenant_id, id)
+      ), own AS (
+        SELECT e.id, e.tenant_id, e.delivery_id, e.source_event_id
+        FROM given JOIN ${events} e ON e.tenant_id = given.tenant_id AND e.delivery_id = given.id
+      ), known AS (
+        SELECT id, tenant_id, delivery_id FROM own WHERE source_event_id IS NULL
+        UNION ALL
+        SELECT source_event_id, tenant_id, delivery_id FROM own WHERE source_event_id IS NOT NULL
+      )
+      SELECT known.tenant_id AS "ofTenant", known.delivery_id::text AS "ofDelivery", e.id, e.type,
+        e.occurred_at AS "occurredAt", e.provider, e.bounce_class AS "bounceClass"
+      FROM known JOIN ${events} e ON e.id = known.id
+    `
+    const facts = yield* Effect.orDie(decodeFacts(rows))
+    const byDelivery = Arr.groupBy(facts, ({ ofDelivery, ofTenant }) => `${ofDelivery}:${ofTenant}`)
+    return (delivery: Delivery.Delivery) => byDelivery[`${delivery.id}:${delivery.tenantId}`] ?? []
+  })
+
   const findDelivery = Effect.fnUntraced(function*(key: Ledger.DeliveryKey, lock: boolean) {
     const rows = yield* sql`
       SELECT ${deliveryColumns} FROM ${deliveries} d
@@ -196,7 +236,8 @@ export const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
     move,
     writeLinks,
     waiting,
-    findDelivery
+    findDelivery,
+    findFacts
   }
 })
 
