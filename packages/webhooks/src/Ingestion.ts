@@ -6,7 +6,8 @@
  * tried again until it succeeds. What cannot be understood is tried seven times in 31 hours and then given up, but kept; so
  * is a webhook that ends the process each time. An item that cannot be understood costs the others of its batch nothing:
  * they are appended, and the webhook stays failed, with the places of those that were not, until a replay under a mended
- * mapping brings them in. Doing any of it again changes nothing that is in the ledger.
+ * mapping brings them in. Doing any of it again changes nothing that is in the ledger, also after a recipient was forgotten:
+ * what names that one in the raw bytes is ignored from then on.
  *
  * @since 0.1.0
  */
@@ -89,7 +90,7 @@ export interface Counts {
   readonly unknown: number
   /** Items that could not be understood. */
   readonly undecodable: number
-  /** Items that are not about a message we sent. */
+  /** Items that are not about a message we sent, and events of somebody who is forgotten. */
   readonly ignored: number
 }
 

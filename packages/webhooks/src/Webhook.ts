@@ -132,14 +132,14 @@ export interface Undecodable {
 }
 
 /**
- * An item that is not about a message we sent.
+ * An item that is not about a message we sent, or an event of somebody who is forgotten.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Ignored {
   readonly index: number
-  /** The provider's name for it, where that is a plain word; else `other`. */
+  /** The provider's name for it, where that is a plain word; else `other`. An event that is left out has `forgotten`. */
   readonly kind: string
 }
 

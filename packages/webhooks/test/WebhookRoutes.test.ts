@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Inbox, Ledger, LedgerError, Tenant } from "@waybill/core"
-import { Postmark, SnsCertificates, SnsSubscriptions, type Webhook } from "@waybill/webhooks"
+import { Inbox, Ledger, LedgerError, Recipient, Tenant } from "@waybill/core"
+import { Ingestion, Postmark, SnsCertificates, SnsSubscriptions, type Webhook } from "@waybill/webhooks"
 import { PostmarkSender, type Sender } from "@waybill/webhooks/testing"
 import { DateTime, Effect, Layer, Option, Redacted } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
@@ -86,6 +86,55 @@ for (const [storage, layer] of storages) {
           assert.isTrue(Option.isSome(found.complainedAt))
         }
         assert.lengthOf(yield* Edge.orphans(), 0)
+      })
+    )
+
+    test(
+      "change nothing by a replay once a recipient is forgotten",
+      Effect.gen(function*() {
+        const [inbox, ledger, ingestion] = [yield* Inbox.Inbox, yield* Ledger.Ledger, yield* Ingestion.Ingestion]
+        const now = yield* DateTime.now
+        const sent = Signing.senders.flatMap(({ provider, send, types }, index) =>
+          send(types.map((type, n) => Edge.report(type, index * 100 + n, { recipient: "ann@reader.example" })), now)
+            .map((request) => [provider, request] as const)
+        )
+        const anonymous = (fields: object) =>
+          Signing.sign(Edge.sender("sendgrid").provider, bytes(JSON.stringify([fields])), now)
+        const message = (fields: object) =>
+          Signing.sign(Edge.sender("ses").provider, bytes(JSON.stringify(fields)), now)
+        const both = ["bob@reader.example", "ann@reader.example"]
+        const others = [
+          ["sendgrid", anonymous({ event: "unsubscribe", email: "ann@reader.example", timestamp: 1_795_000_000 })],
+          ["sendgrid", anonymous({ event: "open", email: "bob@reader.example", ip: "of ann@reader.example" })],
+          ["sendgrid", anonymous({ event: "open", email: "bob@reader.example", timestamp: 1_795_000_000 })],
+          ["mailgun", Signing.signForm(bytes("event=opened&recipient=ann%40reader.example&Message-Id=%3Ca%3E"), now)],
+          ["ses", message({ eventType: "Open", mail: { messageId: "m", destination: both }, open: {} })],
+          ["ses", message({ eventType: "Delivery", mail: { messageId: "m" }, delivery: { recipients: both } })]
+        ] as const
+        for (const [provider, request] of [...sent, ...others]) {
+          assert.strictEqual((yield* Edge.post(`/webhooks/${provider}`, request)).text.slice(0, 6), "orphan")
+        }
+        const known = yield* Edge.orphans()
+        assert.lengthOf(known, sent.length + Edge.sender("sendgrid").types.length - 1 + others.length + 1)
+        const forgotten = {
+          tenantId: Tenant.defaultTenantId,
+          recipient: Recipient.Recipient.make("Ann@Reader.example")
+        }
+        yield* ledger.forget(forgotten)
+        assert.strictEqual(yield* inbox.forget(forgotten), sent.length + others.length - 1)
+        const counts = { duplicates: 0, ignored: 0 }
+        for (const { id } of yield* Edge.webhooks()) {
+          const replayed = yield* ingestion.replay(Tenant.defaultTenantId, id)
+          assert.deepStrictEqual([replayed.result._tag, replayed.counts.appended, replayed.counts.conflicts], [
+            "Succeeded",
+            0,
+            0
+          ])
+          counts.duplicates += replayed.counts.duplicates
+          counts.ignored += replayed.counts.ignored
+        }
+        assert.deepStrictEqual(yield* Edge.orphans(), known)
+        assert.deepStrictEqual(counts, { duplicates: 3, ignored: known.length - 3 })
       })
     )
 

@@ -3,7 +3,7 @@
  *
  * The payload is a closed list of plain words and numbers: no address, subject, free text or URL passes.
  */
-import { Event, type EventType, IdempotencyKey, type JsonBag, Provider, Recipient, Text } from "@waybill/core"
+import { Event, type EventType, IdempotencyKey, Inbox, type JsonBag, Provider, Recipient, Text } from "@waybill/core"
 import { DateTime, Option, Schema } from "effect"
 import type * as Webhook from "../Webhook.ts"
 import { sha256Hex } from "./digest.ts"
@@ -38,7 +38,8 @@ export interface Report {
   readonly eventId: string | undefined
   readonly deliveryId: string | undefined
   readonly recipient: Option.Option<Event.NamedRecipient>
-  readonly key: IdempotencyKey.IdempotencyKey
+  /** None where it was made of the address of somebody who is forgotten, so that nobody can tell it any more. */
+  readonly key: Option.Option<IdempotencyKey.IdempotencyKey>
 }
 
 const plain = /^[A-Za-z][A-Za-z0-9 _.-]{0,63}$/
@@ -69,7 +70,7 @@ const payload = ({ details, meaning }: Report): JsonBag.JsonBag => {
 
 const providerEventId = Schema.decodeUnknownOption(Text.bounded(512))
 
-export const toEvent = (report: Report): Event.NewEvent => ({
+const toEvent = (report: Report, idempotencyKey: IdempotencyKey.IdempotencyKey): Event.NewEvent => ({
   type: report.meaning.type,
   occurredAt: report.occurredAt,
   provider: report.provider,
@@ -85,20 +86,20 @@ export const toEvent = (report: Report): Event.NewEvent => ({
   normalizedPayload: payload(report),
   metadata: {},
   traceId: Option.none(),
-  idempotencyKey: report.key
+  idempotencyKey
 })
 
-const digestKey = (provider: Provider.Provider, parts: ReadonlyArray<unknown>): IdempotencyKey.IdempotencyKey =>
-  IdempotencyKey.IdempotencyKey.make(`webhook:${provider}:digest:${sha256Hex(JSON.stringify(parts))}`)
+const digestKey = (provider: Provider.Provider, text: string): IdempotencyKey.IdempotencyKey =>
+  IdempotencyKey.IdempotencyKey.make(`webhook:${provider}:digest:${sha256Hex(text)}`)
 
 /** The key of an event to which the provider gave an id of its own; what is too long for a key is digested. */
 export const keyOfId = (
   provider: Provider.Provider,
   ...parts: ReadonlyArray<string>
-): IdempotencyKey.IdempotencyKey =>
-  Option.getOrElse(
+): Option.Option<IdempotencyKey.IdempotencyKey> =>
+  Option.orElse(
     IdempotencyKey.fromParts(["webhook", provider, "id", ...parts]),
-    () => digestKey(provider, ["id", ...parts])
+    () => Option.some(digestKey(provider, JSON.stringify(["id", ...parts])))
   )
 
 /** An item as text; one that is nested too deep to be written is not told from others like it. */
@@ -106,19 +107,21 @@ const written: (item: unknown) => Option.Option<string> = Option.liftThrowable((
 
 /**
  * The key of an event that has no id: a digest of what tells it from others. Without a time of its own the whole item
- * takes its place.
+ * takes its place. None where that has the stand-in of the forgotten in it.
  */
 export const keyOfNature = (
   provider: Provider.Provider,
   time: string | number | undefined,
   item: unknown,
   ...parts: ReadonlyArray<string | undefined>
-): IdempotencyKey.IdempotencyKey =>
-  digestKey(provider, [
+): Option.Option<IdempotencyKey.IdempotencyKey> => {
+  const nature = JSON.stringify([
     "nature",
     time === undefined ? { item: Option.getOrNull(written(item)) } : String(time),
     ...parts
   ])
+  return nature.includes(Inbox.standIn) ? Option.none() : Option.some(digestKey(provider, nature))
+}
 
 const bracketed = /<([^<>]*)>\s*$/
 
@@ -159,7 +162,12 @@ export const fromSeconds = (seconds: string | number | undefined): Option.Option
 
 /** What one item of a body gives. */
 export type Item =
-  | { readonly _tag: "Events"; readonly events: ReadonlyArray<Event.NewEvent> }
+  | {
+    readonly _tag: "Events"
+    readonly events: ReadonlyArray<Event.NewEvent>
+    /** How many are of somebody who is forgotten. */
+    readonly forgotten: number
+  }
   | { readonly _tag: "Ignored"; readonly kind: string | undefined }
   | { readonly _tag: "Undecodable"; readonly reason: Webhook.Undecodable["reason"] }
 
@@ -167,7 +175,16 @@ export const undecodable = (reason: Webhook.Undecodable["reason"]): Item => ({ _
 
 export const ignored = (kind: string | undefined): Item => ({ _tag: "Ignored", kind })
 
-export const events = (...reports: ReadonlyArray<Report>): Item => ({ _tag: "Events", events: reports.map(toEvent) })
+const isForgotten = ({ recipient }: Report): boolean =>
+  Option.exists(recipient, ({ address }) => address === Inbox.standIn)
+
+/** The events that reports become; what is of somebody who is forgotten is in the ledger already, or not to be known. */
+export const events = (...reports: ReadonlyArray<Report>): Item => {
+  const told = reports.flatMap((report) =>
+    Option.isNone(report.key) || isForgotten(report) ? [] : [toEvent(report, report.key.value)]
+  )
+  return { _tag: "Events", events: told, forgotten: reports.length - told.length }
+}
 
 /** Puts together what the items of a body gave, each at its index. */
 export const collect = (items: ReadonlyArray<Item>): Webhook.Normalized => {
@@ -178,6 +195,7 @@ export const collect = (items: ReadonlyArray<Item>): Webhook.Normalized => {
     switch (item._tag) {
       case "Events":
         gathered.push(...item.events)
+        for (let left = item.forgotten; left > 0; left--) ignored.push({ index, kind: "forgotten" })
         break
       case "Ignored":
         ignored.push({ index, kind: word(item.kind) ?? "other" })
