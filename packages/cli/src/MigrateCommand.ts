@@ -30,10 +30,14 @@ export const migrate = Command.make(
       Flag.withDescription("Let the database keep tenants apart too, for roles that do not own the tables"),
       Flag.withDefault(false)
     ),
+    notify: Flag.Boolean("notify").pipe(
+      Flag.withDescription("Notify those who follow the feed of appended events, which slows appending down"),
+      Flag.withDefault(false)
+    ),
     json: Parameters.json
   },
-  Effect.fnUntraced(function*({ json, ...privileges }) {
-    const applied = yield* Store.migrate(privileges)
+  Effect.fnUntraced(function*({ json, ...extras }) {
+    const applied = yield* Store.migrate(extras)
     yield* Output.write(
       json,
       { applied },

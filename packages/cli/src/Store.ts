@@ -153,16 +153,18 @@ export const layer: Layer.Layer<Kept, OpenError> = Layer.unwrap(Effect.gen(funct
 })).pipe(Layer.provide(SecureRandom.layerWebCrypto))
 
 /**
- * Who may use the schema beside its owner, and how tenants are kept apart.
+ * Who may use the schema beside its owner, how tenants are kept apart, and who hears of events.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Privileges {
+export interface Extras {
   /** A role that is let use the ledger and no more. */
   readonly grantTo: Option.Option<string>
   /** Whether row-level security is switched on. */
   readonly rowLevelSecurity: boolean
+  /** Whether those who listen are notified of appended events. */
+  readonly notify: boolean
 }
 
 /**
@@ -171,15 +173,16 @@ export interface Privileges {
  * @category migrations
  * @since 0.1.0
  */
-export const migrate = Effect.fnUntraced(function*(privileges: Privileges) {
+export const migrate = Effect.fnUntraced(function*(extras: Extras) {
   const schema = yield* Settings.read(Settings.schemaName)
   const at = yield* Settings.read(Settings.databaseUrl)
   if (at._tag === "Memory") return []
   const PgMigrations = yield* Effect.promise(() => import("@waybill/storage/PgMigrations"))
   const all = Effect.gen(function*() {
     const applied = yield* PgMigrations.migrate(schema)
-    if (Option.isSome(privileges.grantTo)) yield* PgMigrations.grant(privileges.grantTo.value, schema)
-    if (privileges.rowLevelSecurity) yield* PgMigrations.enableRowLevelSecurity(schema)
+    if (Option.isSome(extras.grantTo)) yield* PgMigrations.grant(extras.grantTo.value, schema)
+    if (extras.rowLevelSecurity) yield* PgMigrations.enableRowLevelSecurity(schema)
+    if (extras.notify) yield* PgMigrations.enableNotifications(schema)
     return applied
   })
   return yield* Effect.provide(all, yield* client(at))

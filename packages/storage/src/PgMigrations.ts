@@ -157,3 +157,40 @@ export const enableRowLevelSecurity = Effect.fn("PgMigrations.enableRowLevelSecu
     )).pipe(PgError.refine(schema))
   }
 )
+
+/**
+ * The channel that `enableNotifications` notifies, with the schema as the payload.
+ *
+ * @category notifications
+ * @since 0.1.0
+ */
+export const notifyChannel = "waybill_events"
+
+/**
+ * Notifies those who listen, once a statement that appended events has committed, so that `PgNotifications.wake` wakes the
+ * readers of the feed. It costs each append a part of its throughput, so it is off by default. May be called again.
+ *
+ * @category notifications
+ * @since 0.1.0
+ */
+export const enableNotifications = Effect.fn("PgMigrations.enableNotifications")(
+  function*(schema: string = defaultSchema) {
+    const sql = yield* SqlClient.SqlClient
+    const of = quoted(schema)
+    yield* sql.withTransaction(Effect.andThen(
+      sql.unsafe(`
+        CREATE OR REPLACE FUNCTION ${of}.notify_events() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+          IF EXISTS (SELECT FROM appended) THEN
+            PERFORM pg_catalog.pg_notify('${notifyChannel}', TG_TABLE_SCHEMA);
+          END IF;
+          RETURN NULL;
+        END $$
+      `),
+      sql.unsafe(`
+        CREATE OR REPLACE TRIGGER events_notify AFTER INSERT ON ${of}.events
+        REFERENCING NEW TABLE AS appended FOR EACH STATEMENT EXECUTE FUNCTION ${of}.notify_events()
+      `)
+    )).pipe(PgError.refine(schema))
+  }
+)
