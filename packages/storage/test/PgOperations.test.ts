@@ -291,7 +291,7 @@ describe("operations on PostgreSQL", () => {
         const failed = yield* ledger.findOrphans({ ...everyOrphan, failedOnly: true })
         assert.deepStrictEqual(failed.map(({ event }) => event.id), [badId])
         const explanation = yield* ledger.explain({ tenantId, eventId: badId })
-        if (explanation._tag !== "SetAside") return assert.fail(explanation._tag)
+        assert(explanation._tag === "SetAside")
         const { attempts, nextAttemptAt, reason } = explanation
         assert.deepStrictEqual(
           failed[0]?.failure,
