@@ -427,6 +427,22 @@ describe("operations on PostgreSQL", () => {
     30_000
   )
 
+  it.live("an event that comes again ties nothing to a recipient who was forgotten", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const ledger = yield* Ledger.Ledger
+      const reports = [event("delivered", "m-1"), event("opened", "m-1")]
+      yield* ledger.append(tenantId, reports.slice(0, 1))
+      assert.lengthOf(yield* sql`SELECT pseudonym FROM waybill.recipients`, 1)
+      yield* ledger.forget({ tenantId, recipient: address })
+      const [outcome] = yield* ledger.append(tenantId, reports.slice(0, 1))
+      assert.strictEqual(outcome?._tag, "Duplicate")
+      assert.lengthOf(yield* sql`SELECT pseudonym FROM waybill.recipients`, 0)
+      const outcomes = yield* ledger.append(tenantId, reports)
+      assert.deepStrictEqual(outcomes.map(({ _tag }) => _tag), ["Duplicate", "Appended"])
+      assert.lengthOf(yield* sql`SELECT pseudonym FROM waybill.recipients`, 1)
+    }).pipe(Effect.provide(TestDatabase.ledger)), 30_000)
+
   it.live("keeps a role that owns nothing from changing events, by any way", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient

@@ -86,10 +86,14 @@ export const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
     `
 
   const eventCount = PgRows.writtenEventColumns.length
+  // An event that is stored gets no pseudonym again: its recipient may have been forgotten since.
   const insertText = `
     INSERT INTO ${quoted("events")} (${ofEvents}, recipient_pseudonym)
     SELECT ${ofEvents},
-      CASE WHEN recipient IS NOT NULL THEN ${quoted("recipient_pseudonym")}(tenant_id, recipient) END
+      CASE WHEN recipient IS NOT NULL AND (
+        SELECT stored.id FROM ${quoted("events")} stored
+        WHERE stored.tenant_id = given.tenant_id AND stored.idempotency_key = given.idempotency_key
+      ) IS NULL THEN ${quoted("recipient_pseudonym")}(tenant_id, recipient) END
     FROM unnest(${placeholders(1, eventCount + 1)}) AS given (${ofEvents}, recipient)
     ON CONFLICT (tenant_id, idempotency_key) DO NOTHING
     RETURNING id
