@@ -123,7 +123,7 @@ export const reconcile = Command.make(
     json: Parameters.json
   },
   Effect.fnUntraced(function*({ json, tenantId, ...given }) {
-    const { failed, linked, scanned } = yield* Reconciler.recordedSweep({
+    const { failed, linked, remaining, scanned } = yield* Reconciler.recordedSweep({
       node: yield* Settings.nodeName,
       batchSize: yield* Settings.readUnless(given.batchSize, Settings.batchSize),
       grace: yield* Settings.readUnless(given.grace, Settings.grace),
@@ -132,8 +132,8 @@ export const reconcile = Command.make(
     })
     yield* Output.write(
       json,
-      { scanned, linked, failed },
-      () => `${scanned} scanned, ${linked} linked, ${failed} failed`
+      { scanned, linked, failed, remaining },
+      () => `${scanned} scanned, ${linked} linked, ${failed} failed, ${remaining} remaining`
     )
   }, Effect.provide(layer))
 ).pipe(

@@ -94,12 +94,12 @@ describe("the commands", () => {
       const id = "01890a5d-ac96-774b-bcce-b302099a8057"
       yield* append(env, "message-1")
       yield* importDelivery(env, id, "message-1")
-      const none = { scanned: 0, linked: 0, failed: 0 }
+      const none = { scanned: 0, linked: 0, failed: 0, remaining: 0 }
 
       assert.deepStrictEqual(yield* Waybill.json(Waybill.Swept, ["reconcile"], env), none)
       const now = ["reconcile", "--grace", "0s"]
       assert.deepStrictEqual(yield* Waybill.json(Waybill.Swept, [...now, "--tenant-id", "acme"], env), none)
-      const linked = { scanned: 1, linked: 1, failed: 0 }
+      const linked = { scanned: 1, linked: 1, failed: 0, remaining: 0 }
       assert.deepStrictEqual(yield* Waybill.json(Waybill.Swept, now, env), linked)
       assert.deepStrictEqual(yield* Waybill.json(Waybill.Swept, now, env), none)
 
@@ -116,14 +116,14 @@ describe("the commands", () => {
       yield* backdate(env, "3 minutes")
       const path = yield* Waybill.file(yield* Waybill.directory, "waybill.json", "{\"maxAgeMinutes\":2}")
       const narrow = { ...env, WAYBILL_CONFIG: path }
-      const none = { scanned: 0, linked: 0, failed: 0 }
+      const none = { scanned: 0, linked: 0, failed: 0, remaining: 0 }
 
       const { orphans } = yield* Waybill.json(Waybill.Orphans, ["orphans"], narrow)
       assert.deepStrictEqual(orphans.map(({ expired }) => expired), [true])
       assert.match((yield* Waybill.run(["orphans"], narrow)).stdout, / older than 2 minutes, unlikely to reconcile\n$/)
       assert.deepStrictEqual(yield* Waybill.json(Waybill.Swept, ["reconcile"], narrow), none)
       assert.deepStrictEqual(yield* Waybill.json(Waybill.Swept, ["reconcile"], { ...env, WAYBILL_GRACE: "5m" }), none)
-      const linked = { scanned: 1, linked: 1, failed: 0 }
+      const linked = { scanned: 1, linked: 1, failed: 0, remaining: 0 }
       assert.deepStrictEqual(
         yield* Waybill.json(Waybill.Swept, ["reconcile", "--max-age-minutes", "10"], narrow),
         linked

@@ -167,6 +167,8 @@ export interface Link {
 export interface Linked {
   /** How many linkable orphans it claimed; 0 says that none is free: another sweep may still hold some. */
   readonly scanned: number
+  /** How many others it passed by because another transaction holds their delivery; they rest for `heldRest`. */
+  readonly held: number
   /** The new links. */
   readonly links: ReadonlyArray<Link>
   /** How many failed by themselves and were set aside. */
@@ -325,6 +327,14 @@ export interface Forgotten {
   /** How many pending orphans lost the digest of the recipient they named, and can now be linked by hand alone. */
   readonly orphans: number
 }
+
+/**
+ * How long an orphan rests whose delivery another transaction held, in milliseconds.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const heldRest = 1000
 
 /**
  * How many updates a subscriber may fall behind before it misses the oldest.

@@ -53,6 +53,7 @@ export const counts = [
   "scanned",
   "linked",
   "failed",
+  "remaining",
   "handled",
   "webhooks",
   "ticks"

@@ -98,6 +98,8 @@ export interface Swept {
   readonly linked: number
   /** How many failed by themselves and were set aside. */
   readonly failed: number
+  /** How many linkable ones it left in the end, because other transactions held their deliveries. */
+  readonly remaining: number
 }
 
 /**
@@ -116,13 +118,17 @@ export class Reconciler extends Context.Service<Reconciler, {
   readonly attemptLink: Ledger.Ledger["Service"]["attemptLink"]
 
   /**
-   * Links every orphan between grace and horizon whose delivery exists, in batches until none is left. Interrupted, it lets
-   * the batch in hand commit and begins no other.
+   * Links every orphan between grace and horizon whose delivery exists, in batches until none is left. Where another
+   * transaction holds a delivery, it comes back a few times, for ten seconds in all. Interrupted, it lets the batch in hand
+   * commit and begins no other.
    */
   readonly sweep: (
     options?: SweepOptions
   ) => Effect.Effect<Swept, LedgerError.InvalidInput | LedgerError.LedgerError>
 }>()("@waybill/runtime/Reconciler") {}
+
+/** How often a sweep comes back for orphans whose deliveries other transactions held. */
+const maxRests = 10
 
 const invalid = (issue: string) => new LedgerError.InvalidInput({ what: "query", index: 0, issue })
 
@@ -170,18 +176,27 @@ const make = Effect.gen(function*() {
       insertedFrom: DateTime.subtractDuration(now, maxAge),
       insertedTo: DateTime.subtractDuration(now, grace)
     }
-    let swept: Swept = { scanned: 0, linked: 0, failed: 0 }
+    let swept: Swept = { scanned: 0, linked: 0, failed: 0, remaining: 0 }
     const next = Effect.uninterruptible(Effect.gen(function*() {
       const batch = yield* ledger.link(query)
       swept = {
         scanned: swept.scanned + batch.scanned,
         linked: swept.linked + batch.links.length,
-        failed: swept.failed + batch.failed
+        failed: swept.failed + batch.failed,
+        remaining: swept.remaining + batch.held
       }
       if (batch.scanned > 0 && options.onBatch !== undefined) yield* options.onBatch(swept)
-      return batch.scanned
+      return batch.scanned + batch.held > 0
     }))
-    while (yield* Effect.map(next, (scanned) => scanned > 0)) yield* Effect.yieldNow
+    const drain = Effect.gen(function*() {
+      swept = { ...swept, remaining: 0 }
+      while (yield* next) yield* Effect.yieldNow
+    })
+    yield* drain
+    for (let rests = 0; rests < maxRests && swept.remaining > 0; rests++) {
+      yield* Effect.sleep(Ledger.heldRest)
+      yield* drain
+    }
     yield* Effect.logDebug("sweep finished").pipe(Attributes.annotateLogs({ ...swept }))
     return swept
   })
@@ -277,7 +292,7 @@ export const recordedSweep = Effect.fn("Reconciler.recordedSweep")(function*(
   options: SweepOptions & { readonly node?: string } = {}
 ) {
   const reconciler = yield* Reconciler
-  let last: Swept = { scanned: 0, linked: 0, failed: 0 }
+  let last: Swept = { scanned: 0, linked: 0, failed: 0, remaining: 0 }
   yield* Schedules.runNow({ schedule: byHand, node: options.node }, (note) =>
     Effect.gen(function*() {
       last = yield* reconciler.sweep({ ...options, onBatch: noting(note, options) })

@@ -70,14 +70,14 @@ describe("layer", () => {
           schedule: "reconcile",
           tick: "00:02:00",
           node: "one",
-          counts: { scanned: 3, linked: 3, failed: 0 },
+          counts: { scanned: 3, linked: 3, failed: 0, remaining: 0 },
           error: null
         },
         {
           schedule: "reconcile",
           tick: "00:04:00",
           node: "one",
-          counts: { scanned: 0, linked: 0, failed: 0 },
+          counts: { scanned: 0, linked: 0, failed: 0, remaining: 0 },
           error: null
         }
       ])
@@ -117,7 +117,7 @@ describe("layer", () => {
         schedule: "reconcile",
         tick: "00:05:00",
         node: "one",
-        counts: { scanned: 2, linked: 2, failed: 0 },
+        counts: { scanned: 2, linked: 2, failed: 0, remaining: 0 },
         error: "stopped by a shutdown"
       }])
     }).pipe(Effect.provide(everything)))

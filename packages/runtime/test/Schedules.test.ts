@@ -339,8 +339,8 @@ describe("Reconciler.layerCron", () => {
       yield* TestClock.adjust("10 minutes")
 
       assert.deepStrictEqual((yield* history("reconcile")).map(({ counts, tick }) => [tick.slice(11, 19), counts]), [
-        ["00:05:00", { scanned: 3, linked: 3, failed: 0 }],
-        ["00:10:00", { scanned: 0, linked: 0, failed: 0 }]
+        ["00:05:00", { scanned: 3, linked: 3, failed: 0, remaining: 0 }],
+        ["00:10:00", { scanned: 0, linked: 0, failed: 0, remaining: 0 }]
       ])
     }).pipe(Effect.provide(everything)))
 
@@ -368,7 +368,7 @@ describe("Reconciler.layerCron", () => {
       assert.deepStrictEqual(yield* history("reconcile"), [{
         node: "one",
         tick: "1970-01-01T00:05:00.000Z",
-        counts: { scanned: 2, linked: 2, failed: 0 },
+        counts: { scanned: 2, linked: 2, failed: 0, remaining: 0 },
         error: "stopped by a shutdown",
         isEnded: true
       }])
@@ -395,10 +395,10 @@ describe("Reconciler.recordedSweep", () => {
         node: "desk",
         onBatch: ({ linked }) => Effect.sync(() => sofar.push(linked))
       })
-      assert.deepStrictEqual(swept, { scanned: 3, linked: 3, failed: 0 })
+      assert.deepStrictEqual(swept, { scanned: 3, linked: 3, failed: 0, remaining: 0 })
       assert.deepStrictEqual(sofar, [2, 3])
       assert.deepStrictEqual((yield* history("reconcile by hand")).map(({ counts, node }) => [node, counts]), [
-        ["desk", { scanned: 3, linked: 3, failed: 0 }]
+        ["desk", { scanned: 3, linked: 3, failed: 0, remaining: 0 }]
       ])
     }).pipe(Effect.provide(everything)))
 

@@ -121,7 +121,7 @@ describe("layer", () => {
         ledger.dispatch(Given.dispatch({ tenantId: acme, id: yield* Given.deliveryId }, "one"))
       )
       assert.strictEqual(error._tag, "DeliveryNotFound")
-      assert.deepStrictEqual(yield* linkAll, { scanned: 0, links: [], failed: 0 })
+      assert.deepStrictEqual(yield* linkAll, { scanned: 0, held: 0, links: [], failed: 0 })
     }).pipe(Effect.provide(stores), Effect.provideService(Metric.MetricRegistry, new Map())))
 })
 

@@ -91,7 +91,7 @@ const sweep = Effect.fnUntraced(function*(limit: number) {
       insertedFrom: DateTime.subtract(now, { days: 7 }),
       insertedTo: now
     })
-    if (batch.scanned === 0) return links
+    if (batch.scanned + batch.held === 0) return links
     links.push(...batch.links)
   }
 })

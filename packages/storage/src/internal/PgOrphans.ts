@@ -1,4 +1,4 @@
-import { Correlation, Event, Input, type Ledger, LedgerError, Tenant } from "@waybill/core"
+import { Correlation, Event, Input, Ledger, LedgerError, Tenant } from "@waybill/core"
 import { Cause, DateTime, Effect, Exit, Option, Schema } from "effect"
 import * as Arr from "effect/Array"
 import { SqlError, type Statement } from "effect/sql"
@@ -8,9 +8,6 @@ import { decodeStored, type PgSession } from "./PgSession.ts"
 
 /** The waits before an orphan that failed by itself is tried again; the last one repeats. */
 const waits = ["1 minute", "5 minutes", "15 minutes", "1 hour", "6 hours", "24 hours"]
-
-/** How long an orphan rests whose delivery another transaction holds, so that a sweep goes on with the others. */
-const rest = "1 second"
 
 /** An orphan with one of the deliveries that have its key. */
 const ClaimedRow = Schema.Struct({
@@ -204,9 +201,9 @@ export const make = (session: PgSession) => {
   const linkText = `
     met AS MATERIALIZED (
       SELECT e.id, e.tenant_id, e.type, e.occurred_at, e.inserted_at, e.provider, e.provider_event_id, e.bounce_class,
-        held.delivery_id, row_number() OVER (ORDER BY e.id) - 1 AS ordinal
+        held.delivery_id, given.ordinal - 1 AS ordinal
       FROM (SELECT array_agg(id) AS ids, array_agg(digest) AS digests FROM claimed) arrays
-      CROSS JOIN LATERAL unnest(arrays.ids, arrays.digests) AS given (id, digest)
+      CROSS JOIN LATERAL unnest(arrays.ids, arrays.digests) WITH ORDINALITY AS given (id, digest, ordinal)
       JOIN ${quoted("events")} e ON e.id = given.id
       CROSS JOIN LATERAL (
         ${possible(sharesMessage)}
@@ -233,7 +230,7 @@ export const make = (session: PgSession) => {
     ), gone AS (
       DELETE FROM ${quoted("orphans")} o USING met WHERE o.event_id = met.id AND met.delivery_id IS NOT NULL
     ), resting AS (
-      UPDATE ${quoted("orphans")} o SET next_attempt_at = new.at + interval '${rest}'
+      UPDATE ${quoted("orphans")} o SET next_attempt_at = new.at + interval '${Ledger.heldRest} milliseconds'
       FROM met CROSS JOIN new WHERE o.event_id = met.id AND met.delivery_id IS NULL
     ), moved AS (
       ${
@@ -243,10 +240,10 @@ export const make = (session: PgSession) => {
     )
   }
     )
-    SELECT counted.scanned, met.tenant_id AS "tenantId", met.delivery_id AS "deliveryId", met.id AS "eventId", met.type,
+    SELECT counted.claimed, met.tenant_id AS "tenantId", met.delivery_id AS "deliveryId", met.id AS "eventId", met.type,
       met.inserted_at AS "insertedAt"
-    FROM (SELECT count(*)::integer AS scanned FROM claimed) counted LEFT JOIN met ON true
-    ORDER BY met.inserted_at, met.id
+    FROM (SELECT count(*)::integer AS claimed FROM claimed) counted LEFT JOIN met ON true
+    ORDER BY met.ordinal
   `
 
   /**
@@ -255,13 +252,13 @@ export const make = (session: PgSession) => {
    */
   const linkClaimed = Effect.fnUntraced(function*(claimed: Statement.Fragment, now: DateTime.Utc) {
     const rows = yield* sql<
-      { readonly scanned: number; readonly eventId: string | null; readonly deliveryId: string | null }
+      { readonly claimed: number; readonly eventId: string | null; readonly deliveryId: string | null }
     >`
       WITH claimed AS MATERIALIZED (${claimed}), new AS MATERIALIZED (
         SELECT ${yield* newEventId}::text AS id, ${PgRows.instant(now)}::timestamptz AS at
       ), ${sql.literal(linkText)}
     `
-    const scanned = rows[0]?.scanned ?? 0
+    const count = rows[0]?.claimed ?? 0
     const met = rows.filter(({ eventId }) => eventId !== null)
     const links = yield* Effect.orDie(decodeLinks(met.filter(({ deliveryId }) => deliveryId !== null)))
     yield* publish(links.map(({ deliveryId, eventId, tenantId, type }) => ({
@@ -271,7 +268,8 @@ export const make = (session: PgSession) => {
       type,
       cause: "reconciled"
     })))
-    return { scanned, links, unmet: scanned - met.length }
+    const held = met.length - links.length
+    return { scanned: count - held, held, links, unmet: count - met.length }
   })
 
   /** Notes why an orphan failed and when it may be tried again. */
@@ -291,12 +289,14 @@ export const make = (session: PgSession) => {
     const claimed = yield* due<{ readonly id: string }>(query, now)
     const links: Array<Ledger.Link> = []
     let failed = 0
+    let held = 0
     let unmet = 0
     for (const { id } of claimed) {
       const own = sql`SELECT event_id AS id, recipient_digest AS digest FROM ${orphans} WHERE event_id = ${id}`
       const exit = yield* Effect.exit(sql.withTransaction(linkClaimed(own, now)))
       if (Exit.isSuccess(exit)) {
         links.push(...exit.value.links)
+        held += exit.value.held
         unmet += exit.value.unmet
       } else {
         const error = Cause.squash(exit.cause)
@@ -307,7 +307,7 @@ export const make = (session: PgSession) => {
         yield* setAside(id, SqlError.isSqlError(error) ? error.reason._tag : "Undecodable", now)
       }
     }
-    return { scanned: claimed.length, links, failed, unmet }
+    return { scanned: claimed.length - held, held, links, failed, unmet }
   })
 
   const link = Effect.fn("Ledger.link")(function*(query: Ledger.LinkQuery) {
