@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Delivery, Event, IdempotencyKey, Ledger, Provider, Recipient, Tenant } from "@waybill/core"
-import { DateTime, Deferred, Effect, Exit, Fiber, Option } from "effect"
+import { DateTime, Deferred, Effect, Exit, Fiber, Option, PubSub } from "effect"
 import { SqlClient } from "effect/sql"
 import * as TestDatabase from "./TestDatabase.ts"
 
@@ -146,5 +146,30 @@ describe("appends at once on PostgreSQL", () => {
       const keys = timeline.map(({ event }) => String(event.idempotencyKey))
       assert.includeMembers(keys, ["a", "b", "c"])
       assert.notInclude(keys, "unwanted")
+    }).pipe(Effect.provide(TestDatabase.ledger)), 30_000)
+
+  it.live("that are interrupted are stored and told of, or neither", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const ledger = yield* Ledger.Ledger
+      yield* Effect.forEach(numbers(60), (index) => dispatched(`m-${index}`))
+      yield* Effect.scoped(Effect.gen(function*() {
+        const updates = yield* ledger.updates
+        yield* Effect.forEach(numbers(60), (index) =>
+          ledger.append(tenantId, [opened(`m-${index}`, `key-${index}`)]).pipe(
+            Effect.timeoutOption(index % 6 / 2)
+          ))
+        const told: Array<string> = []
+        let stored: ReadonlyArray<string> = []
+        for (let index = 0; index < 100 && (stored.length === 0 || told.length < stored.length); index++) {
+          yield* Effect.sleep("20 millis")
+          const rows = yield* sql<{ readonly id: string }>`SELECT id FROM waybill.events WHERE type = 'opened'`
+          stored = rows.map(({ id }) =>
+            id
+          ).toSorted()
+          told.push(...(yield* PubSub.takeUpTo(updates, 100)).map(({ eventId }) => eventId))
+        }
+        assert.deepStrictEqual(told.toSorted(), stored)
+      }))
     }).pipe(Effect.provide(TestDatabase.ledger)), 30_000)
 })

@@ -1,5 +1,5 @@
 import { Correlation, Event, type Ledger, LedgerError, Recipient, type Tenant, type Timestamp } from "@waybill/core"
-import { Effect, Option, Schema } from "effect"
+import { Effect, Fiber, Option, Schema } from "effect"
 import * as Arr from "effect/Array"
 import * as PgRows from "../PgRows.ts"
 import * as Coalescer from "./Coalescer.ts"
@@ -327,13 +327,9 @@ export const make = Effect.fnUntraced(function*(session: PgSession) {
     return inserted
   })
 
-  /** Tells of the inserted events and gives the outcomes of every call. */
-  const settle = Effect.fnUntraced(function*(
-    tenantId: Tenant.TenantId,
-    calls: ReadonlyArray<Call>,
-    inserted: Inserted
-  ) {
-    yield* publish(
+  /** Tells of the inserted events. */
+  const announce = (tenantId: Tenant.TenantId, calls: ReadonlyArray<Call>, inserted: Inserted) =>
+    publish(
       factsOf(calls, inserted).flat().map(({ deliveryId, event }): Ledger.DeliveryUpdate => ({
         tenantId,
         deliveryId,
@@ -342,6 +338,13 @@ export const make = Effect.fnUntraced(function*(session: PgSession) {
         cause: "append"
       }))
     )
+
+  /** Gives the outcomes of every call. */
+  const settle = Effect.fnUntraced(function*(
+    tenantId: Tenant.TenantId,
+    calls: ReadonlyArray<Call>,
+    inserted: Inserted
+  ) {
     const again = calls.flat().filter(({ event }) => !inserted.has(event.id))
     const stored = again.length === 0 ? new Map<string, Stored>() : yield* findStored(tenantId, again)
     const lost = again.find((report) => !stored.has(subjectOf(report)))
@@ -357,6 +360,16 @@ export const make = Effect.fnUntraced(function*(session: PgSession) {
     )
   })
 
+  /**
+   * Goes on in a fiber of its own where its caller is interrupted, so that what is stored is told too; within a caller's
+   * transaction it is the caller's to undo.
+   */
+  const undivided = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    Effect.flatMap(
+      isJoined,
+      (joined) => joined ? effect : Effect.flatMap(Effect.forkDetach(effect, { startImmediately: true }), Fiber.join)
+    )
+
   const run = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, calls: ReadonlyArray<Call>, hurried: boolean) {
     const firsts = new Map<string, Report>()
     for (const call of calls) {
@@ -365,13 +378,20 @@ export const make = Effect.fnUntraced(function*(session: PgSession) {
       }
     }
     const reports = Array.from(firsts.values())
-    const bound = isSimple(calls) ? yield* one(tenantId, insertBound(tenantId, reports, hurried)) : undefined
+    const bound = isSimple(calls)
+      ? yield* undivided(one(
+        tenantId,
+        Effect.tap(insertBound(tenantId, reports, hurried), (inserted) => announce(tenantId, calls, inserted))
+      ))
+      : undefined
     if (bound !== undefined && bound.size > 0) return yield* one(tenantId, settle(tenantId, calls, bound))
     return yield* transaction(
       tenantId,
       Effect.gen(function*() {
         if (hurried) yield* sql`SELECT set_config('lock_timeout', ${haste}, true)`
-        return yield* settle(tenantId, calls, yield* insert(tenantId, reports, calls))
+        const inserted = yield* insert(tenantId, reports, calls)
+        yield* announce(tenantId, calls, inserted)
+        return yield* settle(tenantId, calls, inserted)
       })
     )
   })
