@@ -157,6 +157,10 @@ export const doctor = Command.make(
         "LedgerUnavailable",
         (error) => Effect.succeed([judge("database", false, error.message, unanswered[error.reason] ?? "")])
       ),
+      Effect.catchTag("UnusableDirectory", (error) =>
+        Effect.succeed([
+          judge("database", false, error.message, "see that WAYBILL_DATABASE_URL names a directory that can be written")
+        ])),
       Effect.catchTag("DatabaseInUse", (error) =>
         Effect.succeed([
           judge("database", false, error.message, "stop that process, or ask its /readyz and /metrics")

@@ -8,9 +8,26 @@
 import type { Checkpoints, Inbox, Ledger, LedgerError, Ticks } from "@waybill/core"
 import type { Findings } from "@waybill/storage/PgHealth"
 import type { DatabaseInUse } from "@waybill/storage/PgLite"
-import { type Config, Context, Effect, Layer, Option } from "effect"
+import { type Config, Context, Effect, Layer, Option, Predicate, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as Settings from "./Settings.ts"
+
+/**
+ * An embedded database cannot be kept where the settings say.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class UnusableDirectory
+  extends Schema.TaggedError<UnusableDirectory>("waybill/UnusableDirectory")("UnusableDirectory", {
+    directory: Schema.String,
+    issue: Schema.String
+  })
+{
+  override get message(): string {
+    return `the database is not available in ${this.directory}: ${this.issue}`
+  }
+}
 
 /**
  * What opening the ledger may fail with.
@@ -18,7 +35,12 @@ import * as Settings from "./Settings.ts"
  * @category errors
  * @since 0.1.0
  */
-export type OpenError = Settings.BadSetting | Config.ConfigError | DatabaseInUse | LedgerError.LedgerError
+export type OpenError =
+  | Settings.BadSetting
+  | Config.ConfigError
+  | DatabaseInUse
+  | UnusableDirectory
+  | LedgerError.LedgerError
 
 /**
  * The database beneath the ledger.
@@ -46,11 +68,26 @@ export class Database extends Context.Service<Database, {
  */
 export type Kept = Ledger.Ledger | Inbox.Inbox | Ticks.Ticks | Checkpoints.Checkpoints | Database
 
+/** What the file system has against a directory. */
+const issues: Readonly<Record<string, string>> = {
+  EEXIST: "there is a file in its place",
+  ENOTDIR: "a part of its path is a file",
+  EACCES: "this user may not write there",
+  EPERM: "this user may not write there",
+  EROFS: "the disk is read-only",
+  ENOSPC: "the disk is full"
+}
+
+const embedded = Effect.fnUntraced(function*(directory: string) {
+  const PgLite = yield* Effect.promise(() => import("@waybill/storage/PgLite"))
+  return PgLite.layer({ directory }).pipe(Layer.catchTag("LedgerUnavailable", (error) => {
+    const issue = Predicate.hasProperty(error.cause, "code") ? issues[String(error.cause.code)] : undefined
+    return Layer.effectContext(Effect.fail(issue === undefined ? error : new UnusableDirectory({ directory, issue })))
+  }))
+})
+
 const client = Effect.fnUntraced(function*(location: Exclude<Settings.Location, { readonly _tag: "Memory" }>) {
-  if (location._tag === "Embedded") {
-    const PgLite = yield* Effect.promise(() => import("@waybill/storage/PgLite"))
-    return PgLite.layer({ directory: location.directory })
-  }
+  if (location._tag === "Embedded") return yield* embedded(location.directory)
   const PgServer = yield* Effect.promise(() => import("@waybill/storage/PgServer"))
   return PgServer.layer(location.url, { maxConnections: yield* Settings.read(Settings.maxConnections) })
 })

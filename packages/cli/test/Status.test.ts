@@ -155,6 +155,12 @@ describe("doctor", () => {
       assert.include(gone.checks[0]?.advice, "WAYBILL_DATABASE_URL")
       assert.notInclude(JSON.stringify(gone), "se-cret")
 
+      const file = yield* Waybill.file(yield* Waybill.directory, "db", "")
+      const misplaced = yield* examined({ WAYBILL_DATABASE_URL: `pglite:${file}` })
+      assert.deepStrictEqual(wrong(misplaced), ["database"])
+      assert.include(misplaced.checks[0]?.found, `${file}: there is a file in its place`)
+      assert.include(misplaced.checks[0]?.advice, "a directory that can be written")
+
       const path = `${yield* Waybill.directory}/db`
       const used = yield* Effect.provide(
         examined({ WAYBILL_DATABASE_URL: `pglite:${path}` }),

@@ -248,7 +248,7 @@ const settings: Readonly<Record<string, Wrong>> = {
     args: recordReader,
     env: { WAYBILL_DATABASE_URL: "pglite:/dev/null/db" },
     code: 1,
-    says: /^waybill: the database is not available /
+    says: /^waybill: the database is not available in \/dev\/null\/db: a part of its path is a file$/
   },
   "a schema that is no name": {
     args: recordReader,
