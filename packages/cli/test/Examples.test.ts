@@ -2,7 +2,8 @@ import "../../../examples/app.test.ts"
 import { assert, describe, it } from "@effect/vitest"
 import { LedgerError } from "@waybill/core"
 import { Reconciler } from "@waybill/runtime"
-import { Effect, Layer } from "effect"
+import { MemoryTicks } from "@waybill/storage"
+import { Effect, Layer, Logger } from "effect"
 import { TestClock } from "effect/testing"
 import { layer, program } from "../../../examples/app.ts"
 import { Sweeps } from "../../../examples/sweep.ts"
@@ -24,6 +25,7 @@ describe("examples", () => {
   it.effect("the sweep runs every five minutes, also after one that failed", () =>
     Effect.gen(function*() {
       let sweeps = 0
+      const logged: Array<string> = []
       const flaky = Layer.succeed(Reconciler.Reconciler, {
         findOrphans: () => Effect.succeed([]),
         attemptLink: () => Effect.die("unused"),
@@ -31,8 +33,8 @@ describe("examples", () => {
           Effect.suspend(() => {
             sweeps += 1
             return sweeps === 1
-              ? Effect.fail(new LedgerError.LedgerUnavailable({ reason: "connection", cause: "gone" }))
-              : Effect.succeed({ scanned: 0, linked: 0, failed: 0 })
+              ? Effect.fail(new LedgerError.LedgerUnavailable({ reason: "connection", cause: "ann@example.com" }))
+              : Effect.succeed({ scanned: 0, linked: 0, failed: 0, remaining: 0 })
           })
       })
       yield* Effect.gen(function*() {
@@ -40,6 +42,11 @@ describe("examples", () => {
         assert.strictEqual(sweeps, 1)
         yield* TestClock.adjust("10 minutes")
         assert.strictEqual(sweeps, 3)
-      }).pipe(Effect.provide(Layer.provide(Sweeps, flaky)))
+        assert.include(logged.join(), "LedgerUnavailable")
+        assert.notInclude(logged.join(), "ann@example.com")
+      }).pipe(
+        Effect.provide(Layer.provide(Sweeps, Layer.merge(flaky, MemoryTicks.layer))),
+        Effect.provide(Logger.layer([Logger.map(Logger.formatJson, (line) => logged.push(line))]))
+      )
     }))
 })
