@@ -2,12 +2,25 @@ import "../../../examples/app.test.ts"
 import { assert, describe, it } from "@effect/vitest"
 import { LedgerError } from "@waybill/core"
 import { Reconciler } from "@waybill/runtime"
-import { MemoryTicks } from "@waybill/storage"
-import { Effect, Layer, Logger } from "effect"
+import { MemoryTicks, PgMigrations, PgServer, PgTicks } from "@waybill/storage"
+import { Effect, Exit, Layer, Logger, Option, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import { createServer } from "node:net"
 import { layer, program } from "../../../examples/app.ts"
+import * as Cluster from "../../../examples/cluster.ts"
 import { Sweeps } from "../../../examples/sweep.ts"
 import * as Transaction from "../../../examples/transaction.ts"
+import * as TestDatabase from "../../storage/test/TestDatabase.ts"
+import * as Serving from "./Serving.ts"
+
+/** A port that nothing listens on. */
+const freePort = Effect.callback<number>((resume) => {
+  const server = createServer()
+  server.listen(0, "127.0.0.1", () => {
+    const address = server.address()
+    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
+  })
+})
 
 describe("examples", () => {
   it.live("an application on the embedded database loses nothing", () =>
@@ -49,4 +62,40 @@ describe("examples", () => {
         Effect.provide(Logger.layer([Logger.map(Logger.formatJson, (line) => logged.push(line))]))
       )
     }))
+
+  it.live(
+    "two runners of a cluster share the ticks, and where one ends the other takes the next",
+    () =>
+      Effect.gen(function*() {
+        const url = yield* TestDatabase.fresh
+        const history = yield* Layer.build(Layer.provideMerge(PgTicks.layer(), PgServer.layer(url)))
+        yield* Effect.provide(PgMigrations.migrate(), history)
+        const runners = new Map<string, Scope.Closeable>()
+        for (let count = 0; count < 2; count++) {
+          const port = yield* freePort
+          const scope = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
+          yield* Layer.buildWithScope(Cluster.runner(url, port, "* * * * * *"), scope)
+          runners.set(`runner ${port}`, scope)
+        }
+        const ended = Cluster.recent.pipe(
+          Effect.map((ticks) => ticks.filter(({ endedAt }) => Option.isSome(endedAt))),
+          Effect.provide(history)
+        )
+        const first = yield* Serving.eventually(
+          Effect.flatMap(ended, ([tick]) => Effect.fromNullishOr(tick)),
+          "60 seconds"
+        )
+        assert.deepStrictEqual(first.error, Option.none())
+        yield* Scope.close(runners.get(first.node) ?? assert.fail(first.node), Exit.void)
+        runners.delete(first.node)
+
+        const next = yield* Serving.eventually(
+          Effect.flatMap(ended, (ticks) => Effect.fromNullishOr(ticks.find(({ node }) => node !== first.node))),
+          "60 seconds"
+        )
+        assert.deepStrictEqual([...runners.keys()], [next.node])
+        assert.deepStrictEqual(next.error, Option.none())
+      }),
+    180_000
+  )
 })
