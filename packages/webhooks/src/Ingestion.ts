@@ -190,6 +190,22 @@ const nothing: Counts = {
   ignored: 0
 }
 
+const sum = (left: Counts, right: Counts): Counts => ({
+  appended: left.appended + right.appended,
+  duplicates: left.duplicates + right.duplicates,
+  conflicts: left.conflicts + right.conflicts,
+  orphans: left.orphans + right.orphans,
+  unknown: left.unknown + right.unknown,
+  undecodable: left.undecodable + right.undecodable,
+  ignored: left.ignored + right.ignored
+})
+
+const piecesOf = (
+  provider: Webhook.Provider,
+  webhook: Inbox.Webhook
+): Result.Result<Iterable<Webhook.Normalized>, Webhook.MalformedBody> =>
+  provider.pieces?.(webhook) ?? Result.map(provider.normalize(webhook), (whole) => [whole])
+
 const outcomeOf = ({ counts, result }: Processed): Receipt["outcome"] => {
   if (counts.undecodable > 0) return "undecodable"
   const told = counts.appended + counts.duplicates + counts.conflicts
@@ -273,30 +289,43 @@ const make = Effect.gen(function*() {
     return counts
   })
 
+  /** Takes what a piece of a body says, and adds it to what is counted. */
+  const takePiece = Effect.fnUntraced(
+    function*({ id, tenantId }: Inbox.Webhook, { confirmation, events, ignored, undecodable }: Webhook.Normalized) {
+      if (Option.isSome(confirmation) && !(yield* subscriptions.confirm(tenantId, confirmation.value))) {
+        yield* Effect.logWarning("subscription of Amazon SNS not confirmed").pipe(Effect.annotateLogs({ webhook: id }))
+      }
+      const { refused, ...told } = yield* appendAll(tenantId, events)
+      const counts: Counts = {
+        ...told,
+        unknown: events.filter(({ type }) => type === "unknown").length,
+        undecodable: undecodable.length + refused,
+        ignored: ignored.length
+      }
+      return { counts, refused, undecodable }
+    }
+  )
+
   const understand = Effect.fnUntraced(function*(webhook: Inbox.Webhook) {
     const provider = providers.get(webhook.provider)
     if (provider === undefined) return { result: failed("the provider is not known"), counts: nothing }
-    const read = provider.normalize(webhook)
+    const read = piecesOf(provider, webhook)
     if (Result.isFailure(read)) return { result: failed(read.failure.message), counts: nothing }
-    const { confirmation, events, ignored, undecodable } = read.success
-    if (Option.isSome(confirmation) && !(yield* subscriptions.confirm(webhook.tenantId, confirmation.value))) {
-      yield* Effect.logWarning("subscription of Amazon SNS not confirmed").pipe(
-        Effect.annotateLogs({ webhook: webhook.id })
-      )
+    const taken: Array<Effect.Success<ReturnType<typeof takePiece>>> = []
+    for (const piece of read.success) {
+      // Others have their turn between two pieces.
+      if (taken.length > 0) yield* Effect.yieldNow
+      taken.push(yield* takePiece(webhook, piece))
     }
-    const { refused, ...told } = yield* appendAll(webhook.tenantId, events)
+    const undecodable = taken.flatMap((piece) => piece.undecodable)
+    const refused = taken.reduce((total, piece) => total + piece.refused, 0)
     const reasons = [
       ...undecodable.length > 0 ? [complaint(undecodable)] : [],
       ...refused > 0 ? [`events that cannot be stored: ${refused}`] : []
     ]
     return {
       result: reasons.length === 0 ? { _tag: "Succeeded" as const } : failed(reasons.join("; ")),
-      counts: {
-        ...told,
-        unknown: events.filter(({ type }) => type === "unknown").length,
-        undecodable: undecodable.length + refused,
-        ignored: ignored.length
-      }
+      counts: taken.reduce((total, { counts }) => sum(total, counts), nothing)
     }
   })
 

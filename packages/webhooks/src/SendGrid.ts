@@ -169,19 +169,39 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
 
 const decodeArray = Schema.decodeUnknownOption(Schema.Array(Schema.Unknown))
 
+/** How many items a piece has. */
+const pieceSize = 1000
+
+function* read(items: ReadonlyArray<unknown>, received: Webhook.Received): Iterable<Webhook.Normalized> {
+  for (let first = 0; first < items.length; first += pieceSize) {
+    yield Report.collect(items.slice(first, first + pieceSize).map((value) => item(value, received)), first)
+  }
+}
+
+/**
+ * Reduces a batch piece by piece, a thousand items each.
+ *
+ * @category normalization
+ * @since 0.1.0
+ */
+export const pieces = (
+  received: Webhook.Received
+): Result.Result<Iterable<Webhook.Normalized>, Webhook.MalformedBody> => {
+  const parsed = Json.parse(Json.decodeText(received.body))
+  if (Option.isNone(parsed)) return Result.fail(new Webhook.MalformedBody({ provider: name, reason: "NotJson" }))
+  const items = decodeArray(parsed.value)
+  if (Option.isNone(items)) return Result.fail(new Webhook.MalformedBody({ provider: name, reason: "NotAnArray" }))
+  return Result.succeed(read(items.value, received))
+}
+
 /**
  * Reduces a batch; an item that is not an event costs the others nothing.
  *
  * @category normalization
  * @since 0.1.0
  */
-export const normalize = (received: Webhook.Received): Result.Result<Webhook.Normalized, Webhook.MalformedBody> => {
-  const parsed = Json.parse(Json.decodeText(received.body))
-  if (Option.isNone(parsed)) return Result.fail(new Webhook.MalformedBody({ provider: name, reason: "NotJson" }))
-  const items = decodeArray(parsed.value)
-  if (Option.isNone(items)) return Result.fail(new Webhook.MalformedBody({ provider: name, reason: "NotAnArray" }))
-  return Result.succeed(Report.collect(items.value.map((value) => item(value, received))))
-}
+export const normalize = (received: Webhook.Received): Result.Result<Webhook.Normalized, Webhook.MalformedBody> =>
+  Result.map(pieces(received), Report.join)
 
 /**
  * SendGrid's row in the table of providers.
@@ -196,5 +216,6 @@ export const provider: Webhook.Provider = {
   refusal: 401,
   unavailable: 503,
   verify,
-  normalize
+  normalize,
+  pieces
 }

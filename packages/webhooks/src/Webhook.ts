@@ -193,4 +193,6 @@ export interface Provider {
   >
   /** Reduces a body to events; the same event gives the same idempotency key, however often and in whatever batch. */
   readonly normalize: (received: Received) => Result.Result<Normalized, MalformedBody>
+  /** Does the same piece by piece, each when it is asked for, where a body may hold so many items that all take long. */
+  readonly pieces?: (received: Received) => Result.Result<Iterable<Normalized>, MalformedBody>
 }

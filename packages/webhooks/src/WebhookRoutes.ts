@@ -10,7 +10,8 @@
  * does not arrive in time has its connection cut or is answered 408, and one that breaks off 400. Where a provider has no
  * usable secret, that is logged as an error and answered as storage that is down, 503 or 429, because another 4xx would make
  * some providers drop the event for good. A batch may hold as many events as fit into the largest body: refusing what was
- * verified would lose it.
+ * verified would lose it. It is read and appended a thousand at a time, and other requests are served between; only its JSON
+ * is parsed at once.
  *
  * An answer is one word; neither it nor a log holds an address, a body or a trace. The router gives 404 to path parameters
  * longer than its `maxParamLength`, 100 characters unless `HttpRouter.RouterConfig` says otherwise.

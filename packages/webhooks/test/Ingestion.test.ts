@@ -319,6 +319,48 @@ describe("Ingestion", () => {
       assert.match(reason, /^items not understood: 0 \(MissingType\), .*, 9 \(MissingType\) and 11990 more$/)
     }))
 
+  it.effect("gives others their turn between the pieces of a large batch", () =>
+    Effect.gen(function*() {
+      const turns = yield* Ref.make(0)
+      const atPieces = yield* Ref.make<ReadonlyArray<number>>([])
+      const pieces = (received: Webhook.Received) =>
+        Result.succeed((function*() {
+          for (const line of textOf(received.body).split("\n")) {
+            Effect.runSync(Effect.flatMap(Ref.get(turns), (turn) => Ref.update(atPieces, (all) => [...all, turn])))
+            yield Result.getOrThrow(lines().normalize({ ...received, body: bytes(line) }))
+          }
+        })())
+      yield* Effect.gen(function*() {
+        const other = yield* Effect.forkChild(
+          Effect.gen(function*() {
+            while (true) {
+              yield* Ref.update(turns, (turn) => turn + 1)
+              yield* Effect.yieldNow
+            }
+          }),
+          { startImmediately: true }
+        )
+        const { counts, outcome, webhookId } = yield* receive("a\nb\n?c\nd")
+        yield* Fiber.interrupt(other)
+        assert.deepStrictEqual([counts.appended, counts.undecodable, outcome], [3, 1, "undecodable"])
+        assert.deepStrictEqual(yield* stored, ["a", "b", "d"])
+        assert.strictEqual((yield* get(webhookId)).status, "failed")
+        const seen = yield* Ref.get(atPieces)
+        assert.lengthOf(seen, 4)
+        assert.isAbove(new Set(seen).size, 2)
+      }).pipe(
+        Effect.provide(
+          Ingestion.layer.pipe(
+            Layer.provide([
+              Layer.succeed(ProviderTable.ProviderTable, [{ ...lines(), pieces }]),
+              SnsSubscriptions.layerNone
+            ]),
+            Layer.provideMerge(Edge.memory)
+          )
+        )
+      )
+    }))
+
   test("keeps a webhook of a provider that is not in the table any more", () =>
     Effect.gen(function*() {
       const inbox = yield* Inbox.Inbox

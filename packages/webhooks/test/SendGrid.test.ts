@@ -133,6 +133,22 @@ describe("SendGrid", () => {
     assert.deepStrictEqual(ignored, [{ index: 3, kind: "account_status_change" }])
   })
 
+  it("reads a large batch piece by piece, each when it is asked for, and no otherwise than as a whole", () => {
+    const items = Array.from(
+      { length: 2500 },
+      (_, index) => index % 1000 === 7 ? index : { ...item, sg_event_id: `${index}` }
+    )
+    const request = received(write(...items, { event: "account_status_change" }))
+    const pieces = Array.from(Result.getOrThrow(SendGrid.pieces(request)))
+    const whole = normalized(provider, request)
+    assert.strictEqual(provider.pieces, SendGrid.pieces)
+    assert.deepStrictEqual(pieces.map(({ events }) => events.length), [999, 999, 499])
+    assert.deepStrictEqual(pieces.flatMap(({ events }) => events), whole.events)
+    assert.deepStrictEqual(whole.undecodable.map(({ index }) => index), [7, 1007, 2007])
+    assert.deepStrictEqual(pieces.flatMap(({ undecodable }) => undecodable), whole.undecodable)
+    assert.deepStrictEqual(whole.ignored, [{ index: 2500, kind: "account_status_change" }])
+  })
+
   it("gives one key to one event, whatever batch it comes in", () => {
     const other = { ...item, sg_event_id: "other", event: "open" }
     assert.deepStrictEqual(

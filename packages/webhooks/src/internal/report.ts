@@ -186,12 +186,13 @@ export const events = (...reports: ReadonlyArray<Report>): Item => {
   return { _tag: "Events", events: told, forgotten: reports.length - told.length }
 }
 
-/** Puts together what the items of a body gave, each at its index. */
-export const collect = (items: ReadonlyArray<Item>): Webhook.Normalized => {
+/** Puts together what the items of a body gave, each at its index, from that of the first. */
+export const collect = (items: ReadonlyArray<Item>, first = 0): Webhook.Normalized => {
   const gathered: Array<Event.NewEvent> = []
   const undecodable: Array<Webhook.Undecodable> = []
   const ignored: Array<Webhook.Ignored> = []
-  for (const [index, item] of items.entries()) {
+  for (const [offset, item] of items.entries()) {
+    const index = first + offset
     switch (item._tag) {
       case "Events":
         gathered.push(...item.events)
@@ -206,4 +207,15 @@ export const collect = (items: ReadonlyArray<Item>): Webhook.Normalized => {
     }
   }
   return { events: gathered, undecodable, ignored, confirmation: Option.none() }
+}
+
+/** Puts together what the pieces of a body gave. */
+export const join = (pieces: Iterable<Webhook.Normalized>): Webhook.Normalized => {
+  const all = [...pieces]
+  return {
+    events: all.flatMap(({ events }) => events),
+    undecodable: all.flatMap(({ undecodable }) => undecodable),
+    ignored: all.flatMap(({ ignored }) => ignored),
+    confirmation: Option.firstSomeOf(all.map(({ confirmation }) => confirmation))
+  }
 }
