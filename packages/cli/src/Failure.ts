@@ -101,7 +101,7 @@ const classOf = (error: unknown): string => {
 export const report = Effect.fnUntraced(function*(cause: Cause.Cause<unknown>) {
   const error = Option.getOrUndefined(Cause.findErrorOption(cause))
   if (CliError.isCliError(error) && error._tag === "ShowHelp") return wrongUsage
-  if (isTagged(error)) {
+  if (isTagged(error) && error._tag !== "SqlError") {
     yield* Console.error(`waybill: ${oneLine(error.message)}${hints[error._tag] ?? ""}`)
     return isWrongUsage(error) ? wrongUsage : 1
   }
