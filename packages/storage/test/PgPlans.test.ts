@@ -251,6 +251,16 @@ describe("plans on PostgreSQL", () => {
         assert.strictEqual((yield* assertIndexed(ledger.dispatch(dispatch))).linked, 1)
       }), 30_000)
 
+    it.effect("a transaction sets nothing where the client has its time limits", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger.Ledger
+        const sent = yield* Recorded
+        sent.length = 0
+        yield* ledger.verify({ part: "deliveries", scope: tenant(3), after: Option.none(), limit: 1 })
+        assert.isAbove(sent.length, 0)
+        assert.isFalse(sent.some(({ text }) => text.includes("set_config")))
+      }))
+
     it.effect("a page of the feed goes by indexes, of one tenant and of all", () =>
       Effect.gen(function*() {
         const ledger = yield* Ledger.Ledger

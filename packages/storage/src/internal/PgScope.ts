@@ -2,6 +2,8 @@ import { LedgerError, Tenant } from "@waybill/core"
 import { Effect, Option, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import * as PgError from "../PgError.ts"
+import * as PgRows from "../PgRows.ts"
+import * as PgServer from "../PgServer.ts"
 
 /** How the ledger is kept. */
 export interface PgOptions {
@@ -27,26 +29,45 @@ export const make = Effect.fnUntraced(function*(options: PgOptions) {
   /** Whether a transaction of the caller is open, which an operation joins. */
   const isJoined = Effect.map(Effect.serviceOption(sql.transactionService), Option.isSome)
 
-  /** Tells the policies of row-level security which tenant the transaction is for. */
-  const enter = (scope: Tenant.Scope) =>
-    options.rowLevelSecurity
-      ? Effect.asVoid(sql`SELECT set_config('waybill.tenant_id', ${scope}, true)`)
-      : Effect.void
+  // The time limits that a pool of the caller's leaves out. A standalone backend, as an embedded database is, has none to give.
+  const missing = yield* refine(sql<{ readonly name: keyof typeof PgServer.timeLimits }>`
+    SELECT name FROM pg_settings WHERE ${sql.in("name", Object.keys(PgServer.timeLimits))} AND setting = '0'
+      AND EXISTS (SELECT FROM pg_stat_activity WHERE pid = pg_backend_pid() AND backend_type = 'client backend')
+  `)
+  const limits = missing.map(({ name }) => [name, PgServer.timeLimits[name]] as const)
+
+  /**
+   * Tells the policies of row-level security which tenant the transaction is for, and sets the time limits of one that is not
+   * the caller's own.
+   */
+  const enter = (scope: Tenant.Scope, joined: boolean) => {
+    const settings = [
+      ...joined ? [] : limits,
+      ...options.rowLevelSecurity ? [["waybill.tenant_id", scope] as const] : []
+    ]
+    return settings.length === 0
+      ? Effect.void
+      : Effect.asVoid(sql`
+        SELECT set_config(name, value, true) FROM unnest(
+          ${PgRows.texts(settings.map(([name]) => name))}, ${PgRows.texts(settings.map(([, value]) => value))}
+        ) AS given (name, value)
+      `)
+  }
 
   /** What contends is retried, unless the transaction is the caller's own. */
-  const retried = <A, E, R>(once: Effect.Effect<A, E, R>) =>
+  const retried = <A, E, R>(once: (joined: boolean) => Effect.Effect<A, E, R>) =>
     Effect.flatMap(
       isJoined,
-      (joined) => joined ? once : Effect.retry(once, { schedule: contention, while: isContended })
+      (joined) => joined ? once(joined) : Effect.retry(once(joined), { schedule: contention, while: isContended })
     )
 
   /** Runs for a tenant in one transaction. */
   const transaction = <A, E, R>(scope: Tenant.Scope, effect: Effect.Effect<A, E, R>) =>
-    retried(refine(sql.withTransaction(Effect.andThen(enter(scope), effect))))
+    retried((joined) => refine(sql.withTransaction(Effect.andThen(enter(scope, joined), effect))))
 
   /** Runs one statement for a tenant, in a transaction only where row-level security asks for one. */
   const one = <A, E, R>(scope: Tenant.Scope, effect: Effect.Effect<A, E, R>) =>
-    options.rowLevelSecurity ? transaction(scope, effect) : retried(refine(effect))
+    options.rowLevelSecurity ? transaction(scope, effect) : retried(() => refine(effect))
 
   const inScope = (scope: Tenant.Scope) => scope === Tenant.all ? sql`true` : sql`tenant_id = ${scope}`
 
