@@ -16,6 +16,7 @@ import {
   Input,
   Ledger,
   LedgerError,
+  type Projection,
   Recipient,
   Tenant,
   type Timestamp
@@ -37,7 +38,7 @@ const comparePlaces = (left: Input.Place, right: Input.Place): number =>
   left.tenantId < right.tenantId ? -1 : left.tenantId > right.tenantId ? 1 : Book.byId(left, right)
 
 /**
- * Makes an empty ledger, with a way to insert a delivery past it as another writer would.
+ * Makes an empty ledger, with ways to write past it as another writer would.
  *
  * @category constructors
  * @since 0.1.0
@@ -69,12 +70,12 @@ export const make = Effect.gen(function*() {
     Effect.uninterruptible(Effect.suspend(() => {
       commits++
       for (const delivery of change.deliveries ?? []) Book.putDelivery(bookToWrite(delivery.tenantId), delivery)
-      for (const event of change.events ?? []) {
+      for (const event of (change.events ?? []).toSorted(Book.byKey)) {
         Book.putEvent(bookToWrite(event.tenantId), event)
         publishTo(event)
       }
       for (const orphan of change.orphans ?? []) Book.putOrphan(bookToWrite(orphan.event.tenantId), orphan)
-      for (const tie of change.ties ?? []) {
+      for (const tie of (change.ties ?? []).toSorted((left, right) => Book.byKey(left.reconciled, right.reconciled))) {
         Book.putTie(bookToWrite(tie.orphan.tenantId), tie)
         publishTo(tie.reconciled)
       }
@@ -258,12 +259,12 @@ export const make = Effect.gen(function*() {
     const pairs = linkable
       .flatMap((own) => own.toSorted((left, right) => Book.oldestFirst(left.event, right.event)).slice(0, share))
       .toSorted((left, right) => Book.oldestFirst(left.event, right.event))
-    if (pairs.length === 0) return { scanned: 0, links: [], failed: 0 }
+    if (pairs.length === 0) return { scanned: 0, held: 0, links: [], failed: 0 }
     const ties = yield* Effect.forEach(pairs, ({ deliveryId, event }) => tie(event, deliveryId, now))
     const deliveries = Array.from(Map.groupBy(pairs, ({ book }) => book))
       .flatMap(([book, own]) => Book.project(book, own, now))
     yield* commit({ deliveries, ties })
-    return { scanned: ties.length, links: ties.map(Book.linkOf), failed: 0 }
+    return { scanned: ties.length, held: 0, links: ties.map(Book.linkOf), failed: 0 }
   }, turn)
 
   const deliveries = Effect.fn("MemoryLedger.deliveries")(function*(query: {
@@ -290,10 +291,10 @@ export const make = Effect.gen(function*() {
     const limit = yield* Input.limit(query.limit)
     const [commit, position] = Cursor.parts(yield* Effect.fromResult(Input.cursor(query.after)))
     return feed
-      .filter(({ cursor, event }) => {
+      .filter(({ event }) => Tenant.reaches(query.scope, event.tenantId))
+      .filter(({ cursor }) => {
         const [ofCommit, ofPosition] = Cursor.parts(cursor)
-        return Tenant.reaches(query.scope, event.tenantId) &&
-          (ofCommit === commit ? ofPosition > position : ofCommit > commit)
+        return ofCommit === commit ? ofPosition > position : ofCommit > commit
       })
       .slice(0, limit)
   })
@@ -464,10 +465,20 @@ export const make = Effect.gen(function*() {
     return true
   }, turn)
 
+  const setProjections = Effect.fn("MemoryLedger.setProjections")(function*(
+    tenantId: Tenant.TenantId,
+    projection: Projection.Projection
+  ) {
+    const deliveries = Array.from(bookOf(tenantId).deliveries.values())
+    yield* commit({ deliveries: deliveries.map((delivery) => Object.assign({}, delivery, projection)) })
+  }, turn)
+
   return {
     ledger,
     /** Inserts a delivery without any event; false where its id or its message id is taken. */
-    importDelivery
+    importDelivery,
+    /** Writes a projection over that of every delivery of a tenant. */
+    setProjections
   }
 })
 

@@ -222,6 +222,10 @@ export const meet = (book: Book, orphan: Orphan): Event.DeliveryId | undefined =
 export const byId = (left: { readonly id: string }, right: { readonly id: string }): number =>
   left.id < right.id ? -1 : left.id > right.id ? 1 : 0
 
+/** The order of the feed within one commit. */
+export const byKey = (left: Event.Event, right: Event.Event): number =>
+  left.idempotencyKey < right.idempotencyKey ? -1 : left.idempotencyKey > right.idempotencyKey ? 1 : 0
+
 export const oldestFirst = (left: Event.Event, right: Event.Event): number =>
   left.insertedAt.epochMilliseconds - right.insertedAt.epochMilliseconds || byId(left, right)
 

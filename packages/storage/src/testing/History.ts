@@ -2,11 +2,21 @@
  * Runs a history, a list of steps in plain values, on a ledger and writes down all that can be seen of it.
  *
  * In the transcript random ids are replaced by ordinals in the order in which they appear, and tenants by their number, so
- * that two ledgers that behave the same give the same lines.
+ * that two ledgers that behave the same give the same lines. One tenant's part can be told by itself.
  *
  * @since 0.1.0
  */
-import { Delivery, Event, IdempotencyKey, Ledger, LedgerError, Provider, Recipient, type Tenant } from "@waybill/core"
+import {
+  Cursor,
+  Delivery,
+  Event,
+  IdempotencyKey,
+  Ledger,
+  LedgerError,
+  Provider,
+  Recipient,
+  type Tenant
+} from "@waybill/core"
 import { Clock, DateTime, Effect, Option, PubSub, Schema } from "effect"
 import * as Arr from "effect/Array"
 import { SecureRandom } from "effect/crypto"
@@ -253,7 +263,31 @@ export interface Run {
   readonly tenants: ReadonlyArray<Tenant.TenantId>
   /** What each step answered, the updates it told, and at the end all that is stored. */
   readonly transcript: ReadonlyArray<string>
+  /** What of the transcript is one tenant's. */
+  readonly transcriptOf: (tenant: number) => ReadonlyArray<string>
 }
+
+/**
+ * What is done around each step, which it takes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Around = (
+  step: Step,
+  tenants: ReadonlyArray<Tenant.TenantId>,
+  take: Effect.Effect<Schema.Json, LedgerError.LedgerError>
+) => Effect.Effect<Schema.Json, LedgerError.LedgerError, Ledger.Ledger>
+
+/** A line of a transcript: whose it is, if not everyone's, and what it says. */
+interface Line {
+  readonly tenant: number | undefined
+  readonly label: string
+  readonly value?: Schema.Json
+}
+
+const written = (lines: ReadonlyArray<Line>, write: (value: Schema.Json) => string): ReadonlyArray<string> =>
+  lines.map(({ label, value }) => value === undefined ? label : `${label} ${write(value)}`)
 
 /**
  * What an append answered for one of its reports.
@@ -380,35 +414,58 @@ const makeStepper = Effect.fnUntraced(function*(spelling: Spelling, wait: (secon
   return { take, eventsOf, answersOf }
 })
 
-/** All that is stored for one tenant, in the lines of a transcript. */
+/**
+ * All events of a tenant in the order of the feed, as soon as it gives so many.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const feedOf = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, count: number) {
+  const ledger = yield* Ledger.Ledger
+  const read = Effect.orDie(ledger.changes({ scope: tenantId, after: Cursor.start, limit: 10_000 }))
+  let changes = yield* read
+  for (let tries = 0; tries < 1000 && changes.length < count; tries++) {
+    yield* TestClock.withLive(Effect.sleep("5 millis"))
+    changes = yield* read
+  }
+  return changes.map(({ event }) => event)
+})
+
+/** All that is stored for one tenant. */
 const describeTenant = Effect.fnUntraced(function*(
+  tenant: number,
   tenantId: Tenant.TenantId,
-  events: ReadonlyArray<Event.EventId>,
-  write: (value: Schema.Json) => string
+  appended: ReadonlyArray<Event.EventId>
 ) {
   const ledger = yield* Ledger.Ledger
   const limit = 10_000
-  const lines: Array<string> = []
+  const lines: Array<Line> = [{ tenant, label: `tenant ${tenant}` }]
+  const add = (label: string, value: Schema.Json) => lines.push({ tenant, label, value })
+  const known = new Set(appended)
   for (const delivery of yield* Effect.orDie(ledger.deliveries({ tenantId, after: Option.none(), limit }))) {
-    lines.push(`delivery ${write(encodeDelivery(delivery))}`)
+    add("delivery", encodeDelivery(delivery))
     for (const { event, linkedBy } of yield* ledger.timeline({ tenantId, deliveryId: delivery.id })) {
-      lines.push(`   ${write({ event: encodeEvent(event), linkedBy: Option.getOrNull(linkedBy) })}`)
+      known.add(event.id)
+      add("  ", { event: encodeEvent(event), linkedBy: Option.getOrNull(linkedBy) })
     }
   }
   const orphans = ledger.findOrphans({ scope: tenantId, limit, insertedFrom: Option.none(), failedOnly: false })
-  for (const { event } of yield* Effect.orDie(orphans)) lines.push(`orphan ${write(encodeEvent(event))}`)
-  for (const id of events) {
+  for (const { event } of yield* Effect.orDie(orphans)) add("orphan", encodeEvent(event))
+  for (const id of appended) {
     const explanation = yield* Effect.orDie(ledger.explain({ tenantId, eventId: id }))
     const attempt = yield* answer(ledger.attemptLink({ tenantId, id }), ({ delivery }) => delivery.id)
-    lines.push(`event ${write({ id, explanation: explanationOf(explanation), attempt })}`)
+    add("event", { id, explanation: explanationOf(explanation), attempt })
   }
+  // The feed of a tenant is long to look for where a store has many others.
+  const fed = known.size === 0 ? [] : yield* feedOf(tenantId, known.size)
+  for (const { id, type } of fed) add("change", { id, type })
   const now = yield* DateTime.now
   for (const { expired, failed, oldest, pending } of yield* ledger.backlog({ scope: tenantId, horizon: now })) {
-    lines.push(`backlog ${write({ expired, failed, oldest: DateTime.formatIso(oldest), pending })}`)
+    add("backlog", { expired, failed, oldest: DateTime.formatIso(oldest), pending })
   }
   for (const part of ["deliveries", "orphans"] as const) {
     const audit = yield* Effect.orDie(ledger.verify({ part, scope: tenantId, after: Option.none(), limit }))
-    lines.push(`${part} ${write({ checked: audit.checked, drifts: audit.drifts.map(({ _tag }) => _tag) })}`)
+    add(part, { checked: audit.checked, drifts: audit.drifts.map(({ _tag }) => _tag) })
   }
   return lines
 })
@@ -427,31 +484,39 @@ const newSpelling = Effect.gen(function*() {
  * @since 0.1.0
  */
 export const run = Effect.fnUntraced(function*(
-  history: History
+  history: History,
+  around: Around = (_, __, take) => take
 ): Effect.fn.Return<Run, LedgerError.LedgerError, Ledger.Ledger | SecureRandom.SecureRandom> {
   const ledger = yield* Ledger.Ledger
   const spelling = yield* newSpelling
-  const write = makeWriter(spelling)
   const { eventsOf, take } = yield* makeStepper(
     spelling,
     (seconds) => Effect.flatMap(Clock.currentTimeMillis, (now) => TestClock.setTime(now + seconds * 1000))
   )
-  const transcript: Array<string> = []
+  const lines: Array<Line> = []
   yield* TestClock.setTime(Given.noon.epochMilliseconds)
 
   yield* Effect.scoped(Effect.gen(function*() {
     const updates = yield* ledger.updates
-    for (const [index, step] of history.entries()) {
-      transcript.push(`${index + 1}. ${describe(step)}`, `   ${write(yield* take(step))}`)
+    for (const step of history) {
+      const tenant = step._tag === "Wait" ? undefined : step.tenant
+      lines.push({ tenant, label: describe(step) })
+      lines.push({ tenant, label: "  ", value: yield* around(step, spelling.tenants, take(step)) })
       for (const update of yield* PubSub.takeUpTo(updates, Ledger.updatesCapacity)) {
-        if (spelling.tenants.includes(update.tenantId)) transcript.push(`   update ${write({ ...update })}`)
+        const of = spelling.tenants.indexOf(update.tenantId)
+        if (of !== -1) lines.push({ tenant: of, label: "   update", value: { ...update } })
       }
     }
   }))
   for (const [index, tenantId] of spelling.tenants.entries()) {
-    transcript.push(`tenant ${index}`, ...yield* describeTenant(tenantId, eventsOf(index), write))
+    lines.push(...yield* describeTenant(index, tenantId, eventsOf(index)))
   }
-  return { tenants: spelling.tenants, transcript }
+  return {
+    tenants: spelling.tenants,
+    transcript: written(lines, makeWriter(spelling)),
+    transcriptOf: (index) =>
+      written(lines.filter(({ tenant }) => tenant === undefined || tenant === index), makeWriter(spelling))
+  }
 })
 
 /**
