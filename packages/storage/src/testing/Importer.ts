@@ -6,10 +6,11 @@
  *
  * @since 0.1.0
  */
-import { Ledger, type LedgerError } from "@waybill/core"
+import { Ledger, type LedgerError, type Projection, type Tenant } from "@waybill/core"
 import { Context, DateTime, Effect, Layer } from "effect"
 import type { SecureRandom } from "effect/crypto"
 import { SqlClient } from "effect/sql"
+import { placeholders } from "../internal/PgSession.ts"
 import * as MemoryLedger from "../MemoryLedger.ts"
 import * as PgError from "../PgError.ts"
 import * as PgMigrations from "../PgMigrations.ts"
@@ -28,6 +29,12 @@ export class Importer extends Context.Service<Importer, {
    * to the same recipient.
    */
   readonly importDelivery: (row: MemoryLedger.Imported) => Effect.Effect<boolean, LedgerError.LedgerError>
+
+  /** Writes one projection over that of every delivery of a tenant, and changes nothing else. */
+  readonly setProjections: (
+    tenantId: Tenant.TenantId,
+    projection: Projection.Projection
+  ) => Effect.Effect<void, LedgerError.LedgerError>
 }>()("@waybill/storage/testing/Importer") {}
 
 /**
@@ -39,8 +46,7 @@ export class Importer extends Context.Service<Importer, {
 export const layerMemory: Layer.Layer<Ledger.Ledger | Importer, never, SecureRandom.SecureRandom> = Layer.effectContext(
   Effect.map(
     MemoryLedger.make,
-    ({ importDelivery, ledger }) =>
-      Context.make(Ledger.Ledger, ledger).pipe(Context.add(Importer, Importer.of({ importDelivery })))
+    ({ ledger, ...importer }) => Context.make(Ledger.Ledger, ledger).pipe(Context.add(Importer, Importer.of(importer)))
   )
 )
 
@@ -70,6 +76,17 @@ export const layerPg = (
             RETURNING id
           `.pipe(PgError.refine(schema))
           return inserted.length > 0
-        })
+        }),
+        setProjections: (tenantId, projection) =>
+          sql.unsafe(
+            `
+              UPDATE "${schema.replaceAll("\"", "\"\"")}".deliveries d
+              SET ${PgRows.projectionAssignments("u")}
+              FROM unnest(${placeholders(2, PgRows.writtenProjectionColumns.length)})
+                AS u (${PgRows.writtenProjectionColumns.join(", ")})
+              WHERE d.tenant_id = $1
+            `,
+            [tenantId, ...PgRows.projectionParameters([projection])]
+          ).pipe(PgError.refine(schema), Effect.asVoid)
       }))
   )

@@ -19,8 +19,12 @@ import { appending } from "./internal/appending.ts"
 import { commands } from "./internal/commands.ts"
 import * as Contract from "./internal/contract.ts"
 import { hostile } from "./internal/hostile.ts"
+import * as Laws from "./internal/laws.ts"
 import { orphans } from "./internal/orphans.ts"
 import { reading } from "./internal/reading.ts"
+
+/** For what runs a history more than once, or much after it. */
+const fewer = { runs: 12 }
 
 /**
  * Declares what holds for every ledger.
@@ -35,10 +39,12 @@ export const suite = <E>(name: string, ledger: Layer.Layer<Ledger.Ledger, E>): v
     orphans(contract)
     reading(contract)
     hostile(contract)
+    contract.histories("the laws hold after whatever happened", Generators.history, Laws.assertHistory)
     contract.histories(
-      "the laws hold after whatever happened",
+      "a tenant sees the same without the others",
       Generators.history,
-      (history) => Effect.flatMap(History.run(history), ({ tenants }) => Effect.forEach(tenants, Contract.assertLaws))
+      (history) => Laws.assertApart(history, compare),
+      fewer
     )
   })
 
@@ -235,6 +241,8 @@ const racing = ({ example, property }: Contract.Contract<Ledger.Ledger | Importe
           swept
         ], { concurrency: "unbounded" })
         let linked = counts.reduce((total, count) => total + count, 0)
+        // What one of them found in the hands of another rests for a while.
+        yield* TestClock.adjust(Ledger.heldRest)
         for (let more = yield* swept; more > 0; more = yield* swept) linked += more
         assert.strictEqual(linked, batch.length)
         assert.lengthOf(yield* Contract.pending(tenantId), 0)
@@ -272,7 +280,19 @@ export const sweeps = <E>(name: string, ledger: Layer.Layer<Ledger.Ledger | Impo
     contract.histories(
       "the laws hold whatever another writer inserted",
       Generators.historyWithImports,
-      (history) => Effect.flatMap(History.run(history), ({ tenants }) => Effect.forEach(tenants, Contract.assertLaws))
+      Laws.assertHistory
+    )
+    contract.histories(
+      "the next sweep links what has its delivery, whatever else waits",
+      Generators.historyWithImports,
+      (history) => Laws.assertNotStarved(history, 1 + history.length % 3),
+      fewer
+    )
+    contract.histories(
+      "a rebuild restores every projection, and touches nothing that has not drifted",
+      Generators.historyWithImports,
+      Laws.assertRebuilt,
+      fewer
     )
   })
 
