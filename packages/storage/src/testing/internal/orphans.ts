@@ -350,6 +350,32 @@ const byHand = ({ example }: Contract): void => {
   )
 
   example(
+    "of many links by hand that have seen the same version exactly one wins",
+    Effect.gen(function*() {
+      const tenantId = yield* Given.tenant
+      const ledger = yield* Ledger.Ledger
+      const delivery = yield* Given.dispatched(tenantId, "m-1")
+      const reports = Array.from(
+        { length: 6 },
+        (_, index) => Given.report("opened", undefined, { idempotencyKey: Given.key(`opened-${index}`) })
+      )
+      const results = yield* Effect.all(
+        (yield* appended(tenantId, reports)).map(({ eventId }) =>
+          ledger.linkTo({ tenantId, eventId, deliveryId: delivery.id, expectedVersion: Option.some(2) })
+        ),
+        { concurrency: "unbounded", mode: "result" }
+      )
+      assert.lengthOf(results.filter((result) => result._tag === "Success" && result.success), 1)
+      for (const result of results) {
+        if (result._tag === "Failure") assert.strictEqual(result.failure._tag, "StaleDelivery")
+      }
+      assert.strictEqual((yield* fetch(delivery)).lockVersion, 3)
+      assert.lengthOf(yield* pending(tenantId), 5)
+      yield* assertLaws(tenantId)
+    })
+  )
+
+  example(
     "a dismissed orphan waits no longer and is never linked",
     Effect.gen(function*() {
       const tenantId = yield* Given.tenant
