@@ -80,14 +80,14 @@ const fill = Effect.gen(function*() {
     yield* sql`
       INSERT INTO waybill.events (id, tenant_id, type, occurred_at, inserted_at, provider, provider_message_id,
         needs_reconciliation, idempotency_key)
-      SELECT gen_random_uuid(), 'tenant-' || t, 'delivered', now(), now() - n * interval '1 second', 'postmark',
+      SELECT (lpad(to_hex(n), 8, '0') || substr(gen_random_uuid()::text, 9))::uuid, 'tenant-' || t, 'delivered', now(), now() - n * interval '1 second', 'postmark',
         CASE WHEN n <= ${linkableEach} THEN 'm-' || n ELSE 'never-' || n END, true, 'orphan-' || n
-      FROM generate_series(1, ${tenants}::integer) t CROSS JOIN generate_series(1, ${junkEach}::integer) n
+      FROM generate_series(1, ${tenants}::integer) t CROSS JOIN generate_series(1, ${junkEach}::integer) n ORDER BY n
     `
     yield* sql`
       INSERT INTO waybill.orphans (event_id, tenant_id, correlation, inserted_at, ready)
       SELECT id, tenant_id, 'message:postmark:' || provider_message_id, inserted_at, provider_message_id LIKE 'm-%'
-      FROM waybill.events WHERE needs_reconciliation
+      FROM waybill.events WHERE needs_reconciliation ORDER BY id
     `
   }))
   yield* sql`VACUUM (ANALYZE)`
@@ -119,12 +119,14 @@ const layer = PgLedger.layer().pipe(
 
 interface Node {
   readonly "Node Type": string
+  readonly "Plan Rows": number
   readonly "Relation Name"?: string
   readonly Plans?: ReadonlyArray<Node>
 }
 
 const Node: Schema.Codec<Node> = Schema.Struct({
   "Node Type": Schema.String,
+  "Plan Rows": Schema.Finite,
   "Relation Name": Schema.optionalKey(Schema.String),
   Plans: Schema.optionalKey(Schema.Array(Schema.suspend((): Schema.Codec<Node> => Node)))
 })
@@ -139,8 +141,8 @@ const large = new Set(["events", "deliveries", "orphans"])
 
 const isPlanned = ({ text }: Sent): boolean => /^\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH)\b/.test(text)
 
-/** Runs an operation and explains what it has sent; no statement may read a large table from end to end. */
-const assertIndexed = <A, E, R>(operation: Effect.Effect<A, E, R>) =>
+/** Runs an operation and explains what it has sent; no statement may read a large table from end to end, or sort more rows. */
+const assertIndexed = <A, E, R>(operation: Effect.Effect<A, E, R>, sorted = Infinity) =>
   Effect.gen(function*() {
     const sent = yield* Recorded
     const client = yield* PgClient.PgClient
@@ -155,6 +157,10 @@ const assertIndexed = <A, E, R>(operation: Effect.Effect<A, E, R>) =>
           node["Node Type"] === "Seq Scan" && large.has(node["Relation Name"] ?? "")
         )
         assert.deepStrictEqual(scans.map((node) => node["Relation Name"]), [], `it reads all of a table:\n${text}`)
+        for (const node of nodes(Plan)) {
+          const isSort = ["Sort", "Aggregate", "Unique"].includes(node["Node Type"])
+          assert.isFalse(isSort && node["Plan Rows"] > sorted, `it sorts more than ${sorted} rows:\n${text}`)
+        }
       }
     }
     return result
@@ -277,6 +283,19 @@ describe("plans on PostgreSQL", () => {
         const key = { tenantId: tenant(4), deliveryId: (yield* Effect.fromNullishOr(first)).id }
         assert.isAtLeast((yield* assertIndexed(ledger.timeline(key))).length, 3)
         assert.isTrue(Option.isSome(yield* assertIndexed(ledger.delivery(key))))
+      }), 30_000)
+
+    it.effect("a page of an audit goes by indexes, of one tenant and of all", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger.Ledger
+        for (const scope of [tenant(4), Tenant.all]) {
+          for (const part of ["deliveries", "orphans"] as const) {
+            const query = { part, scope, limit: 20 }
+            const first = yield* assertIndexed(ledger.verify({ ...query, after: Option.none() }), 100)
+            assert.strictEqual(first.checked, 20)
+            yield* assertIndexed(ledger.verify({ ...query, after: first.next }), 100)
+          }
+        }
       }), 30_000)
 
     it.effect("a page of pending orphans goes by indexes", () =>

@@ -63,14 +63,16 @@ export const make = (session: PgSession) => {
 
   const auditOrphans = Effect.fnUntraced(function*(query: Ledger.AuditQuery, repair: boolean) {
     const after = Option.getOrUndefined(yield* Effect.fromResult(Input.place(query)))
+    const isAfter = (id: string) => after === undefined ? sql`` : sql`AND ${sql(id)} > ${after.id}::uuid`
     const rows = yield* sql`
       WITH page AS (
-        SELECT id, tenant_id FROM (
-          SELECT id, tenant_id FROM ${events} WHERE needs_reconciliation AND ${inScope(query.scope)}
-          UNION
-          SELECT event_id, tenant_id FROM ${orphans} WHERE ${inScope(query.scope)}
-        ) either
-        ${after === undefined ? sql`` : sql`WHERE id > ${after.id}::uuid`}
+        (
+          SELECT id, tenant_id FROM ${events}
+          WHERE needs_reconciliation AND ${inScope(query.scope)} ${isAfter("id")} ORDER BY id LIMIT ${query.limit}
+        ) UNION (
+          SELECT event_id, tenant_id FROM ${orphans}
+          WHERE ${inScope(query.scope)} ${isAfter("event_id")} ORDER BY event_id LIMIT ${query.limit}
+        )
         ORDER BY id LIMIT ${query.limit}
       )
       SELECT page.tenant_id AS "tenantId", page.id AS "eventId",

@@ -111,7 +111,8 @@ export const statements = (schema: string): ReadonlyArray<string> => [
   `CREATE UNIQUE INDEX events_idempotency_key ON ${schema}.events (tenant_id, idempotency_key)`,
   `CREATE UNIQUE INDEX events_source ON ${schema}.events (source_event_id) WHERE source_event_id IS NOT NULL`,
   `CREATE INDEX events_delivery ON ${schema}.events (tenant_id, delivery_id) WHERE delivery_id IS NOT NULL`,
-  `CREATE INDEX events_orphaned ON ${schema}.events (tenant_id, id) WHERE needs_reconciliation`,
+  `CREATE INDEX events_orphaned ON ${schema}.events (id) WHERE needs_reconciliation`,
+  `CREATE INDEX events_tenant_orphaned ON ${schema}.events (tenant_id, id) WHERE needs_reconciliation`,
   `CREATE INDEX events_feed ON ${schema}.events (transaction_id, position)`,
   `CREATE TABLE ${schema}.correlations (
     tenant_id text COLLATE "C" NOT NULL,
