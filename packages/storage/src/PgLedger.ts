@@ -3,7 +3,8 @@
  *
  * Two writers that race meet on the row of their correlation: an append that finds no delivery holds the row while it
  * stores the orphan, and a delivery that gets its message id holds it while it looks for orphans, so that whichever commits
- * second links. Locks are taken in one order: correlations, idempotency keys, deliveries, each sorted. A deadlock or a
+ * second links. An append takes its locks in one order: correlations, idempotency keys, deliveries, each sorted. A dispatch
+ * and a record lock their one delivery before the keys of its own events, which no append writes. A deadlock or a
  * serialization failure is retried, a bounded number of times.
  *
  * Called inside a transaction of the same client, every operation joins it and disappears with its rollback.
