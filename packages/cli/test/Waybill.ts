@@ -88,7 +88,12 @@ export const Dispatched = Schema.Struct({ id: Schema.String, linked: Schema.Int 
 
 export const Migrated = Schema.Struct({ applied: Schema.Array(Schema.String) })
 
-export const Swept = Schema.Struct({ scanned: Schema.Int, linked: Schema.Int, failed: Schema.Int })
+export const Swept = Schema.Struct({
+  scanned: Schema.Int,
+  linked: Schema.Int,
+  failed: Schema.Int,
+  remaining: Schema.Int
+})
 
 export const Orphans = Schema.Struct({
   orphans: Schema.Array(Schema.Struct({
