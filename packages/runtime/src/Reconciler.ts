@@ -118,9 +118,9 @@ export class Reconciler extends Context.Service<Reconciler, {
   readonly attemptLink: Ledger.Ledger["Service"]["attemptLink"]
 
   /**
-   * Links every orphan between grace and horizon whose delivery exists, in batches until none is left. Where another
-   * transaction holds a delivery, it comes back a few times, for ten seconds in all. Interrupted, it lets the batch in hand
-   * commit and begins no other.
+   * Links every orphan between grace and horizon whose delivery exists, in batches until none is left; of a backlog, two
+   * batches at a time. Where another transaction holds a delivery, it comes back a few times, for ten seconds in all.
+   * Interrupted, it lets what is in hand commit and begins no other.
    */
   readonly sweep: (
     options?: SweepOptions
@@ -186,11 +186,16 @@ const make = Effect.gen(function*() {
         remaining: swept.remaining + batch.held
       }
       if (batch.scanned > 0 && options.onBatch !== undefined) yield* options.onBatch(swept)
-      return batch.scanned + batch.held > 0
+      return batch.scanned + batch.held
     }))
+    const lane = Effect.gen(function*() {
+      while ((yield* next) > 0) yield* Effect.yieldNow
+    })
     const drain = Effect.gen(function*() {
       swept = { ...swept, remaining: 0 }
-      while (yield* next) yield* Effect.yieldNow
+      const first = yield* next
+      // A full batch says that there is a backlog: from then on, one batch is decided while another commits.
+      if (first > 0) yield* first < query.limit ? lane : Effect.all([lane, lane], { concurrency: 2, discard: true })
     })
     yield* drain
     for (let rests = 0; rests < maxRests && swept.remaining > 0; rests++) {
