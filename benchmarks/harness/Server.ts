@@ -1,7 +1,7 @@
 /** A throw-away PostgreSQL server with its default durability, and fresh databases in it. */
 import { PgClient } from "@effect/sql-pg"
 import { PgLedger, PgMigrations, PgServer } from "@waybill/storage"
-import { Context, Effect, Layer, Redacted, type Scope } from "effect"
+import { Context, Effect, Layer, Redacted, Schedule, type Scope } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { SqlClient } from "effect/sql"
 import { env } from "node:process"
@@ -57,6 +57,13 @@ export const layer: Layer.Layer<Server, unknown> = Layer.effect(
   })
 )
 
+/** Drops a database; the clients of other drivers may take a moment to leave it, and crash where they are thrown out. */
+const drop = (admin: SqlClient.SqlClient, name: string) =>
+  Effect.retry(admin.unsafe(`DROP DATABASE ${name}`), Schedule.spaced("100 millis").pipe(Schedule.upTo({ times: 50 })))
+    .pipe(
+      Effect.catch(() => admin.unsafe(`DROP DATABASE ${name} WITH (FORCE)`))
+    )
+
 let databases = 0
 
 /** A database of the server, empty or a copy of another one, dropped with the scope. */
@@ -65,7 +72,7 @@ export const database = Effect.fnUntraced(function*(template?: string) {
   const name = `bench_${++databases}`
   return yield* Effect.acquireRelease(
     Effect.as(admin.unsafe(`CREATE DATABASE ${name}${template === undefined ? "" : ` TEMPLATE ${template}`}`), name),
-    () => Effect.orDie(admin.unsafe(`DROP DATABASE ${name} WITH (FORCE)`))
+    () => Effect.orDie(drop(admin, name))
   )
 })
 

@@ -101,6 +101,7 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
     const reason = result._tag === "Succeeded" ? null : result.reason
     const waits = isCounted ? Inbox.waits : Inbox.waits.slice(0, 1)
     const intervals = PgRows.texts(waits.map((millis) => `${millis} milliseconds`))
+    // By its id alone: a plan made while the table is small might else go by the tenant, and be kept as the table grows.
     yield* one(
       key.tenantId,
       sql`
@@ -108,7 +109,8 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
         attempts = greatest(attempts - ${isCounted ? 0 : 1}, 0),
         next_attempt_at = CASE WHEN ${status} = 'failed'
           THEN ${now} + (${intervals}::interval[])[least(greatest(attempts, 1), ${waits.length})] END
-      WHERE tenant_id = ${key.tenantId} AND id = ${key.id} AND status IN ('received', 'processing')
+      WHERE id = ${key.id}
+        AND CASE WHEN tenant_id = ${key.tenantId} THEN status IN ('received', 'processing') ELSE false END
     `
     )
   })
