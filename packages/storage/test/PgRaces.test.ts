@@ -79,6 +79,20 @@ const imported = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, messageI
   return id
 })
 
+/** Holds a delivery in a transaction until the effect that it gives is run. */
+const holding = Effect.fnUntraced(function*(id: Event.DeliveryId) {
+  const sql = yield* SqlClient.SqlClient
+  const isHeld = yield* Deferred.make<void>()
+  const isDone = yield* Deferred.make<void>()
+  const holder = yield* Effect.forkChild(sql.withTransaction(Effect.gen(function*() {
+    yield* sql`UPDATE waybill.deliveries SET metadata = '{"held": true}' WHERE id = ${id}`
+    yield* Deferred.succeed(isHeld, undefined)
+    yield* Deferred.await(isDone)
+  })))
+  yield* Deferred.await(isHeld)
+  return Effect.andThen(Deferred.succeed(isDone, undefined), Fiber.join(holder))
+})
+
 /** Links in batches until none is left, and gives the links. */
 const sweep = Effect.fnUntraced(function*(limit: number) {
   const ledger = yield* Ledger.Ledger
@@ -312,14 +326,7 @@ describe("races on PostgreSQL", () => {
         const tenantId = Tenant.TenantId.make("held")
         const heldId = yield* imported(tenantId, "held")
         yield* Effect.forEach(["m-0", "m-1", "m-2", "m-3"], (messageId) => imported(tenantId, messageId))
-        const isHeld = yield* Deferred.make<void>()
-        const isDone = yield* Deferred.make<void>()
-        const holder = yield* Effect.forkChild(sql.withTransaction(Effect.gen(function*() {
-          yield* sql`UPDATE waybill.deliveries SET metadata = '{"held": true}' WHERE id = ${heldId}`
-          yield* Deferred.succeed(isHeld, undefined)
-          yield* Deferred.await(isDone)
-        })))
-        yield* Deferred.await(isHeld)
+        const release = yield* holding(heldId)
         const append = (messageId: string, key: string) => ledger.append(tenantId, [delivered(messageId, key)])
         const waiting = yield* Effect.forEach(
           Array.from({ length: 8 }, (_, index) => `held-${index}`),
@@ -332,8 +339,7 @@ describe("races on PostgreSQL", () => {
           { concurrency: 4, discard: true }
         )
         assert.isBelow((yield* Clock.currentTimeMillis) - began, 5000)
-        yield* Deferred.succeed(isDone, undefined)
-        yield* Fiber.join(holder)
+        yield* release
         for (const fiber of waiting) assert.strictEqual((yield* Fiber.join(fiber))[0]?._tag, "Appended")
         const [setting] = yield* sql<{ readonly lock_timeout: string }>`SHOW lock_timeout`
         assert.strictEqual(setting?.lock_timeout, "10s")
@@ -345,7 +351,6 @@ describe("races on PostgreSQL", () => {
     "a sweep passes by a delivery that another transaction holds, and links it afterwards",
     () =>
       Effect.gen(function*() {
-        const sql = yield* SqlClient.SqlClient
         const ledger = yield* Ledger.Ledger
         const tenants = ["first", "second"].map((name) => Tenant.TenantId.make(name))
         yield* Effect.forEach(tenants, (tenantId) => ledger.append(tenantId, [delivered("m", "a")]))
@@ -353,20 +358,12 @@ describe("races on PostgreSQL", () => {
         const [heldId, freeId] = ids
         const [heldTenant, freeTenant] = tenants
         if (heldId === undefined || freeId === undefined || heldTenant === undefined || freeTenant === undefined) return
-        const isHeld = yield* Deferred.make<void>()
-        const isDone = yield* Deferred.make<void>()
-        const holder = yield* Effect.forkChild(sql.withTransaction(Effect.gen(function*() {
-          yield* sql`UPDATE waybill.deliveries SET metadata = '{"held": true}' WHERE id = ${heldId}`
-          yield* Deferred.succeed(isHeld, undefined)
-          yield* Deferred.await(isDone)
-        })))
-        yield* Deferred.await(isHeld)
+        const release = yield* holding(heldId)
         const began = yield* Clock.currentTimeMillis
         const swept = yield* sweep(1)
         assert.isBelow((yield* Clock.currentTimeMillis) - began, 5000)
         assert.deepStrictEqual(swept.map(({ deliveryId }) => deliveryId), [freeId])
-        yield* Deferred.succeed(isDone, undefined)
-        yield* Fiber.join(holder)
+        yield* release
         yield* Effect.sleep("1100 millis")
         assert.deepStrictEqual((yield* sweep(1)).map(({ deliveryId }) => deliveryId), [heldId])
         yield* assertLinked(heldTenant, heldId)

