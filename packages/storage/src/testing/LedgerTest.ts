@@ -390,12 +390,18 @@ const linkable = Effect.fnUntraced(function*(tenantId: Tenant.TenantId) {
 /** Asserts that no orphan was left to a sweep but those whose delivery another writer inserted, and none by a sweep. */
 const assertMet = Effect.fnUntraced(function*(tenantId: Tenant.TenantId) {
   const ledger = yield* Ledger.Ledger
+  // A sweep and a dispatch of an inserted delivery that meet may each leave an orphan to the other; the sweep comes back.
   const missed = (yield* linkable(tenantId)).filter(({ delivery, event }) =>
-    Option.isSome(event.echoedDeliveryId) ? delivery.mailable !== "imported" : Option.isSome(delivery.dispatchedAt)
+    delivery.mailable !== "imported" &&
+    (Option.isSome(event.echoedDeliveryId) || Option.isSome(delivery.dispatchedAt))
   )
   assert.deepStrictEqual(missed, [], "an orphan is left to a sweep")
+  yield* TestClock.adjust(Ledger.heldRest)
   const wide = { insertedFrom: Given.afterNoon(-36_000), insertedTo: Given.afterNoon(36_000) }
-  for (let scanned = 1; scanned > 0;) ({ scanned } = yield* ledger.link({ scope: tenantId, limit: 100, ...wide }))
+  for (let left = 1; left > 0;) {
+    const { held, scanned } = yield* ledger.link({ scope: tenantId, limit: 100, ...wide })
+    left = held + scanned
+  }
   assert.deepStrictEqual(yield* linkable(tenantId), [], "an orphan is left by a sweep")
 })
 
