@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Delivery, Event, IdempotencyKey, Ledger, Provider, Recipient, Tenant } from "@waybill/core"
 import { PgMigrations } from "@waybill/storage"
-import { Clock, DateTime, Deferred, Effect, Fiber, Option, Random } from "effect"
+import { Clock, DateTime, Deferred, type Duration, Effect, Fiber, Option, Random } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { SqlClient } from "effect/sql"
 import * as TestDatabase from "./TestDatabase.ts"
@@ -368,6 +368,39 @@ describe("races on PostgreSQL", () => {
         assert.deepStrictEqual((yield* sweep(1)).map(({ deliveryId }) => deliveryId), [heldId])
         yield* assertLinked(heldTenant, heldId)
         yield* assertLinked(freeTenant, freeId)
+      }).pipe(Effect.provide(TestDatabase.ledger)),
+    30_000
+  )
+
+  it.live(
+    "a dispatch links what a sweep holds and passes by, and leaves it to another sweep where that one is frozen",
+    () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const ledger = yield* Ledger.Ledger
+        const dispatchBesideSweep = Effect.fnUntraced(function*(name: string, heldFor: Duration.Input) {
+          const tenantId = Tenant.TenantId.make(name)
+          yield* ledger.append(tenantId, [delivered("m", "a")])
+          const deliveryId = yield* imported(tenantId, "m")
+          const isHeld = yield* Deferred.make<void>()
+          const sweeping = yield* Effect.forkChild(sql.withTransaction(Effect.gen(function*() {
+            yield* sql`SELECT FROM waybill.orphans WHERE tenant_id = ${tenantId} FOR UPDATE`
+            yield* Deferred.succeed(isHeld, undefined)
+            yield* Effect.sleep(heldFor)
+          })))
+          yield* Deferred.await(isHeld)
+          const began = yield* Clock.currentTimeMillis
+          const { linked } = yield* ledger.dispatch(
+            Delivery.Dispatch.make({ tenantId, deliveryId, provider, providerMessageId: "m" })
+          )
+          assert.isBelow((yield* Clock.currentTimeMillis) - began, 3000)
+          yield* Fiber.join(sweeping)
+          yield* sweep(100)
+          yield* assertLinked(tenantId, deliveryId)
+          return linked
+        })
+        assert.strictEqual(yield* dispatchBesideSweep("passed", "100 millis"), 1)
+        assert.strictEqual(yield* dispatchBesideSweep("frozen", "5 seconds"), 0)
       }).pipe(Effect.provide(TestDatabase.ledger)),
     30_000
   )

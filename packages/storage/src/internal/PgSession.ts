@@ -31,6 +31,10 @@ export const StoredRow = Schema.Struct({
 
 export const decodeStored = Schema.decodeUnknownEffect(Schema.Array(StoredRow))
 
+const WaitingRow = Schema.Struct({ ...PgRows.EventRow.fields, isHeld: Schema.Boolean })
+
+const decodeWaiting = Schema.decodeUnknownEffect(Schema.Array(WaitingRow))
+
 /** A linkable orphan and the delivery it meets. */
 export interface Pair {
   readonly orphan: Pick<Event.Event, "id" | "tenantId" | "type" | "insertedAt" | "provider" | "providerEventId">
@@ -169,20 +173,40 @@ export const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
     return fresh
   })
 
-  /** The orphans of a key that a delivery makes linkable, locked; one that a sweep holds is left to it. */
-  const waiting = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, key: string, deliveryId: Event.DeliveryId) {
-    const rows = yield* sql`
-      SELECT ${eventColumns}
+  /** Locks the orphans of a key that a delivery makes linkable, and gives what each says, none for one that a sweep holds. */
+  const takeWaiting = Effect.fnUntraced(
+    function*(tenantId: Tenant.TenantId, key: string, deliveryId: Event.DeliveryId) {
+      const matches = (orphan: string) =>
+        sql.literal(
+          `${orphan}.ready AND (${orphan}.recipient_digest IS NULL OR ${orphan}.recipient_digest = d.recipient_digest)`
+        )
+      const rows = yield* sql`
+      SELECT ${eventColumns}, own.event_id IS NULL AS "isHeld"
       FROM ${orphans} o
       JOIN ${deliveries} d ON d.tenant_id = o.tenant_id AND d.id = ${deliveryId}
       JOIN ${events} e ON e.id = o.event_id
-      WHERE o.tenant_id = ${tenantId} AND o.correlation = ${key} AND o.ready
-        AND (o.recipient_digest IS NULL OR o.recipient_digest = d.recipient_digest)
+      LEFT JOIN LATERAL (
+        SELECT locked.event_id FROM ${orphans} locked WHERE locked.event_id = o.event_id AND ${matches("locked")}
+        FOR UPDATE SKIP LOCKED
+      ) own ON true
+      WHERE o.tenant_id = ${tenantId} AND o.correlation = ${key} AND ${matches("o")}
       ORDER BY o.event_id
-      FOR UPDATE OF o SKIP LOCKED
     `
-    const found = yield* Effect.orDie(decodeEvents(rows))
-    return found.map((orphan) => ({ orphan, deliveryId }))
+      return yield* Effect.orDie(decodeWaiting(rows))
+    }
+  )
+
+  /**
+   * The orphans of a key that a delivery makes linkable, locked. One that a sweep holds is waited for, since the sweep passes
+   * by the delivery; half a second, since the sweep's process may be frozen and the orphan is then left to another sweep.
+   */
+  const waiting = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, key: string, deliveryId: Event.DeliveryId) {
+    let found = yield* takeWaiting(tenantId, key, deliveryId)
+    for (let turn = 0; turn < 50 && found.some(({ isHeld }) => isHeld); turn++) {
+      yield* sql`SELECT pg_sleep(0.01)`
+      found = yield* takeWaiting(tenantId, key, deliveryId)
+    }
+    return found.filter(({ isHeld }) => !isHeld).map(({ isHeld: _, ...orphan }) => ({ orphan, deliveryId }))
   })
 
   /** Gives what the ledger holds of each of some deliveries. */
