@@ -3,11 +3,11 @@
  *
  * @since 0.1.0
  */
-import { PgTypes } from "@effect/sql-pg"
-import { Inbox, Input, type LedgerError, Tenant } from "@waybill/core"
+import { Inbox, Input, type LedgerError, Tenant, type Timestamp } from "@waybill/core"
 import { DateTime, Effect, Layer, Option, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { type SqlClient } from "effect/sql"
+import * as Coalescer from "./internal/Coalescer.ts"
 import { erase } from "./internal/erase.ts"
 import * as PgScope from "./internal/PgScope.ts"
 import * as PgMigrations from "./PgMigrations.ts"
@@ -39,13 +39,44 @@ const keptFor = (retention: Inbox.Retention) =>
 
 const statuses = { Succeeded: "succeeded", Postponed: "failed", Failed: "failed", Dead: "dead" } as const
 
+/** A webhook that is to be inserted. */
+interface Fresh {
+  readonly id: Inbox.WebhookId
+  readonly webhook: Inbox.NewWebhook
+  readonly receivedAt: Timestamp.Timestamp
+}
+
+/** How a try at a webhook ended, and when. */
+interface Finished {
+  readonly id: Inbox.WebhookId
+  readonly result: Inbox.Result
+  readonly at: Timestamp.Timestamp
+}
+
+/** How many bytes of bodies weigh as much as one more webhook does. */
+const bytesPerWeight = 4096
+
 const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
-  const { inScope, one, sql, table, transaction } = yield* PgScope.make(options)
+  const { inScope, isJoined, one, sql, table, transaction } = yield* PgScope.make(options)
   const random = yield* SecureRandom.SecureRandom
   const webhooks = table("webhooks")
   const tokens = table("webhook_tokens")
   const summaryColumns = sql.literal(PgRows.columns(summaryFields)("w"))
   const webhookColumns = sql.literal(PgRows.columns(Inbox.Webhook.fields)("w"))
+
+  /** Runs for one webhook what is done for several of a tenant by one statement, together with those that come at once. */
+  const together = Effect.fnUntraced(function*<Call, E>(
+    all: (tenantId: Tenant.TenantId, calls: ReadonlyArray<Call>) => Effect.Effect<unknown, E>,
+    weigh: (call: Call) => number
+  ) {
+    const coalesced = yield* Coalescer.make<Tenant.TenantId, Call, true, E>({
+      run: (tenantId, calls) => Effect.map(all(tenantId, calls), () => calls.map(() => true)),
+      isHeldUp: () => false,
+      weigh
+    })
+    return (tenantId: Tenant.TenantId, call: Call) =>
+      Effect.flatMap(isJoined, (joined) => joined ? all(tenantId, [call]) : coalesced(tenantId, call))
+  })
 
   /** Consumes a token; gives the webhook that it came with before, where that had the same body. */
   const consume = Effect.fnUntraced(function*(webhook: Inbox.NewWebhook, token: Inbox.Token, id: Inbox.WebhookId) {
@@ -66,21 +97,32 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
       : Option.some(Inbox.WebhookId.make(same.id))
   })
 
+  const insertAll = (tenantId: Tenant.TenantId, fresh: ReadonlyArray<Fresh>) =>
+    one(
+      tenantId,
+      sql`
+      INSERT INTO ${webhooks} (id, tenant_id, provider, headers, body, status, attempts, received_at, claimed_at)
+      SELECT id, ${tenantId}, provider, headers, body, 'processing', 1, received_at, received_at FROM unnest(
+        ${PgRows.uuids(fresh.map(({ id }) => id))},
+        ${PgRows.texts(fresh.map(({ webhook }) => webhook.provider))},
+        ${PgRows.bags(fresh.map(({ webhook }) => webhook.headers))},
+        ${PgRows.bytes(fresh.map(({ webhook }) => webhook.body))},
+        ${PgRows.instants(fresh.map(({ receivedAt }) => receivedAt.epochMilliseconds))}
+      ) AS given (id, provider, headers, body, received_at)
+    `
+    )
+
+  const insert = yield* together(insertAll, ({ webhook }) => Math.ceil(webhook.body.length / bytesPerWeight))
+
   const store = Effect.fn("Inbox.store")(function*(webhook: Inbox.NewWebhook) {
     yield* Effect.fromResult(Input.tenant(webhook))
     yield* Effect.fromResult(Inbox.check(webhook))
     const receivedAt = yield* DateTime.now
-    const now = PgRows.instant(receivedAt)
     const id = Inbox.WebhookId.make(yield* random.uuidV7())
-    const insert = sql`
-      INSERT INTO ${webhooks}
-        (id, tenant_id, provider, headers, body, status, attempts, received_at, claimed_at)
-      VALUES (${id}, ${webhook.tenantId}, ${webhook.provider}, ${PgTypes.jsonb(webhook.headers)}, ${webhook.body},
-        'processing', 1, ${now}, ${now})
-    `
+    const fresh: Fresh = { id, webhook, receivedAt }
     const { token } = webhook
     if (Option.isNone(token)) {
-      yield* one(webhook.tenantId, insert)
+      yield* insert(webhook.tenantId, fresh)
       return { _tag: "Stored" as const, id, receivedAt }
     }
     return yield* transaction(
@@ -88,31 +130,46 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
       Effect.gen(function*() {
         const known = yield* consume(webhook, token.value, id)
         if (Option.isSome(known)) return { _tag: "Repeated" as const, id: known.value }
-        yield* one(webhook.tenantId, insert)
+        yield* insertAll(webhook.tenantId, [fresh])
         return { _tag: "Stored" as const, id, receivedAt }
       })
     )
   })
 
+  const intervals = PgRows.texts(Inbox.waits.map((millis) => `${millis} milliseconds`))
+
+  // By the ids alone, and planned anew each time: the planner may not know yet that nearly all rows are of one tenant, and a
+  // plan that is kept reads all of the table, if the table was small when it was made. What a crash of the server undoes here
+  // is done again by a sweep of the inbox, so the commit does not wait for the disk.
+  const finishAll = (tenantId: Tenant.TenantId, finished: ReadonlyArray<Finished>) =>
+    Effect.flatMap(isJoined, (joined) =>
+      one(
+        tenantId,
+        sql`
+        WITH haste AS MATERIALIZED (
+          SELECT set_config('synchronous_commit', 'off', true) FROM (VALUES (${!joined}::boolean)) own (is_own) WHERE is_own
+        )
+        UPDATE ${webhooks} w SET status = given.status, last_error = given.reason, processed_at = given.at,
+          claimed_at = NULL, attempts = greatest(w.attempts - CASE WHEN given.is_counted THEN 0 ELSE 1 END, 0),
+          next_attempt_at = CASE WHEN given.status = 'failed' THEN given.at + (${intervals}::interval[])[
+            CASE WHEN given.is_counted THEN least(greatest(w.attempts, 1), ${Inbox.waits.length}) ELSE 1 END
+          ] END
+        FROM (SELECT count(*) FROM haste) once CROSS JOIN unnest(
+          ${PgRows.uuids(finished.map(({ id }) => id))},
+          ${PgRows.texts(finished.map(({ result }) => statuses[result._tag]))},
+          ${PgRows.texts(finished.map(({ result }) => result._tag === "Succeeded" ? null : result.reason))},
+          ${PgRows.booleans(finished.map(({ result }) => result._tag !== "Postponed"))},
+          ${PgRows.instants(finished.map(({ at }) => at.epochMilliseconds))}
+        ) AS given (id, status, reason, is_counted, at)
+        WHERE w.id = given.id
+          AND CASE WHEN w.tenant_id = ${tenantId} THEN w.status IN ('received', 'processing') ELSE false END
+      `.unprepared
+      ))
+
+  const finishOne = yield* together(finishAll, () => 1)
+
   const finish = Effect.fn("Inbox.finish")(function*(key: Inbox.WebhookKey, result: Inbox.Result) {
-    const now = PgRows.instant(yield* DateTime.now)
-    const status = statuses[result._tag]
-    const isCounted = result._tag !== "Postponed"
-    const reason = result._tag === "Succeeded" ? null : result.reason
-    const waits = isCounted ? Inbox.waits : Inbox.waits.slice(0, 1)
-    const intervals = PgRows.texts(waits.map((millis) => `${millis} milliseconds`))
-    // By its id alone: a plan made while the table is small might else go by the tenant, and be kept as the table grows.
-    yield* one(
-      key.tenantId,
-      sql`
-      UPDATE ${webhooks} SET status = ${status}, last_error = ${reason}, processed_at = ${now}, claimed_at = NULL,
-        attempts = greatest(attempts - ${isCounted ? 0 : 1}, 0),
-        next_attempt_at = CASE WHEN ${status} = 'failed'
-          THEN ${now} + (${intervals}::interval[])[least(greatest(attempts, 1), ${waits.length})] END
-      WHERE id = ${key.id}
-        AND CASE WHEN tenant_id = ${key.tenantId} THEN status IN ('received', 'processing') ELSE false END
-    `
-    )
+    yield* finishOne(key.tenantId, { id: key.id, result, at: yield* DateTime.now })
   })
 
   const claim = Effect.fn("Inbox.claim")(function*(query: {

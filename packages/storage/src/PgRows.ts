@@ -116,7 +116,21 @@ export const uuids: (values: ReadonlyArray<string | null>) => PgTypes.Parameter 
  */
 export const integers: (values: ReadonlyArray<number>) => PgTypes.Parameter = array(PgTypes.OID.int4)
 
-const booleans: (values: ReadonlyArray<boolean>) => PgTypes.Parameter = array(PgTypes.OID.bool)
+/**
+ * A `bool[]` parameter.
+ *
+ * @category parameters
+ * @since 0.1.0
+ */
+export const booleans: (values: ReadonlyArray<boolean>) => PgTypes.Parameter = array(PgTypes.OID.bool)
+
+/**
+ * A `bytea[]` parameter.
+ *
+ * @category parameters
+ * @since 0.1.0
+ */
+export const bytes: (values: ReadonlyArray<Uint8Array>) => PgTypes.Parameter = array(PgTypes.OID.bytea)
 
 /**
  * A `jsonb[]` parameter.
