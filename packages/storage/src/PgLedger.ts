@@ -23,7 +23,7 @@ import {
   Projection,
   type Tenant
 } from "@waybill/core"
-import { DateTime, Effect, Layer, Option, PubSub, Schema } from "effect"
+import { DateTime, Effect, Layer, Option, Schema } from "effect"
 import { type SecureRandom } from "effect/crypto"
 import { type SqlClient } from "effect/sql"
 import * as PgActs from "./internal/PgActs.ts"
@@ -70,10 +70,10 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
     newEventId,
     noRecipient,
     publish,
-    pubsub,
     random,
     one,
     sql,
+    subscribe,
     transaction,
     updateProjections,
     waiting,
@@ -272,7 +272,7 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
     changes,
     ...PgAudit.make(session),
     ...PgActs.make(session),
-    updates: PubSub.subscribe(pubsub)
+    updates: subscribe
   })
 })
 

@@ -78,8 +78,20 @@ export const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
     return ids
   })
 
+  let subscribers = 0
+
+  const subscribe = Effect.andThen(
+    Effect.acquireRelease(Effect.sync(() => subscribers++), () => Effect.sync(() => subscribers--)),
+    PubSub.subscribe(pubsub)
+  )
+
+  /** Tells of updates after the commit, if anybody listens: what runs then stays in memory until all of the heap is collected. */
   const publish = (updates: ReadonlyArray<Ledger.DeliveryUpdate>) =>
-    updates.length === 0 ? Effect.void : sql.afterCommit(Effect.asVoid(PubSub.publishAll(pubsub, updates)))
+    Effect.suspend(() =>
+      subscribers === 0 || updates.length === 0
+        ? Effect.void
+        : sql.afterCommit(Effect.asVoid(PubSub.publishAll(pubsub, updates)))
+    )
 
   /** Locks correlations, in the order of their keys. */
   const lockCorrelations = (tenantId: Tenant.TenantId, keys: ReadonlyArray<string>) =>
@@ -248,7 +260,7 @@ export const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
   return {
     ...scope,
     random,
-    pubsub,
+    subscribe,
     deliveries,
     events,
     orphans,
