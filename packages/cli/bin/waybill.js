@@ -2,4 +2,4 @@
 import { enableCompileCache } from "node:module"
 
 enableCompileCache()
-await import("../dist/bin.js")
+await import("../bundle/bin.js")

@@ -218,7 +218,7 @@ export const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
       yield* sql`SELECT pg_sleep(0.01)`
       found = yield* takeWaiting(tenantId, key, deliveryId)
     }
-    return found.filter(({ isHeld }) => !isHeld).map(({ isHeld: _, ...orphan }) => ({ orphan, deliveryId }))
+    return found.filter(({ isHeld }) => !isHeld).map((orphan) => ({ orphan, deliveryId }))
   })
 
   /** Gives what the ledger holds of each of some deliveries. */
