@@ -18,7 +18,7 @@
  *
  * @since 0.1.0
  */
-import { Tenant } from "@waybill/core"
+import { Inbox, Tenant } from "@waybill/core"
 import { ByteSize, DateTime, Duration, Effect, type Layer, Option } from "effect"
 import {
   HttpClientError,
@@ -70,7 +70,7 @@ export interface Unassigned extends Webhook.Received {
  * @since 0.1.0
  */
 export interface Options {
-  /** 10 MB where nothing is said. */
+  /** 10 MB where nothing is said, and never more than an inbox takes (15 MB). */
   readonly maxBodySize?: ByteSize.Input
   /** 15 seconds where nothing is said. */
   readonly bodyTimeout?: Duration.Input
@@ -128,9 +128,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const providers: ReadonlyMap<string, Webhook.Provider> = new Map(
     (yield* ProviderTable).map((provider) => [provider.name, provider])
   )
-  const maxBodySize = options.maxBodySize === undefined
-    ? defaultMaxBodySize
-    : ByteSize.fromInputUnsafe(options.maxBodySize)
+  const maxBodySize = ByteSize.min(
+    options.maxBodySize === undefined ? defaultMaxBodySize : ByteSize.fromInputUnsafe(options.maxBodySize),
+    ByteSize.bytes(Inbox.maxBodyBytes)
+  )
   const bodyTimeout = options.bodyTimeout ?? defaultBodyTimeout
   const { resolveTenant, tenantId: ownTenant = Tenant.defaultTenantId } = options
 

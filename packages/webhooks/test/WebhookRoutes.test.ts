@@ -334,6 +334,15 @@ describe("WebhookRoutes under limits", () => {
     })
   )
 
+  live({ storage: Edge.memory, routes: { maxBodySize: "1 GB" } })(
+    "answer 413 to a body that no inbox takes, whatever they allow",
+    Effect.gen(function*() {
+      const by = yield* authorization
+      const answer = yield* raw(head(by, `Content-Length: ${Inbox.maxBodyBytes + 1}\r\n`))
+      assert.match(answer, /^HTTP\/1\.1 413 /)
+    })
+  )
+
   test(
     "stop reading a body of unknown length at the limit",
     Effect.gen(function*() {
