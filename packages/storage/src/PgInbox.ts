@@ -1,6 +1,10 @@
 /**
  * Keeps raw webhooks in PostgreSQL.
  *
+ * Webhooks of a tenant that are stored at once share a transaction, and so do those that are finished at once. A crash of the
+ * server may undo what was finished in its last second: a sweep of the inbox then processes those webhooks again, which
+ * changes nothing. What was stored stays stored.
+ *
  * @since 0.1.0
  */
 import { Inbox, Input, type LedgerError, Tenant, type Timestamp } from "@waybill/core"
@@ -97,6 +101,7 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
       : Option.some(Inbox.WebhookId.make(same.id))
   })
 
+  /** Inserts webhooks of a tenant, also a second time, as when the connection broke while they were committed. */
   const insertAll = (tenantId: Tenant.TenantId, fresh: ReadonlyArray<Fresh>) =>
     one(
       tenantId,
@@ -109,10 +114,11 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
         ${PgRows.bytes(fresh.map(({ webhook }) => webhook.body))},
         ${PgRows.instants(fresh.map(({ receivedAt }) => receivedAt.epochMilliseconds))}
       ) AS given (id, provider, headers, body, received_at)
+      ON CONFLICT (id) DO NOTHING
     `
     )
 
-  const insert = yield* together(insertAll, ({ webhook }) => Math.ceil(webhook.body.length / bytesPerWeight))
+  const insert = yield* together(insertAll, ({ webhook }) => 1 + Math.floor(webhook.body.length / bytesPerWeight))
 
   const store = Effect.fn("Inbox.store")(function*(webhook: Inbox.NewWebhook) {
     yield* Effect.fromResult(Input.tenant(webhook))

@@ -300,6 +300,49 @@ const trying = ({ example }: Contract.Contract<Inbox.Inbox>): void => {
   )
 
   example(
+    "keeps apart what is stored and finished at the same time",
+    Effect.gen(function*() {
+      const tenants = yield* Effect.all([Given.tenant, Given.tenant])
+      const results: ReadonlyArray<Inbox.Result> = [
+        { _tag: "Succeeded" },
+        { _tag: "Failed", reason: "why" },
+        { _tag: "Postponed", reason: "why not" },
+        { _tag: "Dead", reason: "gone" }
+      ]
+      const given = tenants.flatMap((tenantId) =>
+        Array.from({ length: 40 }, (_, index) => ({
+          webhook: webhook(tenantId, `${index}`.padEnd(index % 10 === 0 ? 100_000 : 10), {
+            headers: { index: `${index}` }
+          }),
+          result: results[index % results.length] ?? assert.fail("no result")
+        }))
+      )
+      const all = { concurrency: "unbounded" } as const
+      const stored = yield* Effect.forEach(
+        given,
+        (each) => Effect.map(store(each.webhook), (key) => ({ ...each, key })),
+        all
+      )
+      yield* Effect.forEach(stored, ({ key, result }) => finish(key, result), all)
+      for (const { key, result, webhook } of stored) {
+        const found = yield* get(key)
+        assert.deepStrictEqual(found.body, webhook.body)
+        assert.deepStrictEqual({ ...found.headers }, { ...webhook.headers })
+        assert.strictEqual(found.attempts, result._tag === "Postponed" ? 0 : 1)
+        assert.deepStrictEqual(
+          Option.getOrNull(found.lastError),
+          result._tag === "Succeeded" ? null : result.reason
+        )
+      }
+      for (const tenantId of tenants) {
+        assert.lengthOf(yield* list(tenantId), 40)
+        yield* TestClock.adjust(Inbox.waits[0])
+        assert.lengthOf(yield* claim(tenantId), 20)
+      }
+    })
+  )
+
+  example(
     "leaves a webhook whose try has ended, or that is another tenant's, as it is",
     Effect.gen(function*() {
       const [tenantId, other] = yield* Effect.all([Given.tenant, Given.tenant])
