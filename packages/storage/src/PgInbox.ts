@@ -161,11 +161,13 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
             CASE WHEN given.is_counted THEN least(greatest(w.attempts, 1), ${Inbox.waits.length}) ELSE 1 END
           ] END
         FROM (SELECT count(*) FROM haste) once CROSS JOIN unnest(
-          ${PgRows.uuids(finished.map(({ id }) => id))},
-          ${PgRows.texts(finished.map(({ result }) => statuses[result._tag]))},
-          ${PgRows.texts(finished.map(({ result }) => result._tag === "Succeeded" ? null : result.reason))},
-          ${PgRows.booleans(finished.map(({ result }) => result._tag !== "Postponed"))},
-          ${PgRows.instants(finished.map(({ at }) => at.epochMilliseconds))}
+          (SELECT ${PgRows.uuids(finished.map(({ id }) => id))}::uuid[]),
+          (SELECT ${PgRows.texts(finished.map(({ result }) => statuses[result._tag]))}::text[]),
+          (SELECT ${
+          PgRows.texts(finished.map(({ result }) => result._tag === "Succeeded" ? null : result.reason))
+        }::text[]),
+          (SELECT ${PgRows.booleans(finished.map(({ result }) => result._tag !== "Postponed"))}::boolean[]),
+          (SELECT ${PgRows.instants(finished.map(({ at }) => at.epochMilliseconds))}::timestamptz[])
         ) AS given (id, status, reason, is_counted, at)
         WHERE w.id = given.id
           AND CASE WHEN w.tenant_id = ${tenantId} THEN w.status IN ('received', 'processing') ELSE false END

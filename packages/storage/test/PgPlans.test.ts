@@ -5,8 +5,8 @@
  */
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
-import { Cursor, Delivery, Event, IdempotencyKey, Ledger, Provider, Recipient, Tenant } from "@waybill/core"
-import { PgLedger } from "@waybill/storage"
+import { Cursor, Delivery, Event, IdempotencyKey, Inbox, Ledger, Provider, Recipient, Tenant } from "@waybill/core"
+import { PgInbox, PgLedger } from "@waybill/storage"
 import { Context, DateTime, Effect, Layer, Option, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as Reactivity from "effect/reactivity/Reactivity"
@@ -57,6 +57,7 @@ const tenants = 4
 const deliveriesEach = 5000
 const junkEach = 5000
 const linkableEach = 100
+const webhooks = 5000
 
 const tenant = (index: number) => Tenant.TenantId.make(`tenant-${index}`)
 
@@ -89,12 +90,17 @@ const fill = Effect.gen(function*() {
       SELECT id, tenant_id, 'message:postmark:' || provider_message_id, inserted_at, provider_message_id LIKE 'm-%'
       FROM waybill.events WHERE needs_reconciliation ORDER BY id
     `
+    yield* sql`
+      INSERT INTO waybill.webhooks (id, tenant_id, provider, headers, body, status, attempts, received_at, claimed_at)
+      SELECT gen_random_uuid(), 'tenant-1', 'postmark', '{}', '{}', 'processing', 1, now(), now()
+      FROM generate_series(1, ${webhooks}::integer)
+    `
   }))
   yield* sql`VACUUM (ANALYZE)`
 })
 
 /** A ledger in a filled database, whose statements are recorded. */
-const layer = PgLedger.layer().pipe(
+const layer = Layer.merge(PgLedger.layer(), PgInbox.layer()).pipe(
   Layer.provide(Layer.effect(
     SqlClient.SqlClient,
     Effect.gen(function*() {
@@ -137,7 +143,7 @@ const decodePlans = Schema.decodeUnknownEffect(Schema.Array(Schema.Struct({ "QUE
 
 const nodes = (node: Node): ReadonlyArray<Node> => [node, ...(node.Plans ?? []).flatMap(nodes)]
 
-const large = new Set(["events", "deliveries", "orphans"])
+const large = new Set(["events", "deliveries", "orphans", "webhooks"])
 
 const isPlanned = ({ text }: Sent): boolean => /^\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH)\b/.test(text)
 
@@ -191,6 +197,18 @@ const window = {
 
 describe("plans on PostgreSQL", () => {
   it.layer(layer, { timeout: 60_000 })((it) => {
+    it.effect("finishing webhooks goes by their ids", () =>
+      Effect.gen(function*() {
+        const inbox = yield* Inbox.Inbox
+        const listed = yield* inbox.list({ scope: tenant(1), status: Option.some("processing"), limit: 50 })
+        yield* assertIndexed(
+          Effect.forEach(listed, (webhook) => inbox.finish(webhook, { _tag: "Succeeded" }), {
+            concurrency: "unbounded"
+          })
+        )
+        assert.lengthOf(yield* inbox.list({ scope: tenant(1), status: Option.some("succeeded"), limit: 100 }), 50)
+      }), 30_000)
+
     it.effect("a sweep's batch of one tenant goes by indexes", () =>
       Effect.gen(function*() {
         const ledger = yield* Ledger.Ledger
