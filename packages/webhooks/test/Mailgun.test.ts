@@ -107,6 +107,11 @@ describe("Mailgun", () => {
     assert.deepStrictEqual(event(provider, write(precise)).payload, { ...payload, status: "5.7.1" })
   })
 
+  it("reads a number that no ledger stores as the one it is equal to", () => {
+    const body = write({ "delivery-status": { "attempt-no": 7 } }).replace("\"attempt-no\":7", "\"attempt-no\":-0")
+    assert.deepStrictEqual(event(provider, body).payload, { event: "delivered", attempt: 0 })
+  })
+
   it("takes the recipient of a rejection from the message, without certainty", () => {
     const to = `"Ada, reader" <ada@reader.example>, bob@reader.example`
     const read = event(provider, write({ event: "rejected", recipient: undefined, message: { headers: { to } } }))

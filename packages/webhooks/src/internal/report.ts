@@ -50,8 +50,11 @@ export const word = (text: string | undefined): string | undefined =>
 
 const enhancedStatus = /(?<![\d.])[245]\.\d{1,3}\.\d{1,3}(?!\.?\d)/
 
-const wholeNumber = (value: string | number | undefined): number | undefined =>
-  value !== undefined && /^\d{1,6}$/.test(String(value)) ? Number(value) : undefined
+/** By way of its text, so that -0 is 0: nothing stores the other. */
+const wholeNumber = (value: string | number | undefined): number | undefined => {
+  const digits = String(value)
+  return /^\d{1,6}$/.test(digits) ? Number(digits) : undefined
+}
 
 const payload = ({ details, meaning }: Report): JsonBag.JsonBag => {
   const event = word(details.event)
