@@ -19,7 +19,7 @@ const oneByOne = Effect.fnUntraced(function*<E, R>(
   append: (event: Given.Given) => Effect.Effect<unknown, E, R>
 ) {
   const latencies: Array<number> = []
-  const { seconds } = yield* Rounds.timed(Effect.forEach(
+  const { seconds } = yield* Rounds.timedAlone(Effect.forEach(
     events,
     (event) => Effect.map(Rounds.timed(append(event)), ({ seconds }) => latencies.push(seconds * 1000)),
     { concurrency, discard: true }
@@ -65,7 +65,7 @@ export const bench: Bench = {
           waybill: (round) =>
             Effect.gen(function*() {
               const given = Given.chunks(Given.events(prefixes.batches, round, 1, events).map(Given.newEvent), batch)
-              const { seconds } = yield* Rounds.timed(
+              const { seconds } = yield* Rounds.timedAlone(
                 Effect.forEach(given, (each) => ledger.append(Tenant.defaultTenantId, each), { discard: true })
               )
               yield* checkMoved(prefixes.batches, events, round)
@@ -75,7 +75,9 @@ export const bench: Bench = {
             Effect.gen(function*() {
               const given = Given.chunks(Given.events(prefixes.pair, round, 1, events), batch)
                 .map(StatementPair.parameters)
-              const { seconds } = yield* Rounds.timed(Effect.forEach(given, StatementPair.append, { discard: true }))
+              const { seconds } = yield* Rounds.timedAlone(
+                Effect.forEach(given, StatementPair.append, { discard: true })
+              )
               yield* checkMoved(prefixes.pair, events, round)
               return events / seconds
             })

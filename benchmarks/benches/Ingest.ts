@@ -104,7 +104,7 @@ export const bench: Bench = {
                 Given.events(prefixes.appendBatch, round, 1, events).map(Given.newEvent),
                 batch
               )
-              const { seconds } = yield* Rounds.timed(
+              const { seconds } = yield* Rounds.timedAlone(
                 Effect.forEach(given, (each) => ledger.append(tenantId, each), { discard: true })
               )
               return { rate: events / seconds, p99: 0 }
@@ -127,7 +127,7 @@ export const bench: Bench = {
           appendSingle: (round) =>
             Effect.gen(function*() {
               const given = Given.events(prefixes.appendSingle, round, 1, singles).map(Given.newEvent)
-              const { seconds } = yield* Rounds.timed(Effect.forEach(
+              const { seconds } = yield* Rounds.timedAlone(Effect.forEach(
                 given,
                 (event) => ledger.append(tenantId, [event]),
                 { concurrency: size("callers"), discard: true }

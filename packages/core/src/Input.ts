@@ -112,7 +112,8 @@ export const event = check("event", Event.NewEvent)
 export const events = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, batch: ReadonlyArray<Event.NewEvent>) {
   yield* Effect.fromResult(tenant({ tenantId }))
   for (const [index, each] of batch.entries()) {
-    yield* Effect.fromResult(event(each, index))
+    const checked = event(each, index)
+    if (Result.isFailure(checked)) return yield* checked.failure
   }
 })
 

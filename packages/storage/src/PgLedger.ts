@@ -116,7 +116,7 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
             : yield* new LedgerError.DeliveryConflict({ tenantId: input.tenantId, storedDeliveryId: stored.id })
         }
         const isNew = (yield* insertEvents([queued], noRecipient)).has(queued.id)
-        if (isNew) yield* publish([update(queued, newId)])
+        if (isNew) yield* publish(() => [update(queued, newId)])
         const pairs = yield* writeLinks(yield* waiting(input.tenantId, Correlation.ofDelivery(newId), newId), now)
         // A delivery that was recorded before and deleted by another writer has its events still.
         const delivery = isNew
@@ -169,7 +169,7 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
             ))
         )
         const isNew = (yield* insertEvents([event], noRecipient)).has(event.id)
-        if (isNew) yield* publish([update(event, deliveryId)])
+        if (isNew) yield* publish(() => [update(event, deliveryId)])
         const pairs = yield* writeLinks(yield* waiting(tenantId, key, deliveryId), now)
         // A delivery that was dispatched before and whose message id another writer took away has its events still.
         const facts = isNew ? [event, ...pairs.map(({ orphan }) => orphan)] : (yield* findFacts([stored]))(stored)

@@ -295,13 +295,11 @@ export const make = Effect.fnUntraced(function*(session: PgSession) {
     reports: ReadonlyArray<Report>,
     hurried: boolean
   ) {
-    const rows = yield* sql.unsafe<{ readonly id: string; readonly deliveryId: string }>(
+    const rows = yield* sql.unsafe<{ readonly id: Event.EventId; readonly deliveryId: Event.DeliveryId }>(
       appendText,
       [...boundParameters(reports), tenantId, reports.length, hurried ? haste : null]
     )
-    return new Map(
-      rows.map(({ deliveryId, id }) => [Event.EventId.make(id), Option.some(Event.DeliveryId.make(deliveryId))])
-    )
+    return new Map(rows.map(({ deliveryId, id }) => [id, Option.some(deliveryId)]))
   })
 
   /** Inserts events as orphans where they meet no delivery, moves the deliveries of the rest, and gives the inserted ones. */
@@ -329,7 +327,7 @@ export const make = Effect.fnUntraced(function*(session: PgSession) {
 
   /** Tells of the inserted events. */
   const announce = (tenantId: Tenant.TenantId, calls: ReadonlyArray<Call>, inserted: Inserted) =>
-    publish(
+    publish(() =>
       factsOf(calls, inserted).flat().map(({ deliveryId, event }): Ledger.DeliveryUpdate => ({
         tenantId,
         deliveryId,

@@ -261,13 +261,15 @@ export const make = (session: PgSession) => {
     const count = rows[0]?.claimed ?? 0
     const met = rows.filter(({ eventId }) => eventId !== null)
     const links = yield* Effect.orDie(decodeLinks(met.filter(({ deliveryId }) => deliveryId !== null)))
-    yield* publish(links.map(({ deliveryId, eventId, tenantId, type }) => ({
-      tenantId,
-      deliveryId,
-      eventId,
-      type,
-      cause: "reconciled"
-    })))
+    yield* publish(() =>
+      links.map(({ deliveryId, eventId, tenantId, type }) => ({
+        tenantId,
+        deliveryId,
+        eventId,
+        type,
+        cause: "reconciled"
+      }))
+    )
     const held = met.length - links.length
     return { scanned: count - held, held, links, unmet: count - met.length }
   })

@@ -86,11 +86,9 @@ export const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
   )
 
   /** Tells of updates after the commit, if anybody listens: what runs then stays in memory until all of the heap is collected. */
-  const publish = (updates: ReadonlyArray<Ledger.DeliveryUpdate>) =>
+  const publish = (updates: () => ReadonlyArray<Ledger.DeliveryUpdate>) =>
     Effect.suspend(() =>
-      subscribers === 0 || updates.length === 0
-        ? Effect.void
-        : sql.afterCommit(Effect.asVoid(PubSub.publishAll(pubsub, updates)))
+      subscribers === 0 ? Effect.void : sql.afterCommit(Effect.asVoid(PubSub.publishAll(pubsub, updates())))
     )
 
   /** Locks correlations, in the order of their keys. */
@@ -175,13 +173,15 @@ export const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
     yield* sql`
       DELETE FROM ${orphans} WHERE event_id = ANY(${PgRows.uuids(pairs.map(({ orphan }) => orphan.id))})
     `
-    yield* publish(fresh.map(({ deliveryId, orphan }) => ({
-      tenantId: orphan.tenantId,
-      deliveryId,
-      eventId: orphan.id,
-      type: orphan.type,
-      cause: "reconciled"
-    })))
+    yield* publish(() =>
+      fresh.map(({ deliveryId, orphan }) => ({
+        tenantId: orphan.tenantId,
+        deliveryId,
+        eventId: orphan.id,
+        type: orphan.type,
+        cause: "reconciled"
+      }))
+    )
     return fresh
   })
 
