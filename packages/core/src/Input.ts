@@ -113,7 +113,7 @@ export const events = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, bat
   yield* Effect.fromResult(tenant({ tenantId }))
   for (const [index, each] of batch.entries()) {
     const checked = event(each, index)
-    if (Result.isFailure(checked)) return yield* checked.failure
+    if (Result.isFailure(checked)) yield* checked.failure
   }
 })
 
