@@ -1,4 +1,4 @@
-import { Correlation, Event, Input, Ledger, LedgerError, Tenant } from "@waybill/core"
+import { Correlation, Event, type EventType, Input, Ledger, LedgerError, Tenant } from "@waybill/core"
 import { Cause, DateTime, Effect, Exit, Option, Schema } from "effect"
 import * as Arr from "effect/Array"
 import { SqlError, type Statement } from "effect/sql"
@@ -26,16 +26,15 @@ const OrphanRow = Schema.Struct({
 
 const decodeOrphans = Schema.decodeUnknownEffect(Schema.Array(OrphanRow))
 
-/** A new link. */
-const LinkRow = Schema.Struct({
-  tenantId: PgRows.EventRow.fields.tenantId,
-  deliveryId: Event.DeliveryId,
-  eventId: Event.EventId,
-  type: PgRows.EventRow.fields.type,
-  insertedAt: PgRows.EventRow.fields.insertedAt
-})
-
-const decodeLinks = Schema.decodeUnknownEffect(Schema.Array(LinkRow))
+/** What a batch of a sweep gives: how many orphans it claimed, and each that met a delivery, with it unless that is held. */
+interface MetRow {
+  readonly claimed: number
+  readonly tenantId: Tenant.TenantId
+  readonly deliveryId: Event.DeliveryId | null
+  readonly eventId: Event.EventId | null
+  readonly type: EventType.EventType
+  readonly insertedAt: Date
+}
 
 const decodeClaimed = Schema.decodeUnknownEffect(Schema.Array(ClaimedRow))
 
@@ -251,16 +250,21 @@ export const make = (session: PgSession) => {
    * many met none.
    */
   const linkClaimed = Effect.fnUntraced(function*(claimed: Statement.Fragment, now: DateTime.Utc) {
-    const rows = yield* sql<
-      { readonly claimed: number; readonly eventId: string | null; readonly deliveryId: string | null }
-    >`
+    const rows = yield* sql<MetRow>`
       WITH claimed AS MATERIALIZED (${claimed}), new AS MATERIALIZED (
         SELECT ${yield* newEventId}::text AS id, ${PgRows.instant(now)}::timestamptz AS at
       ), ${sql.literal(linkText)}
     `
-    const count = rows[0]?.claimed ?? 0
-    const met = rows.filter(({ eventId }) => eventId !== null)
-    const links = yield* Effect.orDie(decodeLinks(met.filter(({ deliveryId }) => deliveryId !== null)))
+    const links: Array<Ledger.Link> = []
+    let unmet = rows[0]?.claimed ?? 0
+    let held = 0
+    // By hand: a backlog has many rows, and what decoding them by a schema leaves behind makes the heap grow.
+    for (const { deliveryId, eventId, insertedAt, tenantId, type } of rows) {
+      if (eventId === null) continue
+      unmet--
+      if (deliveryId === null) held++
+      else links.push({ tenantId, deliveryId, eventId, type, insertedAt: DateTime.fromDateUnsafe(insertedAt) })
+    }
     yield* publish(() =>
       links.map(({ deliveryId, eventId, tenantId, type }) => ({
         tenantId,
@@ -270,8 +274,7 @@ export const make = (session: PgSession) => {
         cause: "reconciled"
       }))
     )
-    const held = met.length - links.length
-    return { scanned: count - held, held, links, unmet: count - met.length }
+    return { scanned: links.length + unmet, held, links, unmet }
   })
 
   /** Notes why an orphan failed and when it may be tried again. */
