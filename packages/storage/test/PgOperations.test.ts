@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cursor, Delivery, Event, IdempotencyKey, Inbox, Ledger, Provider, Recipient, Tenant } from "@waybill/core"
 import { PgInbox } from "@waybill/storage"
 import { DateTime, Deferred, Effect, Fiber, Layer, Option, PubSub } from "effect"
+import * as Arr from "effect/Array"
 import { SecureRandom } from "effect/crypto"
 import { SqlClient } from "effect/sql"
 import * as TestDatabase from "./TestDatabase.ts"
@@ -140,6 +141,44 @@ describe("operations on PostgreSQL", () => {
         assert.strictEqual((yield* sweep).scanned, 0)
         assert.deepStrictEqual(yield* audit("verify"), [])
         assert.strictEqual((yield* ledger.findOrphans(everyOrphan)).length, 1)
+      }).pipe(Effect.provide(TestDatabase.ledger)),
+    30_000
+  )
+
+  it.live(
+    "a batch of a sweep reads no more of the queue than it takes, also where that was vacuumed while it was empty",
+    () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const ledger = yield* Ledger.Ledger
+        const count = 3000
+        yield* ledger.append(tenantId, [event("delivered", "m-0")])
+        yield* sent("m-0")
+        yield* sql`VACUUM (ANALYZE, TRUNCATE false) waybill.orphans`
+        const ids = Array.from({ length: count }, (_, index) => `m-${index + 1}`)
+        for (const some of Arr.chunksOf(ids, 1000)) {
+          yield* ledger.append(
+            tenantId,
+            some.map((id) => event("delivered", id))
+          )
+        }
+        yield* sql`
+          INSERT INTO waybill.deliveries (id, tenant_id, mailable, stream, recipient, provider, provider_message_id)
+          SELECT gen_random_uuid(), ${tenantId}, 'welcome', 'transactional', ${address}, ${provider}, 'm-' || n
+          FROM generate_series(1, ${count}::integer) n
+        `
+        const limit = 100
+        const read = yield* sql.withTransaction(Effect.gen(function*() {
+          const now = yield* DateTime.now
+          const insertedFrom = DateTime.subtract(now, { days: 1 })
+          const { links } = yield* ledger.link({ scope: Tenant.all, limit, insertedFrom, insertedTo: now })
+          assert.lengthOf(links, limit)
+          return yield* sql<{ readonly rows: number }>`
+            SELECT (seq_tup_read + idx_tup_fetch)::integer AS rows FROM pg_stat_xact_user_tables
+            WHERE schemaname = 'waybill' AND relname = 'orphans'
+          `
+        }))
+        assert.isBelow(read[0]?.rows ?? count, 10 * limit)
       }).pipe(Effect.provide(TestDatabase.ledger)),
     30_000
   )

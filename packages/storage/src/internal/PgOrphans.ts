@@ -196,7 +196,8 @@ export const make = (session: PgSession) => {
         HAVING count(*) = 1`
 
   // A delivery is locked and looked at again before it is linked to, since it may have changed after the statement began. One
-  // that another transaction holds is not waited for: its orphans rest.
+  // that another transaction holds is not waited for: its orphans rest. The queue is written by arrays and not by joins: where
+  // it was vacuumed while it was empty, the planner takes it for empty still, and would read all of it for each orphan.
   const linkText = `
     met AS MATERIALIZED (
       SELECT e.id, e.tenant_id, e.type, e.occurred_at, e.inserted_at, e.provider, e.provider_event_id, e.bounce_class,
@@ -227,10 +228,12 @@ export const make = (session: PgSession) => {
       WHERE met.delivery_id IS NOT NULL
       ORDER BY met.id
     ), gone AS (
-      DELETE FROM ${quoted("orphans")} o USING met WHERE o.event_id = met.id AND met.delivery_id IS NOT NULL
+      DELETE FROM ${quoted("orphans")} o
+      WHERE o.event_id = ANY(ARRAY(SELECT met.id FROM met WHERE met.delivery_id IS NOT NULL))
     ), resting AS (
-      UPDATE ${quoted("orphans")} o SET next_attempt_at = new.at + interval '${Ledger.heldRest} milliseconds'
-      FROM met CROSS JOIN new WHERE o.event_id = met.id AND met.delivery_id IS NULL
+      UPDATE ${quoted("orphans")} o
+      SET next_attempt_at = (SELECT new.at FROM new) + interval '${Ledger.heldRest} milliseconds'
+      WHERE o.event_id = ANY(ARRAY(SELECT met.id FROM met WHERE met.delivery_id IS NULL))
     ), moved AS (
       ${
     PgProjection.moveText(
