@@ -71,7 +71,7 @@ const checkMoved = Effect.fnUntraced(function*(prefix: string, count: number, ro
 
 export const bench: Bench = {
   name: "ingest",
-  sizes: { events: 10_000, batch: 500, singles: 4_000, connections: 32, callers: 64, rounds: 3 },
+  sizes: { events: 10_000, batch: 500, singles: 3_000, connections: 32, callers: 64, rounds: 3 },
   run: Effect.fnUntraced(function*(size) {
     const [events, batch, singles, connections] = [
       size("events"),

@@ -7,7 +7,7 @@ import * as Report from "../harness/Report.ts"
 
 export const bench: Bench = {
   name: "sweep-growth",
-  sizes: { linkable: 10_000, small: 100_000, medium: 1_000_000, large: 5_000_000, rounds: 3 },
+  sizes: { linkable: 10_000, small: 100_000, medium: 1_000_000, large: 5_000_000, rounds: 5 },
   run: Effect.fnUntraced(function*(size) {
     const linkable = size("linkable")
     const sizes = [size("small"), size("medium"), size("large")]

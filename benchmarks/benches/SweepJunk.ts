@@ -7,7 +7,7 @@ import * as Report from "../harness/Report.ts"
 
 export const bench: Bench = {
   name: "sweep-junk",
-  sizes: { linkable: 1_000, some: 100_000, many: 1_000_000, rounds: 9 },
+  sizes: { linkable: 1_000, some: 100_000, many: 1_000_000, rounds: 7 },
   run: Effect.fnUntraced(function*(size) {
     const linkable = size("linkable")
     const sizes = [0, size("some"), size("many")]

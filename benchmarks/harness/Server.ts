@@ -8,12 +8,12 @@ import { env } from "node:process"
 import * as PostgresServer from "../../packages/storage/test/PostgresServer.ts"
 
 /** What is set other than by default: room in memory and in the WAL as on any server in use, and connections for two sides. */
-export const settings = { max_connections: "200", shared_buffers: "1GB", min_wal_size: "2GB", max_wal_size: "4GB" }
+export const settings = { max_connections: "200", shared_buffers: "1GB", min_wal_size: "1GB", max_wal_size: "4GB" }
 
 /** Creates the WAL files that a server which has run for a while goes on to use again. */
 const warmUp = (admin: SqlClient.SqlClient) =>
   Effect.gen(function*() {
-    for (let file = 0; file < 100; file++) {
+    for (let file = 0; file < 60; file++) {
       yield* admin`SELECT pg_logical_emit_message(false, 'waybill', 'warm up')::text, pg_switch_wal()::text`
     }
     yield* admin`CHECKPOINT`
