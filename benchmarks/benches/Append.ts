@@ -43,7 +43,7 @@ const checkMoved = Effect.fnUntraced(function*(prefix: string, count: number, ro
 
 export const bench: Bench = {
   name: "append",
-  sizes: { events: 10_000, batch: 500, singles: 4_000, callers: 64, rounds: 6 },
+  sizes: { events: 10_000, batch: 500, singles: 4_000, callers: 64, rounds: 5 },
   run: Effect.fnUntraced(function*(size) {
     const [events, batch, singles, callers] = [size("events"), size("batch"), size("singles"), size("callers")]
     const rounds = Math.max(2, size("rounds"))

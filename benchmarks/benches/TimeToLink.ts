@@ -60,7 +60,7 @@ const race = Effect.fnUntraced(function*({ given, id }: Effect.Success<ReturnTyp
 
 export const bench: Bench = {
   name: "time-to-link",
-  sizes: { pairs: 2_000, rate: 200, rounds: 2 },
+  sizes: { pairs: 1_500, rate: 200, rounds: 2 },
   run: Effect.fnUntraced(function*(size) {
     const [pairs, rate, rounds] = [size("pairs"), size("rate"), size("rounds")]
     return yield* Server.inDatabase(
