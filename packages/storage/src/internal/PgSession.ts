@@ -8,8 +8,6 @@ import * as PgScope from "./PgScope.ts"
 
 export const decodeDeliveries = Schema.decodeUnknownEffect(Schema.Array(PgRows.DeliveryRow))
 
-export const decodeEvents = Schema.decodeUnknownEffect(Schema.Array(PgRows.EventRow))
-
 /** A fact of a delivery: one of its events, or an orphan that was linked to it. */
 const FactRow = Schema.Struct({
   ofTenant: Schema.String,
@@ -185,7 +183,7 @@ export const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
     return fresh
   })
 
-  /** Locks the orphans of a key that a delivery makes linkable, and gives what each says, none for one that a sweep holds. */
+  /** Locks the orphans of a key that a delivery makes linkable, all but those that a sweep holds, and tells which these are. */
   const takeWaiting = Effect.fnUntraced(
     function*(tenantId: Tenant.TenantId, key: string, deliveryId: Event.DeliveryId) {
       const matches = (orphan: string) =>
