@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import { Provider, Tenant } from "@waybill/core"
 import { Attributes } from "@waybill/runtime"
 import { Schema } from "effect"
@@ -21,21 +21,16 @@ describe("pick", () => {
   })
 
   it("takes no plain text", () => {
-    const address: string = "ann@example.com"
-    // @ts-expect-error no text is a provider
-    Attributes.pick({ provider: address })
-    // @ts-expect-error no text is a tenant
-    Attributes.pick({ tenant_id: address })
-    // @ts-expect-error no text is a name
-    Attributes.pick({ schedule: address })
-    // @ts-expect-error no text is an event's type
-    Attributes.pick({ event_type: address })
-    // @ts-expect-error no text is an outcome
-    Attributes.pick({ outcome: address })
-    // @ts-expect-error no text is a count
-    Attributes.pick({ linked: address })
-    // @ts-expect-error nothing else is on the list
-    Attributes.pick({ recipient: address })
+    type Given = Parameters<typeof Attributes.pick>[0]
+    expectTypeOf<{ provider: string }>().not.toExtend<Given>()
+    expectTypeOf<{ tenant_id: string }>().not.toExtend<Given>()
+    expectTypeOf<{ schedule: string }>().not.toExtend<Given>()
+    expectTypeOf<{ event_type: string }>().not.toExtend<Given>()
+    expectTypeOf<{ outcome: string }>().not.toExtend<Given>()
+    expectTypeOf<{ linked: string }>().not.toExtend<Given>()
+    expectTypeOf<{ linked: number }>().toExtend<Given>()
+    expectTypeOf<Given>().not.toHaveProperty("recipient")
+    expectTypeOf<Given>().toHaveProperty("linked")
   })
 })
 
