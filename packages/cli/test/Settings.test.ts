@@ -46,6 +46,12 @@ describe("settings", () => {
     assert.lengthOf(Object.keys(Settings.providerSecrets), Providers.all.length)
   })
 
+  it("name the switches of every provider, which no two share", () => {
+    const switches = Providers.all.flatMap(({ switches = [] }) => switches)
+    for (const { name, variable } of switches) assert.strictEqual(Settings.providerSwitches[name]?.name, variable)
+    assert.lengthOf(Object.keys(Settings.providerSwitches), switches.length)
+  })
+
   it("take no webhook that the inbox does not", () => {
     const isTaken = (text: string) => Option.isSome(Settings.maxBodySize.parse(text))
     assert.isTrue(isTaken(`${Inbox.maxBodyBytes} B`))

@@ -45,6 +45,8 @@ export interface Setting<E> {
   readonly storage: Layer.Layer<Storage, E>
   readonly providers?: ReadonlyArray<Row.Row>
   readonly tenants?: Readonly<Record<string, Secrets.TenantSecrets>>
+  /** In place of those of the tenants. */
+  readonly secrets?: Layer.Layer<Secrets.Secrets, E>
   readonly certificates?: Layer.Layer<SnsCertificates.SnsCertificates>
   readonly routes?: WebhookRoutes.Options
   readonly subscriptions?: Layer.Layer<SnsSubscriptions.SnsSubscriptions>
@@ -71,13 +73,13 @@ export const logged: Array<unknown> = []
 const logger = Logger.layer([Logger.map(Logger.formatStructured, (entry) => void logged.push(entry))])
 
 /** The server, and everything behind it. */
-export const layer = <E>({ certificates, providers, routes, storage, subscriptions, tenants }: Setting<E>) =>
+export const layer = <E>({ certificates, providers, routes, secrets, storage, subscriptions, tenants }: Setting<E>) =>
   HttpRouter.serve(WebhookRoutes.layer(routes), { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provideMerge(NodeHttpServer.layer(createServer, { port: 0, host: "127.0.0.1" })),
     Layer.provideMerge(Layer.merge(Ingestion.layer, Intake.layer)),
     Layer.provideMerge(storage),
-    Layer.provide(Secrets.layer(tenants ?? { default: secretsOf(Signing.senders) })),
-    Layer.provide(table(providers ?? rows(certificates, subscriptions))),
+    Layer.provide(secrets ?? Secrets.layer(tenants ?? { default: secretsOf(Signing.senders) })),
+    Layer.provideMerge(table(providers ?? rows(certificates, subscriptions))),
     Layer.provide(logger)
   )
 

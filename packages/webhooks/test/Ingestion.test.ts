@@ -109,16 +109,17 @@ const world = Effect.gen(function*() {
   return { world: { ledgerFails, provider, confirms, appends } satisfies World, layer }
 })
 
-const receive = (body: string) =>
-  Ingestion.Ingestion.use((ingestion) =>
-    ingestion.receive({
-      tenantId,
-      provider: lines(),
-      headers: { "x-id": "1", "authorization": "secret" },
-      body: bytes(body),
-      token: Option.none()
-    })
-  )
+const webhook = (body: string): Ingestion.VerifiedWebhook => ({
+  tenantId,
+  provider: lines(),
+  headers: { "x-id": "1", "authorization": "secret" },
+  body: bytes(body),
+  token: Option.none()
+})
+
+const receive = (body: string) => Ingestion.Ingestion.use((ingestion) => ingestion.receive(webhook(body)))
+
+const ingest = (body: string) => Ingestion.Ingestion.use((ingestion) => ingestion.ingest(webhook(body)))
 
 const sweep = (options?: Ingestion.SweepOptions) => Ingestion.Ingestion.use((ingestion) => ingestion.sweep(options))
 
@@ -406,6 +407,57 @@ describe("Ingestion", () => {
       const again = yield* ingestion.receive(webhook)
       assert.strictEqual(again.outcome, "duplicate")
       assert.deepStrictEqual(yield* stored, ["a"])
+    }))
+
+  test("tells in order what became of each event of a webhook that it ingests, to its end", (world) =>
+    Effect.gen(function*() {
+      const told = (body: string) =>
+        Effect.map(ingest(body), ({ events, isComplete, outcome, result }) => ({
+          events: events.map(({ event, outcome }) => `${event.idempotencyKey} ${outcome._tag}`),
+          isComplete,
+          outcome,
+          result: result._tag
+        }))
+      yield* receive("b")
+      assert.deepStrictEqual(yield* told("a\nb\na"), {
+        events: ["a Appended", "b Duplicate", "a Duplicate"],
+        isComplete: true,
+        outcome: "orphan",
+        result: "Succeeded"
+      })
+      assert.deepStrictEqual(yield* told("c\n?d\ne"), {
+        events: ["c Appended", "e Appended"],
+        isComplete: true,
+        outcome: "undecodable",
+        result: "Failed"
+      })
+      assert.deepStrictEqual(yield* told("f\n!g\nh"), {
+        events: ["f Appended", "h Appended"],
+        isComplete: false,
+        outcome: "undecodable",
+        result: "Failed"
+      })
+      yield* Ref.set(world.ledgerFails, Option.some(unavailable))
+      assert.deepStrictEqual(yield* told("i"), {
+        events: [],
+        isComplete: false,
+        outcome: "stored",
+        result: "Postponed"
+      })
+      const malformed = yield* Effect.flip(ingest("malformed"))
+      assert.strictEqual(malformed.message, "lines webhook cannot be read: NotJson")
+      assert.strictEqual((yield* Edge.statuses(tenantId)).length, 6)
+    }))
+
+  test("appends the events of a webhook whose follow-up fails, and tries that again", (world) =>
+    Effect.gen(function*() {
+      yield* Ref.set(world.confirms, false)
+      const { counts, webhookId } = yield* receive("a\n+")
+      assert.strictEqual(counts.appended, 1)
+      assert.deepStrictEqual((yield* get(webhookId)).lastError, Option.some("the subscription could not be confirmed"))
+      yield* Ref.set(world.confirms, true)
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* sweep(), { ...none, claimed: 1, succeeded: 1 })
     }))
 
   test("says that there is no such webhook to replay, also where it is another tenant's", () =>
