@@ -5,12 +5,42 @@
  */
 import type { Inbox, Ledger } from "@waybill/core"
 import * as Ingestion from "@waybill/webhooks/Ingestion"
+import * as Intake from "@waybill/webhooks/Intake"
+import * as Providers from "@waybill/webhooks/Providers"
 import * as Secrets from "@waybill/webhooks/Secrets"
-import * as SnsCertificates from "@waybill/webhooks/SnsCertificates"
-import * as SnsSubscriptions from "@waybill/webhooks/SnsSubscriptions"
 import { type Config, Effect, Layer } from "effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Settings from "./Settings.ts"
+
+/**
+ * What webhooks are verified with.
+ *
+ * @category layers
+ * @since 0.2.0
+ */
+export const secrets: Layer.Layer<Secrets.Secrets, Settings.BadSetting | Config.ConfigError> = Layer.unwrap(
+  Effect.map(Settings.credentials, Secrets.layer)
+)
+
+/**
+ * What decides whether a webhook comes in, before any database is opened.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Door = Intake.Intake | Providers.Providers | Secrets.Secrets
+
+/**
+ * Decides whether a webhook comes in.
+ *
+ * @category layers
+ * @since 0.2.0
+ */
+export const door: Layer.Layer<Door, Settings.BadSetting | Config.ConfigError> = Intake.layer.pipe(
+  Layer.provideMerge(secrets),
+  Layer.merge(Providers.layer),
+  Layer.provide(FetchHttpClient.layer)
+)
 
 /**
  * What takes webhooks in.
@@ -18,7 +48,7 @@ import * as Settings from "./Settings.ts"
  * @category models
  * @since 0.1.0
  */
-export type Edge = Ingestion.Ingestion | Secrets.Secrets | SnsCertificates.SnsCertificates
+export type Edge = Door | Ingestion.Ingestion
 
 /**
  * Takes webhooks into an inbox and a ledger.
@@ -26,12 +56,5 @@ export type Edge = Ingestion.Ingestion | Secrets.Secrets | SnsCertificates.SnsCe
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<Edge, Settings.BadSetting | Config.ConfigError, Inbox.Inbox | Ledger.Ledger> = Layer
-  .unwrap(
-    Effect.map(Settings.credentials, (credentials) =>
-      Ingestion.layer.pipe(
-        Layer.provide(SnsSubscriptions.layer),
-        Layer.provideMerge(Layer.merge(Secrets.layer(credentials), SnsCertificates.layer)),
-        Layer.provide(FetchHttpClient.layer)
-      ))
-  )
+export const layer: Layer.Layer<Edge, Settings.BadSetting | Config.ConfigError, Inbox.Inbox | Ledger.Ledger> = Ingestion
+  .layer.pipe(Layer.provideMerge(door))

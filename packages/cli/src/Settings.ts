@@ -10,6 +10,9 @@ import { Inbox, Tenant } from "@waybill/core"
 import * as Pruner from "@waybill/runtime/Pruner"
 import * as Reconciler from "@waybill/runtime/Reconciler"
 import * as Schedules from "@waybill/runtime/Schedules"
+import * as Providers from "@waybill/webhooks/Providers"
+import type * as Row from "@waybill/webhooks/Row"
+import * as Secrets from "@waybill/webhooks/Secrets"
 import {
   ByteSize,
   Config,
@@ -181,18 +184,18 @@ const kept = (name: string, about: string, fallback: Pruner.Days) =>
 /** A list of the configuration file has its texts in lines, so that they may hold commas. */
 const lines = (texts: ReadonlyArray<string>): string => texts.map((text) => `${text}\n`).join("")
 
-const separated = (text: string): ReadonlyArray<string> =>
-  text.split(text.includes("\n") ? "\n" : ",").map((part) => part.trim()).filter((part) => part !== "")
-
-const secrets = (name: string, about: string) =>
+const secretsOf = ({ about, isPublic = false, variable }: Row.SecretsSetting) =>
   define({
-    name,
+    name: variable,
     about,
     fallback: "",
     issue: "must be one secret, or several separated by commas",
-    parse: (text) => Option.some(separated(text).map((secret) => Redacted.make(secret))),
-    show: hidden
+    parse: (text) => Option.some(Secrets.parse(text).map((secret) => Redacted.make(secret))),
+    show: isPublic ? (text) => Secrets.parse(text).join(",") : hidden
   })
+
+const switchOf = ({ about, variable }: Row.SwitchSetting) =>
+  define({ name: variable, about, fallback: "false", issue: "must be true or false", parse: isTrue })
 
 /** What the exporter of OTLP reads itself. */
 const otlpHeaders = define({
@@ -497,35 +500,26 @@ export const maxBodySize = define({
 export const bodyTimeout = duration("WAYBILL_BODY_TIMEOUT", "how long a webhook may take to arrive", "15s")
 
 /**
- * Whether subscriptions of Amazon SNS to listed topics are confirmed.
- *
- * @category settings
- * @since 0.1.0
- */
-export const sesConfirmSubscriptions = define({
-  name: "WAYBILL_SES_CONFIRM_SUBSCRIPTIONS",
-  about: "whether to confirm subscriptions of those topics",
-  fallback: "false",
-  issue: "must be true or false",
-  parse: isTrue
-})
-
-/**
  * What the webhooks of each provider are verified with, by the provider's name.
  *
  * @category settings
  * @since 0.1.0
  */
-export const providerSecrets: Readonly<Record<string, Setting<ReadonlyArray<Redacted.Redacted>>>> = {
-  postmark: secrets("WAYBILL_POSTMARK_BASIC_AUTH", "user:pass of the webhook's URL"),
-  sendgrid: secrets("WAYBILL_SENDGRID_PUBLIC_KEY", "verification key, as SendGrid shows it"),
-  resend: secrets("WAYBILL_RESEND_SECRET", "signing secret, whsec_…"),
-  ses: {
-    ...secrets("WAYBILL_SES_TOPIC_ARNS", "SNS topics that may report"),
-    show: (text) => separated(text).join(",")
-  },
-  mailgun: secrets("WAYBILL_MAILGUN_SIGNING_KEY", "webhook signing key")
-}
+export const providerSecrets: Readonly<Record<string, Setting<ReadonlyArray<Redacted.Redacted>>>> = Object.fromEntries(
+  Providers.all.map(({ name, secrets }) => [name, secretsOf(secrets)])
+)
+
+/**
+ * What else the providers can be told, by the names that their rows give it.
+ *
+ * @category settings
+ * @since 0.2.0
+ */
+export const providerSwitches: Readonly<Record<string, Setting<boolean>>> = Object.fromEntries(
+  Providers.all.flatMap(({ switches = [] }) => switches).map((setting) => [setting.name, switchOf(setting)])
+)
+
+const ofProviders = [...Object.values(providerSecrets), ...Object.values(providerSwitches)]
 
 /**
  * Where spans, metrics and logs are sent.
@@ -586,8 +580,7 @@ export const all: ReadonlyArray<Setting<unknown>> = [
   keepTicksDays,
   maxBodySize,
   bodyTimeout,
-  ...Object.values(providerSecrets),
-  sesConfirmSubscriptions,
+  ...ofProviders,
   otlpEndpoint,
   otlpHeaders,
   otlpProtocol
@@ -635,7 +628,7 @@ const named = (settings: ReadonlyArray<Setting<unknown>>): Names =>
 
 const names = named(all)
 
-const tenantNames = named([...Object.values(providerSecrets), sesConfirmSubscriptions])
+const tenantNames = named(ofProviders)
 
 const isList = Schema.is(Schema.Array(Schema.String))
 
@@ -797,7 +790,7 @@ export const readUnless = <A>(
 export type Credentials = Readonly<
   Record<string, {
     readonly secrets: Readonly<Record<string, ReadonlyArray<Redacted.Redacted>>>
-    readonly confirmSubscriptions: boolean
+    readonly switches: Readonly<Record<string, boolean>>
   }>
 >
 
@@ -818,7 +811,7 @@ const readOf = Effect.fnUntraced(function*<A>(
 const credentialsBy = <E>(readOne: <A>(setting: Setting<A>) => Effect.Effect<A, E>) =>
   Effect.all({
     secrets: Effect.all(Record.map(providerSecrets, readOne)),
-    confirmSubscriptions: readOne(sesConfirmSubscriptions)
+    switches: Effect.all(Record.map(providerSwitches, readOne))
   })
 
 /**
