@@ -4,8 +4,8 @@ import { Schedules } from "@waybill/runtime"
 import { MemoryTicks } from "@waybill/storage"
 import { DateTime, Effect, Layer, Option, Result } from "effect"
 import { TestClock } from "effect/testing"
-import * as Readiness from "../src/Readiness.ts"
-import * as Store from "../src/Store.ts"
+import * as Store from "../src/store/Store.ts"
+import * as Readiness from "../src/work/Readiness.ts"
 
 const cron = Result.getOrThrow(Schedules.parse("*/5 * * * *"))
 

@@ -5,17 +5,19 @@
  */
 import { Effect, Option } from "effect"
 import { Command } from "effect/cli"
-import * as Output from "./Output.ts"
-import * as Parameters from "./Parameters.ts"
-import * as Settings from "./Settings.ts"
+import * as ConfigFile from "../config/ConfigFile.ts"
+import * as Setting from "../config/Setting.ts"
+import * as Settings from "../config/Settings.ts"
+import * as Output from "../terminal/Output.ts"
+import * as Parameters from "../terminal/Parameters.ts"
 
 const rows = Effect.forEach(
   Settings.all,
   Effect.fnUntraced(function*(setting) {
-    const { source, text } = yield* Settings.given(setting)
+    const { source, text } = yield* Setting.given(setting)
     return {
       name: setting.name,
-      key: Settings.keyOf(setting.name),
+      key: Setting.keyOf(setting.name),
       value: setting.show(text),
       source,
       ok: Option.isSome(setting.parse(text)),
@@ -36,7 +38,7 @@ export const config = Command.make(
   { json: Parameters.json },
   Effect.fnUntraced(function*({ json }) {
     const settings = yield* rows
-    const file = yield* Settings.UsedFile
+    const file = yield* ConfigFile.InUse
     const path = Option.getOrNull(Option.map(file, ({ path }) => path))
     const tenants = Option.match(file, { onNone: () => [], onSome: ({ tenants }) => Object.keys(tenants) })
     yield* Output.write(
@@ -58,7 +60,7 @@ export const config = Command.make(
         ].join("\n")
     )
     const wrong = settings.find(({ ok }) => !ok)
-    if (wrong !== undefined) yield* new Settings.BadSetting(wrong)
+    if (wrong !== undefined) yield* new Setting.BadSetting(wrong)
   })
 ).pipe(
   Command.withDescription("Show every setting and where it comes from, secrets left out; exit 1 where one is wrong"),

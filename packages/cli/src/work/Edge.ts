@@ -10,7 +10,8 @@ import * as SnsCertificates from "@waybill/webhooks/SnsCertificates"
 import * as SnsSubscriptions from "@waybill/webhooks/SnsSubscriptions"
 import { type Config, Effect, Layer } from "effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
-import * as Settings from "./Settings.ts"
+import * as Credentials from "../config/Credentials.ts"
+import type * as Setting from "../config/Setting.ts"
 
 /**
  * What takes webhooks in.
@@ -26,9 +27,9 @@ export type Edge = Ingestion.Ingestion | Secrets.Secrets | SnsCertificates.SnsCe
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<Edge, Settings.BadSetting | Config.ConfigError, Inbox.Inbox | Ledger.Ledger> = Layer
+export const layer: Layer.Layer<Edge, Setting.BadSetting | Config.ConfigError, Inbox.Inbox | Ledger.Ledger> = Layer
   .unwrap(
-    Effect.map(Settings.credentials, (credentials) =>
+    Effect.map(Credentials.credentials, (credentials) =>
       Ingestion.layer.pipe(
         Layer.provide(SnsSubscriptions.layer),
         Layer.provideMerge(Layer.merge(Secrets.layer(credentials), SnsCertificates.layer)),

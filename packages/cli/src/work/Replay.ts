@@ -6,8 +6,8 @@
 import { Inbox, type Tenant } from "@waybill/core"
 import * as Ingestion from "@waybill/webhooks/Ingestion"
 import { Effect, Layer, Option } from "effect"
+import * as Store from "../store/Store.ts"
 import * as Edge from "./Edge.ts"
-import * as Store from "./Store.ts"
 
 const layer = Layer.provideMerge(Edge.layer, Store.layer)
 

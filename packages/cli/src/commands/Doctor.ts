@@ -6,10 +6,11 @@
 import * as PgHealth from "@waybill/storage/PgHealth"
 import { Effect, Option, Schema } from "effect"
 import { Command } from "effect/cli"
-import * as Output from "./Output.ts"
-import * as Parameters from "./Parameters.ts"
-import * as Settings from "./Settings.ts"
-import * as Store from "./Store.ts"
+import * as Setting from "../config/Setting.ts"
+import * as Settings from "../config/Settings.ts"
+import * as Store from "../store/Store.ts"
+import * as Output from "../terminal/Output.ts"
+import * as Parameters from "../terminal/Parameters.ts"
 
 /**
  * Something is wrong with the installation.
@@ -128,7 +129,7 @@ const examine = Effect.gen(function*() {
   return Option.match(findings, {
     onNone: () => Effect.succeed([answers]),
     onSome: (found) =>
-      Effect.map(Settings.read(Settings.rowLevelSecurity), (isSet) => [answers, ...judgeAll(schema, found, isSet)])
+      Effect.map(Setting.read(Settings.rowLevelSecurity), (isSet) => [answers, ...judgeAll(schema, found, isSet)])
   })
 }).pipe(Effect.flatten)
 

@@ -5,8 +5,9 @@
  */
 import { Event, Input, Provider, Tenant } from "@waybill/core"
 import { maxMaxAgeMinutes } from "@waybill/runtime/Reconciler"
-import { type DateTime, Duration, Option, Schema } from "effect"
+import { type DateTime, type Option, Schema } from "effect"
 import { Argument, Flag } from "effect/cli"
+import * as Settings from "../config/Settings.ts"
 
 /**
  * Prints JSON in place of a table.
@@ -80,26 +81,6 @@ export const sender = Flag.String("provider").pipe(
   Flag.withDescription("Who accepted the message, such as postmark")
 )
 
-const units: Readonly<Record<string, (amount: number) => Duration.Duration>> = {
-  ms: Duration.millis,
-  s: Duration.seconds,
-  m: Duration.minutes,
-  h: Duration.hours,
-  d: Duration.days
-}
-
-/**
- * Reads a duration such as `500ms`, `60s`, `5m`, `2h` or `7d`.
- *
- * @category parsing
- * @since 0.1.0
- */
-export const parseDuration = (text: string): Option.Option<Duration.Duration> => {
-  const [, amount, unit] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? []
-  const make = unit === undefined ? undefined : units[unit]
-  return make === undefined ? Option.none() : Option.some(make(Number(amount)))
-}
-
 /**
  * How young an orphan a sweep leaves alone.
  *
@@ -107,7 +88,7 @@ export const parseDuration = (text: string): Option.Option<Duration.Duration> =>
  * @since 0.1.0
  */
 export const grace = Flag.String("grace").pipe(
-  Flag.filterMap(parseDuration, () => "must be a duration such as 60s, 0s or 5m"),
+  Flag.filterMap(Settings.grace.parse, () => Settings.grace.issue),
   Flag.withMetavar("duration"),
   Flag.withDescription("Leave out orphans younger than this (default: WAYBILL_GRACE, or else 60s)"),
   Flag.optional

@@ -7,7 +7,7 @@ import { Ticks } from "@waybill/core"
 import * as Reconciler from "@waybill/runtime/Reconciler"
 import * as Schedules from "@waybill/runtime/Schedules"
 import { type Cron, DateTime, Effect, Option } from "effect"
-import * as Store from "./Store.ts"
+import * as Store from "../store/Store.ts"
 
 /**
  * How long the database may take to answer.

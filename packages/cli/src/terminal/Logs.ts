@@ -4,7 +4,8 @@
  * @since 0.1.0
  */
 import { type Config, Effect, Layer, Logger } from "effect"
-import * as Settings from "./Settings.ts"
+import * as Setting from "../config/Setting.ts"
+import * as Settings from "../config/Settings.ts"
 
 const textOf = (value: unknown): string => {
   const text = typeof value === "string" ? value : JSON.stringify(value) ?? String(value)
@@ -24,9 +25,9 @@ const readable = Logger.map(Logger.formatStructured, ({ annotations, cause, leve
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<never, Settings.BadSetting | Config.ConfigError> = Layer.unwrap(
+export const layer: Layer.Layer<never, Setting.BadSetting | Config.ConfigError> = Layer.unwrap(
   Effect.map(
-    Settings.read(Settings.logFormat),
+    Setting.read(Settings.logFormat),
     (format) => Logger.layer([Logger.withConsoleError(format === "json" ? Logger.formatJson : readable)])
   )
 )

@@ -6,10 +6,11 @@
 import { Inbox, Ledger, Tenant, Ticks } from "@waybill/core"
 import { DateTime, Duration, Effect, Option } from "effect"
 import { Command } from "effect/cli"
-import * as Output from "./Output.ts"
-import * as Parameters from "./Parameters.ts"
-import * as Settings from "./Settings.ts"
-import * as Store from "./Store.ts"
+import * as Setting from "../config/Setting.ts"
+import * as Settings from "../config/Settings.ts"
+import * as Store from "../store/Store.ts"
+import * as Output from "../terminal/Output.ts"
+import * as Parameters from "../terminal/Parameters.ts"
 
 /** How many sweeps and dead webhooks are shown. */
 const shown = 10
@@ -40,7 +41,7 @@ export const status = Command.make(
     const ticks = yield* Ticks.Ticks
     const scope = Option.getOrElse(tenantId, () => Tenant.all)
     const now = yield* DateTime.now
-    const maxAgeMinutes = yield* Settings.read(Settings.maxAgeMinutes)
+    const maxAgeMinutes = yield* Setting.read(Settings.maxAgeMinutes)
 
     const pending = yield* database.pending
     const applied = yield* database.applied

@@ -5,12 +5,13 @@
  */
 import { Effect, Option, Ref, References } from "effect"
 import { Command, Flag, GlobalFlag } from "effect/cli"
-import * as Quit from "./Quit.ts"
-import * as Settings from "./Settings.ts"
+import * as Setting from "../config/Setting.ts"
+import * as Settings from "../config/Settings.ts"
+import * as Quit from "../terminal/Quit.ts"
 
 const atLeast = Effect.gen(function*() {
   const asked = yield* GlobalFlag.LogLevel
-  return Option.isSome(asked) ? asked.value : yield* Settings.read(Settings.logLevel)
+  return Option.isSome(asked) ? asked.value : yield* Setting.read(Settings.logLevel)
 })
 
 /**
@@ -34,9 +35,9 @@ export const serve = Command.make(
     )
   },
   Effect.fnUntraced(function*(given) {
-    const host = yield* Settings.readUnless(given.host, Settings.host)
-    const port = yield* Settings.readUnless(given.port, Settings.port)
-    const Serve = yield* Effect.promise(() => import("./Serve.ts"))
+    const host = yield* Setting.readUnless(given.host, Settings.host)
+    const port = yield* Setting.readUnless(given.port, Settings.port)
+    const Serve = yield* Effect.promise(() => import("../work/Serve.ts"))
     yield* Ref.set(yield* Quit.SignalCode, 0)
     return yield* Effect.provideService(Serve.run({ host, port }), References.MinimumLogLevel, yield* atLeast)
   })

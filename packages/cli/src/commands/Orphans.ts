@@ -7,11 +7,12 @@ import { type Event, Ledger, Tenant } from "@waybill/core"
 import * as Reconciler from "@waybill/runtime/Reconciler"
 import { DateTime, Duration, Effect, Layer, Option } from "effect"
 import { Command, Flag } from "effect/cli"
+import * as Setting from "../config/Setting.ts"
+import * as Settings from "../config/Settings.ts"
+import * as Store from "../store/Store.ts"
+import * as Output from "../terminal/Output.ts"
+import * as Parameters from "../terminal/Parameters.ts"
 import * as OrphanActs from "./OrphanActs.ts"
-import * as Output from "./Output.ts"
-import * as Parameters from "./Parameters.ts"
-import * as Settings from "./Settings.ts"
-import * as Store from "./Store.ts"
 
 const layer = Layer.provideMerge(Reconciler.layer, Store.layer)
 
@@ -44,7 +45,7 @@ export const orphans = Command.make(
   },
   Effect.fnUntraced(function*({ failed, json, limit, maxAgeMinutes, tenantId }) {
     const ledger = yield* Ledger.Ledger
-    const horizon = yield* Settings.read(Settings.maxAgeMinutes)
+    const horizon = yield* Setting.read(Settings.maxAgeMinutes)
     const now = yield* DateTime.now
     const found = yield* ledger.findOrphans({
       scope: Option.getOrElse(tenantId, () => Tenant.all),
@@ -125,9 +126,9 @@ export const reconcile = Command.make(
   Effect.fnUntraced(function*({ json, tenantId, ...given }) {
     const { failed, linked, remaining, scanned } = yield* Reconciler.recordedSweep({
       node: yield* Settings.nodeName,
-      batchSize: yield* Settings.readUnless(given.batchSize, Settings.batchSize),
-      grace: yield* Settings.readUnless(given.grace, Settings.grace),
-      maxAgeMinutes: yield* Settings.readUnless(given.maxAgeMinutes, Settings.maxAgeMinutes),
+      batchSize: yield* Setting.readUnless(given.batchSize, Settings.batchSize),
+      grace: yield* Setting.readUnless(given.grace, Settings.grace),
+      maxAgeMinutes: yield* Setting.readUnless(given.maxAgeMinutes, Settings.maxAgeMinutes),
       ...Option.isSome(tenantId) ? { tenantId: tenantId.value } : {}
     })
     yield* Output.write(

@@ -37,10 +37,11 @@ import * as Otlp from "effect/observability/Otlp"
 import * as OtlpSerialization from "effect/observability/OtlpSerialization"
 import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import { createServer } from "node:http"
+import * as Setting from "../config/Setting.ts"
+import * as Settings from "../config/Settings.ts"
+import * as Store from "../store/Store.ts"
 import * as Edge from "./Edge.ts"
 import * as Readiness from "./Readiness.ts"
-import * as Settings from "./Settings.ts"
-import * as Store from "./Store.ts"
 
 /**
  * The server cannot listen.
@@ -159,9 +160,9 @@ const noHttpSpans = Layer.merge(
 
 /** Exports what is configured to be exported, which is all where an endpoint is. */
 const exporter = Layer.unwrap(Effect.gen(function*() {
-  const endpoint = yield* Settings.read(Settings.otlpEndpoint)
+  const endpoint = yield* Setting.read(Settings.otlpEndpoint)
   if (Option.isNone(endpoint)) return Layer.empty
-  const protocol = yield* Settings.read(Settings.otlpProtocol)
+  const protocol = yield* Setting.read(Settings.otlpProtocol)
   return Telemetry.layerGuard.pipe(
     Layer.provideMerge(Otlp.layerFromConfig({ resource: { serviceName: "waybill" } })),
     Layer.provide(protocol === "http/json" ? OtlpSerialization.layerJson : OtlpSerialization.layerProtobuf),
@@ -182,21 +183,21 @@ const migrated = Layer.effectDiscard(Effect.gen(function*() {
 
 const scheduled = Effect.fnUntraced(function*(lastBatchAt: Ref.Ref<DateTime.Utc>) {
   const node = yield* Settings.nodeName
-  const timeZone = yield* Settings.read(Settings.timeZone)
-  const stalledFor = yield* Settings.read(Settings.inboxStalledAfter)
-  const maxAgeMinutes = yield* Settings.read(Settings.maxAgeMinutes)
+  const timeZone = yield* Setting.read(Settings.timeZone)
+  const stalledFor = yield* Setting.read(Settings.inboxStalledAfter)
+  const maxAgeMinutes = yield* Setting.read(Settings.maxAgeMinutes)
   return Layer.mergeAll(
     Reconciler.layerCron({
       node,
       timeZone,
-      cron: yield* Settings.read(Settings.reconcileCron),
-      grace: yield* Settings.read(Settings.grace),
+      cron: yield* Setting.read(Settings.reconcileCron),
+      grace: yield* Setting.read(Settings.grace),
       maxAgeMinutes,
-      batchSize: yield* Settings.read(Settings.batchSize),
+      batchSize: yield* Setting.read(Settings.batchSize),
       onBatch: () => Effect.flatMap(DateTime.now, (now) => Ref.set(lastBatchAt, now))
     }),
     Schedules.layer(
-      { schedule: inboxSchedule, node, timeZone, cron: yield* Settings.read(Settings.inboxCron) },
+      { schedule: inboxSchedule, node, timeZone, cron: yield* Setting.read(Settings.inboxCron) },
       () =>
         Effect.map(
           Ingestion.Ingestion.use((ingestion) => ingestion.sweep({ stalledFor })),
@@ -206,7 +207,7 @@ const scheduled = Effect.fnUntraced(function*(lastBatchAt: Ref.Ref<DateTime.Utc>
     Pruner.layerCron({
       node,
       timeZone,
-      cron: yield* Settings.read(Settings.pruneCron),
+      cron: yield* Setting.read(Settings.pruneCron),
       keep: yield* Settings.keep
     }),
     Telemetry.layerBacklog({ horizon: Duration.minutes(maxAgeMinutes) })
@@ -216,11 +217,11 @@ const scheduled = Effect.fnUntraced(function*(lastBatchAt: Ref.Ref<DateTime.Utc>
 const routes = Effect.fnUntraced(function*(startedAt: DateTime.Utc, lastBatchAt: Ref.Ref<DateTime.Utc>) {
   const node = yield* Settings.nodeName
   const cron = yield* Effect.fromResult(
-    Schedules.parse(yield* Settings.read(Settings.reconcileCron), yield* Settings.read(Settings.timeZone))
+    Schedules.parse(yield* Setting.read(Settings.reconcileCron), yield* Setting.read(Settings.timeZone))
   )
   const edge = WebhookRoutes.layer({
-    maxBodySize: yield* Settings.read(Settings.maxBodySize),
-    bodyTimeout: yield* Settings.read(Settings.bodyTimeout)
+    maxBodySize: yield* Setting.read(Settings.maxBodySize),
+    bodyTimeout: yield* Setting.read(Settings.bodyTimeout)
   })
   return Layer.mergeAll(
     edge,

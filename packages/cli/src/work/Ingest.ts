@@ -12,9 +12,10 @@ import * as SnsCertificates from "@waybill/webhooks/SnsCertificates"
 import type * as Webhook from "@waybill/webhooks/Webhook"
 import { Effect, Layer, Option, Schema } from "effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as Credentials from "../config/Credentials.ts"
+import * as Setting from "../config/Setting.ts"
+import * as Store from "../store/Store.ts"
 import * as Edge from "./Edge.ts"
-import * as Settings from "./Settings.ts"
-import * as Store from "./Store.ts"
 
 /**
  * There is no provider of that name.
@@ -76,11 +77,11 @@ export const providerOf = (name: string): Effect.Effect<Webhook.Provider, Unknow
  * @since 0.1.0
  */
 export const secretsOf = Effect.fnUntraced(function*(provider: Webhook.Provider, tenantId: Tenant.TenantId) {
-  const credentials = new Map(Object.entries(yield* Settings.credentials))
+  const credentials = new Map(Object.entries(yield* Credentials.credentials))
   const owner = credentials.has(tenantId) ? tenantId : Tenant.defaultTenantId
   const [first, ...others] = credentials.get(owner)?.secrets[provider.name] ?? []
   return first === undefined
-    ? yield* new Settings.BadSetting({
+    ? yield* new Setting.BadSetting({
       name: provider.secretsVariable,
       issue: "is not set, so that no webhook can be verified"
     })
@@ -96,7 +97,7 @@ const verify = Effect.fnUntraced(function*(
   const { token } = yield* provider.verify({ ...received, secrets }).pipe(
     Effect.catchIf(
       (error) => error._tag === "VerificationError" && error.reason === "MisconfiguredSecret",
-      () => new Settings.BadSetting({ name: provider.secretsVariable, issue: "holds a secret that cannot be used" })
+      () => new Setting.BadSetting({ name: provider.secretsVariable, issue: "holds a secret that cannot be used" })
     ),
     Effect.provide(Layer.provide(SnsCertificates.layer, FetchHttpClient.layer))
   )

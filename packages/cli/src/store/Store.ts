@@ -10,7 +10,9 @@ import type { Findings } from "@waybill/storage/PgHealth"
 import type { DatabaseInUse } from "@waybill/storage/PgLite"
 import { type Config, Context, Effect, Layer, Option, Predicate, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
-import * as Settings from "./Settings.ts"
+import type * as Location from "../config/Location.ts"
+import * as Setting from "../config/Setting.ts"
+import * as Settings from "../config/Settings.ts"
 
 /**
  * An embedded database cannot be kept where the settings say.
@@ -36,7 +38,7 @@ export class UnusableDirectory
  * @since 0.1.0
  */
 export type OpenError =
-  | Settings.BadSetting
+  | Setting.BadSetting
   | Config.ConfigError
   | DatabaseInUse
   | UnusableDirectory
@@ -49,7 +51,7 @@ export type OpenError =
  * @since 0.1.0
  */
 export class Database extends Context.Service<Database, {
-  readonly kind: Settings.Location["_tag"]
+  readonly kind: Location.Location["_tag"]
   readonly schema: string
   /** The migrations that the schema lacks. */
   readonly pending: Effect.Effect<ReadonlyArray<string>, LedgerError.LedgerError>
@@ -86,10 +88,10 @@ const embedded = Effect.fnUntraced(function*(directory: string) {
   }))
 })
 
-const client = Effect.fnUntraced(function*(location: Exclude<Settings.Location, { readonly _tag: "Memory" }>) {
+const client = Effect.fnUntraced(function*(location: Exclude<Location.Location, { readonly _tag: "Memory" }>) {
   if (location._tag === "Embedded") return yield* embedded(location.directory)
   const PgServer = yield* Effect.promise(() => import("@waybill/storage/PgServer"))
-  return PgServer.layer(location.url, { maxConnections: yield* Settings.read(Settings.maxConnections) })
+  return PgServer.layer(location.url, { maxConnections: yield* Setting.read(Settings.maxConnections) })
 })
 
 const keptInMemory = Effect.gen(function*() {
@@ -113,7 +115,7 @@ const keptInPostgres = Effect.fnUntraced(function*(schema: string) {
       import("@waybill/storage/PgTicks")
     ])
   )
-  const rowLevelSecurity = yield* Settings.read(Settings.rowLevelSecurity)
+  const rowLevelSecurity = yield* Setting.read(Settings.rowLevelSecurity)
   return Layer.mergeAll(
     PgCheckpoints.layer({ schema }),
     PgInbox.layer({ schema, rowLevelSecurity }),
@@ -131,7 +133,7 @@ const memoryDatabase = (schema: string) =>
     examine: () => Effect.succeed(Option.none())
   })
 
-const postgresDatabase = Effect.fnUntraced(function*(kind: Settings.Location["_tag"], schema: string) {
+const postgresDatabase = Effect.fnUntraced(function*(kind: Location.Location["_tag"], schema: string) {
   const [PgHealth, PgMigrations, { SqlClient }] = yield* Effect.promise(() =>
     Promise.all([import("@waybill/storage/PgHealth"), import("@waybill/storage/PgMigrations"), import("effect/sql")])
   )
@@ -152,7 +154,7 @@ const postgresDatabase = Effect.fnUntraced(function*(kind: Settings.Location["_t
 
 /** A client of the database, which is migrated where it is an embedded one. */
 const opened = Effect.fnUntraced(function*(
-  at: Exclude<Settings.Location, { readonly _tag: "Memory" }>,
+  at: Exclude<Location.Location, { readonly _tag: "Memory" }>,
   schema: string
 ) {
   const sql = yield* client(at)
@@ -168,8 +170,8 @@ const opened = Effect.fnUntraced(function*(
  * @since 0.1.0
  */
 export const layerDatabase: Layer.Layer<Database, OpenError> = Layer.unwrap(Effect.gen(function*() {
-  const schema = yield* Settings.read(Settings.schemaName)
-  const at = yield* Settings.read(Settings.databaseUrl)
+  const schema = yield* Setting.read(Settings.schemaName)
+  const at = yield* Setting.read(Settings.databaseUrl)
   if (at._tag === "Memory") return memoryDatabase(schema)
   return Layer.provide(yield* postgresDatabase(at._tag, schema), yield* opened(at, schema))
 }))
@@ -181,8 +183,8 @@ export const layerDatabase: Layer.Layer<Database, OpenError> = Layer.unwrap(Effe
  * @since 0.1.0
  */
 export const layer: Layer.Layer<Kept, OpenError> = Layer.unwrap(Effect.gen(function*() {
-  const schema = yield* Settings.read(Settings.schemaName)
-  const at = yield* Settings.read(Settings.databaseUrl)
+  const schema = yield* Setting.read(Settings.schemaName)
+  const at = yield* Setting.read(Settings.databaseUrl)
   if (at._tag === "Memory") return Layer.merge(yield* keptInMemory, memoryDatabase(schema))
   return Layer.merge(yield* keptInPostgres(schema), yield* postgresDatabase(at._tag, schema)).pipe(
     Layer.provide(yield* opened(at, schema))
@@ -211,8 +213,8 @@ export interface Extras {
  * @since 0.1.0
  */
 export const migrate = Effect.fnUntraced(function*(extras: Extras) {
-  const schema = yield* Settings.read(Settings.schemaName)
-  const at = yield* Settings.read(Settings.databaseUrl)
+  const schema = yield* Setting.read(Settings.schemaName)
+  const at = yield* Setting.read(Settings.databaseUrl)
   if (at._tag === "Memory") return []
   const PgMigrations = yield* Effect.promise(() => import("@waybill/storage/PgMigrations"))
   const all = Effect.gen(function*() {
