@@ -1,5 +1,5 @@
 /**
- * Compares what is stored with the ledger, and repairs it.
+ * Compares the stored projections with the ledger, and repairs them.
  *
  * @since 0.1.0
  */
@@ -15,7 +15,7 @@ import * as Parameters from "../terminal/Parameters.ts"
 const layer = Layer.provide(Auditor.layer, Store.layer)
 
 /**
- * What is stored differs from what the ledger says.
+ * The stored projections differ from the ledger.
  *
  * @category errors
  * @since 0.1.0

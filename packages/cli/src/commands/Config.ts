@@ -1,5 +1,5 @@
 /**
- * Shows every setting and who says so.
+ * Shows every setting and where its value comes from.
  *
  * @since 0.1.0
  */

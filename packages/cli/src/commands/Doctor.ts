@@ -1,5 +1,5 @@
 /**
- * Looks for what keeps an installation from working, and says what to do about it.
+ * Looks for anything that keeps an installation from working, and names the remedy.
  *
  * @since 0.1.0
  */
@@ -40,12 +40,12 @@ export const tolerableSkew = 1000
  */
 export const tolerableTransaction = 60
 
-/** What one check found. */
+/** The finding of one check. */
 interface Check {
   readonly check: string
   readonly ok: boolean
   readonly found: string
-  /** What to do; empty where all is well. */
+  /** The remedy; empty if all is well. */
   readonly advice: string
 }
 

@@ -38,7 +38,7 @@ export const orphans = Command.make(
     ),
     maxAgeMinutes: Parameters.maxAgeMinutes,
     failed: Flag.Boolean("failed").pipe(
-      Flag.withDescription("Only those that failed by themselves and were set aside"),
+      Flag.withDescription("Only those that failed on their own and were set aside"),
       Flag.withDefault(false)
     ),
     json: Parameters.json

@@ -1,5 +1,5 @@
 /**
- * Deletes what has been kept long enough.
+ * Deletes raw webhooks and the history of sweeps that were kept long enough.
  *
  * @since 0.1.0
  */

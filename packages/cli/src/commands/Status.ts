@@ -1,5 +1,5 @@
 /**
- * Shows at a glance what waits, what was done last and what was given up.
+ * Shows at a glance the orphans that wait, the last sweeps and the webhooks that were given up.
  *
  * @since 0.1.0
  */

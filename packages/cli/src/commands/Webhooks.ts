@@ -25,7 +25,7 @@ export class StillFailing extends Schema.TaggedError<StillFailing>("waybill/Stil
 }
 
 /**
- * It is not said what to replay, or more than one thing.
+ * The command line names no webhook to replay, or more than one choice.
  *
  * @category errors
  * @since 0.1.0
@@ -104,7 +104,7 @@ const list = Command.make(
 
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
-/** A body as text, or in base64 where it is none. */
+/** A body as text, or in base64 if it is not text. */
 const readable = (body: Uint8Array): { readonly body: string; readonly encoding: "text" | "base64" } => {
   try {
     return { body: strict.decode(body), encoding: "text" }

@@ -8,7 +8,7 @@ import * as Schedules from "@waybill/runtime/Schedules"
 import { ByteSize, Duration, type LogLevel, Option, Redacted, Result } from "effect"
 import type { Setting } from "./Setting.ts"
 
-/** What every setting is defined by; each kind adds the rest. */
+/** The part of a setting that its kind cannot know. */
 interface Definition {
   readonly name: string
   readonly about: string
@@ -20,7 +20,7 @@ type Parse<A> = (text: string) => Option.Option<A>
 
 const hidden = (text: string): string => text === "" ? "" : "<redacted>"
 
-/** A URL without its password and query, either of which may be a secret; nothing of what is no URL with a host. */
+/** A URL without its password and query, either of which may be a secret; nothing of a text that is not a URL with a host. */
 const shownUrl = (text: string): string => {
   if (text === "memory:" || text.startsWith("pglite:")) return text
   if (!text.includes("://") || !URL.canParse(text)) return hidden(text)
@@ -212,7 +212,7 @@ const parseDays: Parse<Pruner.Days> = (text) =>
   text === "forever" ? Option.some(text) : parseWhole(1, Pruner.maxDays)(text)
 
 /**
- * For how many days something is kept.
+ * How long something is kept, in days.
  *
  * @category constructors
  * @since 0.2.0

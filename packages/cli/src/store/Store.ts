@@ -1,5 +1,5 @@
 /**
- * Opens what the settings name: a PostgreSQL server, an embedded database or memory.
+ * Opens the database that the settings name: a PostgreSQL server, an embedded database or memory.
  *
  * An embedded database is migrated when it is opened. A server is migrated by `waybill migrate` alone.
  *
@@ -32,7 +32,7 @@ export class UnusableDirectory
 }
 
 /**
- * What opening the ledger may fail with.
+ * The ways in which opening the ledger fails.
  *
  * @category errors
  * @since 0.1.0
@@ -62,7 +62,7 @@ export class Database extends Context.Service<Database, {
 }>()("waybill/Store/Database") {}
 
 /**
- * What is kept: the ledger, the raw webhooks, the ticks of the schedules and the checkpoints of the feed, and the database
+ * All that is kept: the ledger, the raw webhooks, the ticks of the schedules and the checkpoints of the feed, and the database
  * beneath them.
  *
  * @category models
@@ -70,7 +70,7 @@ export class Database extends Context.Service<Database, {
  */
 export type Kept = Ledger.Ledger | Inbox.Inbox | Ticks.Ticks | Checkpoints.Checkpoints | Database
 
-/** What the file system has against a directory. */
+/** Why a directory cannot be used, by the error of the file system. */
 const issues: Readonly<Record<string, string>> = {
   EEXIST: "there is a file in its place",
   ENOTDIR: "a part of its path is a file",
@@ -207,7 +207,7 @@ export interface Extras {
 }
 
 /**
- * Applies the migrations that the database lacks and gives their names; memory lacks none.
+ * Applies the migrations that the database lacks and returns their names; memory lacks none.
  *
  * @category migrations
  * @since 0.1.0

@@ -1,12 +1,12 @@
 /**
- * Turns whatever a command fails with into one line on standard error and an exit code.
+ * Turns any failure of a command into one line on standard error and an exit code.
  *
  * @since 0.1.0
  */
 import { Cause, Console, Effect, Option, Schema } from "effect"
 import { CliError, type CliOutput } from "effect/cli"
 
-/** What a person can do about a failure. */
+/** The command that mends a failure. */
 const hints: Readonly<Record<string, string>> = {
   SchemaNotMigrated: "; run waybill migrate"
 }
@@ -24,17 +24,17 @@ const isWrongUsage = Schema.is(
 
 const oneLine = (text: string): string => text.replace(/\s*\n\s*/g, " ").trim()
 
-/** What a slip of the pen looks like; what does not may be an address or a secret. */
+/** Tells whether a word looks like a slip of the pen; anything else may be an address or a secret. */
 const isWord = (text: string): boolean => /^(?:--?)?[a-z][a-z-]{0,30}$/i.test(text)
 
-/** What was expected of a value, without the machinery that found the issue. */
+/** The expectation of a value, without the machinery that found the issue. */
 const expectation = (text: string): string => {
   const expected = text.replace(/^Schema validation failed: /, "")
   if (expected.startsWith("must ")) return `It ${expected}`
   return expected.startsWith("Expected") ? expected : `Expected: ${expected}`
 }
 
-/** What the parser found, without the values it was given. */
+/** The complaint of the parser, without the values it was given. */
 const complaint = (error: CliError.NonShowHelpErrors): string => {
   switch (error._tag) {
     case "InvalidValue": {
@@ -54,7 +54,7 @@ const complaint = (error: CliError.NonShowHelpErrors): string => {
 }
 
 /**
- * The exit code of a command that was given what it does not take.
+ * The exit code of a command whose command line is wrong.
  *
  * @category constants
  * @since 0.1.0
@@ -86,14 +86,14 @@ const Answered = Schema.Struct({
 
 const isAnswered = Schema.is(Answered)
 
-/** The class of what was not foreseen, and the SQLSTATE where the database said it; its message may hold an address. */
+/** The class of an unforeseen error, and its SQLSTATE if the database gave one; its message may hold an address. */
 const classOf = (error: unknown): string => {
   const name = isTagged(error) ? error._tag : error instanceof Error ? error.name : typeof error
   return isAnswered(error) ? `${name} ${error.reason.cause.code}` : name
 }
 
 /**
- * Reports a failure that the parser has not, and gives the exit code.
+ * Reports a failure that the parser has not, and returns the exit code.
  *
  * @category reporting
  * @since 0.1.0

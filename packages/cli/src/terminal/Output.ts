@@ -1,5 +1,5 @@
 /**
- * Writes what a command has to say: one JSON document, or text for people.
+ * Writes the answer of a command: one JSON document, or text for people.
  *
  * @since 0.1.0
  */
@@ -14,7 +14,7 @@ import { Console, Duration, type Effect, type Schema } from "effect"
 export type Row = ReadonlyArray<string>
 
 /**
- * Lays rows out in columns under their headings; nothing but `empty` where there is no row.
+ * Lays rows out in columns under their headings; without rows, returns `empty` alone.
  *
  * @category rendering
  * @since 0.1.0

@@ -70,7 +70,7 @@ const insertDelivery = Effect.fnUntraced(function*(id: Event.DeliveryId) {
 const encode = Schema.encodeSync(Delivery.Delivery)
 
 /**
- * Plays the race and gives what happened, step by step.
+ * Plays the race and returns its steps, the delivery and its timeline.
  *
  * @category demonstration
  * @since 0.1.0

@@ -29,7 +29,7 @@ export const missedTicks = 3
 const lookBack = 20
 
 /**
- * What is asked of.
+ * The schedule whose sweeps are looked for, and the process that is judged.
  *
  * @category models
  * @since 0.1.0
@@ -60,7 +60,7 @@ const staleness = Effect.fnUntraced(function*({ cron, lastBatchAt, node, started
 })
 
 /**
- * Why this process is not ready; nothing where it is.
+ * The reason why this process is not ready; none if it is.
  *
  * @category getters
  * @since 0.1.0

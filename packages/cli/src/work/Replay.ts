@@ -15,7 +15,7 @@ const layer = Layer.provideMerge(Edge.layer, Store.layer)
 const page = 1000
 
 /**
- * What became of a webhook.
+ * The outcome of processing a webhook again.
  *
  * @category models
  * @since 0.1.0

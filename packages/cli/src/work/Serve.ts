@@ -158,7 +158,7 @@ const noHttpSpans = Layer.merge(
   Layer.succeed(HttpClient.TracerDisabledWhen, () => true)
 )
 
-/** Exports what is configured to be exported, which is all where an endpoint is. */
+/** Exports spans, metrics and logs if an endpoint is configured. */
 const exporter = Layer.unwrap(Effect.gen(function*() {
   const endpoint = yield* Setting.read(Settings.otlpEndpoint)
   if (Option.isNone(endpoint)) return Layer.empty
