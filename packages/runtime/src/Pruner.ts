@@ -180,7 +180,7 @@ const countsOf = ({ ticks, webhooks }: Pruned) => ({ webhooks, ticks: Option.get
 export const layer: Layer.Layer<Pruner, never, Inbox.Inbox | Ticks.Ticks> = Layer.effect(Pruner, make)
 
 /**
- * When something is pruned where nothing is said: at three in the morning.
+ * The cron of pruning by default: at three in the morning.
  *
  * @category constants
  * @since 0.1.0
@@ -188,7 +188,7 @@ export const layer: Layer.Layer<Pruner, never, Inbox.Inbox | Ticks.Ticks> = Laye
 export const defaultCron = "0 3 * * *"
 
 /**
- * The schedule's name where none is said.
+ * The schedule's name by default.
  *
  * @category constants
  * @since 0.1.0
@@ -196,29 +196,21 @@ export const defaultCron = "0 3 * * *"
 export const defaultSchedule = "prune"
 
 /**
- * The name under which pruning by hand is noted.
- *
- * @category constants
- * @since 0.1.0
- */
-export const byHand = "prune by hand"
-
-/**
- * When something is pruned, and what is kept.
+ * When something is pruned, and how long things are kept.
  *
  * @category models
  * @since 0.1.0
  */
-export interface CronOptions extends Pick<PruneOptions, "keep"> {
-  /** Three in the morning where nothing is said. */
-  readonly cron?: string
-  /** An IANA name or an offset; UTC where nothing is said. */
-  readonly timeZone?: string
-  /** The name by which all nodes know the schedule; `prune` where nothing is said. */
-  readonly schedule?: string
-  /** The name of this node in the history; a random one where nothing is said. */
-  readonly node?: string
-}
+export interface CronOptions extends Pick<PruneOptions, "keep">, Schedules.When {}
+
+const job = Schedules.job({
+  name: defaultSchedule,
+  cron: defaultCron,
+  check: ({ keep }: Pick<PruneOptions, "keep">) => checkKeep(keep),
+  work: ({ keep = {} }, onBatch: (sofar: Pruned) => Effect.Effect<void>) =>
+    Pruner.use(({ prune }) => prune({ keep, onBatch })),
+  counts: countsOf
+})
 
 /**
  * Prunes now and notes it in the history of ticks, as `prune by hand`; a dry run is not noted.
@@ -226,20 +218,10 @@ export interface CronOptions extends Pick<PruneOptions, "keep"> {
  * @category scheduling
  * @since 0.1.0
  */
-export const recordedPrune = Effect.fn("Pruner.recordedPrune")(function*(
-  options: PruneOptions & { readonly node?: string } = {}
-) {
-  const pruner = yield* Pruner
-  if (options.dryRun === true) return yield* pruner.prune(options)
-  let last: Pruned = { webhooks: 0, ticks: Option.none() }
-  yield* Schedules.runNow({ schedule: byHand, node: options.node }, (note) =>
-    Effect.gen(function*() {
-      const onBatch = (sofar: Pruned) => Effect.andThen(note(countsOf(sofar)), options.onBatch?.(sofar) ?? Effect.void)
-      last = yield* pruner.prune({ ...options, onBatch })
-      return countsOf(last)
-    }))
-  return last
-})
+export const recordedPrune = (
+  options: PruneOptions & Pick<Schedules.When, "node"> = {}
+): Effect.Effect<Pruned, LedgerError.InvalidInput | LedgerError.LedgerError, Pruner | Ticks.Ticks> =>
+  options.dryRun === true ? Pruner.use(({ prune }) => prune(options)) : job.runNow(options)
 
 /**
  * Prunes at the times of a cron, on each tick by one of all nodes.
@@ -249,19 +231,4 @@ export const recordedPrune = Effect.fn("Pruner.recordedPrune")(function*(
  */
 export const layerCron = (
   options: CronOptions = {}
-): Layer.Layer<never, Schedules.InvalidCron | LedgerError.InvalidInput, Pruner | Ticks.Ticks> =>
-  Schedules.layer(
-    {
-      schedule: options.schedule ?? defaultSchedule,
-      cron: options.cron ?? defaultCron,
-      timeZone: options.timeZone,
-      node: options.node
-    },
-    (note) =>
-      Effect.gen(function*() {
-        const pruner = yield* Pruner
-        return countsOf(
-          yield* pruner.prune({ keep: options.keep ?? {}, onBatch: (sofar) => note(countsOf(sofar)) })
-        )
-      })
-  ).pipe(Layer.provide(Layer.effectDiscard(checkKeep(options.keep))))
+): Layer.Layer<never, Schedules.InvalidCron | LedgerError.InvalidInput, Pruner | Ticks.Ticks> => job.layerCron(options)

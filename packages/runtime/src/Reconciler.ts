@@ -223,19 +223,10 @@ export const layer: Layer.Layer<Reconciler, never, Ledger.Ledger> = Layer.effect
  * @category models
  * @since 0.1.0
  */
-export interface CronOptions extends SweepOptions {
-  /** Every five minutes where nothing is said. */
-  readonly cron?: string
-  /** An IANA name or an offset; UTC where nothing is said. */
-  readonly timeZone?: string
-  /** The name by which all nodes know the schedule; `reconcile` where nothing is said. */
-  readonly schedule?: string
-  /** The name of this node in the history; a random one where nothing is said. */
-  readonly node?: string
-}
+export interface CronOptions extends SweepOptions, Schedules.When {}
 
 /**
- * When a scheduled sweep is made where nothing is said: every five minutes.
+ * The cron of scheduled sweeps by default: every five minutes.
  *
  * @category constants
  * @since 0.1.0
@@ -243,49 +234,33 @@ export interface CronOptions extends SweepOptions {
 export const defaultCron = "*/5 * * * *"
 
 /**
- * The schedule's name where none is said.
+ * The schedule's name by default.
  *
  * @category constants
  * @since 0.1.0
  */
 export const defaultSchedule = "reconcile"
 
-/**
- * The name under which sweeps made by hand are noted.
- *
- * @category constants
- * @since 0.1.0
- */
-export const byHand = "reconcile by hand"
-
-/**
- * Checks what a sweep is asked to reach, before it is ever made.
- *
- * @category validation
- * @since 0.1.0
- */
-export const checkSweep = Effect.fnUntraced(function*(options: SweepOptions) {
+const checkSweep = Effect.fnUntraced(function*(options: SweepOptions) {
   yield* checkGrace(options.grace ?? defaultGrace)
   yield* checkMaxAge(options.maxAgeMinutes ?? defaultMaxAgeMinutes)
   yield* Input.limit(options.batchSize ?? defaultBatchSize)
 })
 
 /**
- * A sweep as the work of a schedule.
+ * The sweep as a job: by a cron, by hand, or woken by another scheduler.
  *
  * @category scheduling
- * @since 0.1.0
+ * @since 0.2.0
  */
-export const work =
-  (options: SweepOptions): Schedules.Work<LedgerError.InvalidInput | LedgerError.LedgerError, Reconciler> => (note) =>
-    Effect.gen(function*() {
-      const reconciler = yield* Reconciler
-      return { ...yield* reconciler.sweep({ ...options, onBatch: noting(note, options) }) }
-    })
-
-/** Notes each batch, and tells of it whoever asked. */
-const noting = (note: Parameters<Schedules.Work>[0], options: SweepOptions) => (sofar: Swept): Effect.Effect<void> =>
-  Effect.andThen(note({ ...sofar }), options.onBatch?.(sofar) ?? Effect.void)
+export const job: Schedules.Job<SweepOptions, Swept, LedgerError.InvalidInput | LedgerError.LedgerError, Reconciler> =
+  Schedules.job({
+    name: defaultSchedule,
+    cron: defaultCron,
+    check: checkSweep,
+    work: (options, onBatch) => Reconciler.use(({ sweep }) => sweep({ ...options, onBatch })),
+    counts: (swept) => ({ ...swept })
+  })
 
 /**
  * Sweeps now and notes it in the history of ticks, as `reconcile by hand`.
@@ -293,18 +268,10 @@ const noting = (note: Parameters<Schedules.Work>[0], options: SweepOptions) => (
  * @category scheduling
  * @since 0.1.0
  */
-export const recordedSweep = Effect.fn("Reconciler.recordedSweep")(function*(
-  options: SweepOptions & { readonly node?: string } = {}
-) {
-  const reconciler = yield* Reconciler
-  let last: Swept = { scanned: 0, linked: 0, failed: 0, remaining: 0 }
-  yield* Schedules.runNow({ schedule: byHand, node: options.node }, (note) =>
-    Effect.gen(function*() {
-      last = yield* reconciler.sweep({ ...options, onBatch: noting(note, options) })
-      return { ...last }
-    }))
-  return last
-})
+export const recordedSweep = (
+  options: SweepOptions & Pick<Schedules.When, "node"> = {}
+): Effect.Effect<Swept, LedgerError.InvalidInput | LedgerError.LedgerError, Reconciler | Ticks.Ticks> =>
+  job.runNow(options)
 
 /**
  * Sweeps at the times of a cron, on each tick by one of all nodes.
@@ -317,12 +284,4 @@ export const recordedSweep = Effect.fn("Reconciler.recordedSweep")(function*(
 export const layerCron = (
   options: CronOptions = {}
 ): Layer.Layer<never, Schedules.InvalidCron | LedgerError.InvalidInput, Reconciler | Ticks.Ticks> =>
-  Schedules.layer(
-    {
-      schedule: options.schedule ?? defaultSchedule,
-      cron: options.cron ?? defaultCron,
-      timeZone: options.timeZone,
-      node: options.node
-    },
-    work(options)
-  ).pipe(Layer.provide(Layer.effectDiscard(checkSweep(options))))
+  job.layerCron(options)
