@@ -14,13 +14,13 @@ import * as Reconciler from "./Reconciler.ts"
 import type * as Schedules from "./Schedules.ts"
 
 /**
- * When a sweep is made, and what it reaches.
+ * The times of a scheduled sweep, the orphans that it reaches, and the runners that make it.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Options extends Reconciler.CronOptions {
-  /** The shard group that the job runs on; the cluster's default otherwise. */
+  /** The shard group that the job runs on; the cluster's own by default. */
   readonly shardGroup?: string
 }
 

@@ -12,7 +12,7 @@ import * as Attributes from "./Attributes.ts"
 import * as Schedules from "./Schedules.ts"
 
 /**
- * How many orphans are given where no limit is named.
+ * How many orphans are returned by default.
  *
  * @category constants
  * @since 0.1.0
@@ -20,7 +20,7 @@ import * as Schedules from "./Schedules.ts"
 export const defaultLimit = 100
 
 /**
- * How many orphans one batch of a sweep claims where nothing else is said.
+ * How many orphans one batch of a sweep claims by default.
  *
  * @category constants
  * @since 0.1.0
@@ -28,7 +28,7 @@ export const defaultLimit = 100
 export const defaultBatchSize = 1000
 
 /**
- * How old an orphan must be for a sweep to look at it where nothing else is said.
+ * The grace by default: a sweep leaves younger orphans alone.
  *
  * @category constants
  * @since 0.1.0
@@ -36,7 +36,7 @@ export const defaultBatchSize = 1000
 export const defaultGrace: Duration.Duration = Duration.seconds(60)
 
 /**
- * The horizon where none is named: seven days in minutes. Older orphans are unlikely ever to be linked.
+ * The horizon by default: seven days in minutes. Older orphans are unlikely ever to be linked.
  *
  * @category constants
  * @since 0.1.0
@@ -52,7 +52,7 @@ export const defaultMaxAgeMinutes = 10_080
 export const maxMaxAgeMinutes = 52_560_000
 
 /**
- * Which pending orphans to give.
+ * The pending orphans to return.
  *
  * @category models
  * @since 0.1.0
@@ -60,14 +60,14 @@ export const maxMaxAgeMinutes = 52_560_000
 export interface OrphanOptions {
   /** One tenant; without it all of them. */
   readonly tenantId?: Tenant.TenantId
-  /** 1 to 10,000; 100 where nothing is said. */
+  /** 1 to 10,000; 100 by default. */
   readonly limit?: number
-  /** Leaves out older ones; 10,080 where nothing is said. */
+  /** Leaves out older ones; 10,080 by default. */
   readonly maxAgeMinutes?: number
 }
 
 /**
- * What a sweep reaches.
+ * The orphans that a sweep reaches.
  *
  * @category models
  * @since 0.1.0
@@ -75,18 +75,18 @@ export interface OrphanOptions {
 export interface SweepOptions {
   /** One tenant; without it all of them. */
   readonly tenantId?: Tenant.TenantId
-  /** How many orphans one transaction claims at most: 1 to 10,000; 1000 where nothing is said. */
+  /** How many orphans one transaction claims at most: 1 to 10,000; 1000 by default. */
   readonly batchSize?: number
-  /** Leaves out younger ones; 60 seconds where nothing is said. */
+  /** Leaves out younger ones; 60 seconds by default. */
   readonly grace?: Duration.Input
-  /** Leaves out older ones; 10,080 where nothing is said. */
+  /** Leaves out older ones; 10,080 by default. */
   readonly maxAgeMinutes?: number
   /** Told after each batch what the sweep has done so far. */
   readonly onBatch?: (sofar: Swept) => Effect.Effect<void>
 }
 
 /**
- * What a sweep did.
+ * The counts of a sweep.
  *
  * @category models
  * @since 0.1.0
@@ -96,7 +96,7 @@ export interface Swept {
   readonly scanned: number
   /** How many new links it made. */
   readonly linked: number
-  /** How many failed by themselves and were set aside. */
+  /** How many failed on their own and were set aside. */
   readonly failed: number
   /** How many linkable ones it left in the end, because other transactions held their deliveries. */
   readonly remaining: number
@@ -109,7 +109,7 @@ export interface Swept {
  * @since 0.1.0
  */
 export class Reconciler extends Context.Service<Reconciler, {
-  /** Gives pending orphans inside the horizon, oldest first. */
+  /** Returns pending orphans inside the horizon, oldest first. */
   readonly findOrphans: (
     options?: OrphanOptions
   ) => Effect.Effect<ReadonlyArray<Event.Event>, LedgerError.InvalidInput | LedgerError.LedgerError>
@@ -119,7 +119,7 @@ export class Reconciler extends Context.Service<Reconciler, {
 
   /**
    * Links every orphan between grace and horizon whose delivery exists, in batches until none is left; of a backlog, two
-   * batches at a time. Where another transaction holds a delivery, it comes back a few times, for ten seconds in all.
+   * batches at a time. If another transaction holds a delivery, it comes back a few times, for ten seconds in all.
    * Interrupted, it lets what is in hand commit and begins no other.
    */
   readonly sweep: (
@@ -218,7 +218,7 @@ const make = Effect.gen(function*() {
 export const layer: Layer.Layer<Reconciler, never, Ledger.Ledger> = Layer.effect(Reconciler, make)
 
 /**
- * When a sweep is made, and what it reaches.
+ * The times of a scheduled sweep, and the orphans that it reaches.
  *
  * @category models
  * @since 0.1.0

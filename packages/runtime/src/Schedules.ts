@@ -25,7 +25,7 @@ import {
 } from "effect"
 import * as Attributes from "./Attributes.ts"
 import { reasonOf } from "./internal/reason.ts"
-import * as Telemetry from "./Telemetry.ts"
+import * as Metrics from "./Metrics.ts"
 
 /**
  * A cron expression or its time zone means nothing.
@@ -185,10 +185,10 @@ const doClaimed = Effect.fnUntraced(function*<A, E, R>(
   const began = yield* Clock.currentTimeMillis
   const exit = yield* Effect.exit(restore(work(note)))
   const took = (yield* Clock.currentTimeMillis) - began
-  yield* Telemetry.update(Telemetry.sweepDuration, took / 1000, { schedule })
+  yield* Metrics.update(Metrics.sweepDuration, took / 1000, { schedule })
   if (Exit.isSuccess(exit)) counts = countsOf(exit.value)
   const error = Exit.isSuccess(exit) ? Option.none() : Option.some(reasonOf(exit.cause))
-  if (isFailed(exit)) yield* Telemetry.update(Telemetry.sweepsFailed, 1, { schedule })
+  if (isFailed(exit)) yield* Metrics.update(Metrics.sweepsFailed, 1, { schedule })
   const finished = yield* Effect.exit(ticks.finish({ schedule, tick }, { counts, error }))
   if (Exit.isFailure(finished)) {
     yield* Effect.logWarning("tick not noted").pipe(
@@ -217,7 +217,7 @@ const runTick = Effect.fn("Schedules.runTick")(function*<A, E, R>(claim: Claim, 
   return yield* Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
     const claimed = yield* Effect.exit(ticks.claim(claim))
     if (Exit.isFailure(claimed)) {
-      yield* Telemetry.update(Telemetry.sweepsFailed, 1, { schedule })
+      yield* Metrics.update(Metrics.sweepsFailed, 1, { schedule })
       yield* logFailure(claimed.cause)
       return false
     }
@@ -353,6 +353,9 @@ type Told<Asked, A> = Asked & { readonly onBatch?: (sofar: A) => Effect.Effect<v
  * @since 0.2.0
  */
 export interface Job<Asked, A, E, R> {
+  /** The name of its schedule by default. */
+  readonly name: string
+
   /** Checks the options and returns the schedule, for whoever wakes it otherwise than by `layerCron`. */
   readonly prepare: (
     options: Told<Asked & When, A>
@@ -388,6 +391,7 @@ export const job = <Asked, A, E, R>(
     return yield* prepare({ schedule, cron: options.cron ?? cron, timeZone, node }, noted(options))
   })
   return {
+    name,
     prepare: prepared,
     layerCron: (options) => running(prepared(options)),
     runNow: (options) => Effect.flatten(endedNow({ schedule: `${name} by hand`, node: options.node }, noted(options)))

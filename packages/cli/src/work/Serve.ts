@@ -11,22 +11,10 @@ import { LedgerError, type Ticks } from "@waybill/core"
 import * as Pruner from "@waybill/runtime/Pruner"
 import * as Reconciler from "@waybill/runtime/Reconciler"
 import * as Schedules from "@waybill/runtime/Schedules"
+import * as SpanGuard from "@waybill/runtime/SpanGuard"
 import * as Telemetry from "@waybill/runtime/Telemetry"
-import * as Ingestion from "@waybill/webhooks/Ingestion"
 import * as WebhookRoutes from "@waybill/webhooks/WebhookRoutes"
-import {
-  ConfigProvider,
-  DateTime,
-  Duration,
-  Effect,
-  Fiber,
-  Layer,
-  Metric,
-  Option,
-  Predicate,
-  Ref,
-  Schema
-} from "effect"
+import { ConfigProvider, DateTime, Duration, Effect, Fiber, Layer, Option, Predicate, Ref, Schema } from "effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpMiddleware from "effect/http/HttpMiddleware"
@@ -41,6 +29,7 @@ import * as Setting from "../config/Setting.ts"
 import * as Settings from "../config/Settings.ts"
 import * as Store from "../store/Store.ts"
 import * as Edge from "./Edge.ts"
+import * as Jobs from "./Jobs.ts"
 import * as Readiness from "./Readiness.ts"
 
 /**
@@ -64,14 +53,6 @@ export class CannotListen extends Schema.TaggedError<CannotListen>("waybill/Cann
     return `cannot listen on ${this.host} port ${this.port}: ${issues[this.code] ?? this.code}`
   }
 }
-
-/**
- * The name under which sweeps of the inbox are noted.
- *
- * @category constants
- * @since 0.1.0
- */
-export const inboxSchedule = "inbox"
 
 /**
  * How long requests in hand are waited for when the server stops.
@@ -130,28 +111,6 @@ const probes = (options: Readiness.Options) =>
     yield* router.add("GET", "/readyz", ready)
   }))
 
-const schedules = ["reconcile", "inbox", "prune"].map((schedule) => ({ schedule }))
-
-/** Registers every metric, so that it is there with 0 before anything is counted. */
-const metrics = Layer.effectDiscard(
-  Effect.all([
-    Metric.value(Telemetry.eventsAppended),
-    Metric.value(Telemetry.eventsDuplicate),
-    Metric.value(Telemetry.eventsConflicting),
-    Metric.value(Telemetry.eventsOrphaned),
-    Metric.value(Telemetry.orphansLinked),
-    Metric.value(Telemetry.timeToLink),
-    Metric.value(Telemetry.orphansPending),
-    Metric.value(Telemetry.oldestOrphanAge),
-    Metric.value(Telemetry.orphansExpired),
-    Metric.value(Telemetry.webhooksPruned),
-    ...schedules.flatMap((attributes) => [
-      Metric.value(Metric.withAttributes(Telemetry.sweepDuration, attributes)),
-      Metric.value(Metric.withAttributes(Telemetry.sweepsFailed, attributes))
-    ])
-  ])
-)
-
 /** The tracers of HTTP would tell addresses of requests, and with them tokens. */
 const noHttpSpans = Layer.merge(
   Layer.succeed(HttpMiddleware.TracerDisabledWhen, () => true),
@@ -163,7 +122,7 @@ const exporter = Layer.unwrap(Effect.gen(function*() {
   const endpoint = yield* Setting.read(Settings.otlpEndpoint)
   if (Option.isNone(endpoint)) return Layer.empty
   const protocol = yield* Setting.read(Settings.otlpProtocol)
-  return Telemetry.layerGuard.pipe(
+  return SpanGuard.layer.pipe(
     Layer.provideMerge(Otlp.layerFromConfig({ resource: { serviceName: "waybill" } })),
     Layer.provide(protocol === "http/json" ? OtlpSerialization.layerJson : OtlpSerialization.layerProtobuf),
     Layer.provide(FetchHttpClient.layer),
@@ -180,39 +139,6 @@ const migrated = Layer.effectDiscard(Effect.gen(function*() {
   const database = yield* Store.Database
   if ((yield* database.pending).length > 0) yield* new LedgerError.SchemaNotMigrated({ schema: database.schema })
 }))
-
-const scheduled = Effect.fnUntraced(function*(lastBatchAt: Ref.Ref<DateTime.Utc>) {
-  const node = yield* Settings.nodeName
-  const timeZone = yield* Setting.read(Settings.timeZone)
-  const stalledFor = yield* Setting.read(Settings.inboxStalledAfter)
-  const maxAgeMinutes = yield* Setting.read(Settings.maxAgeMinutes)
-  return Layer.mergeAll(
-    Reconciler.layerCron({
-      node,
-      timeZone,
-      cron: yield* Setting.read(Settings.reconcileCron),
-      grace: yield* Setting.read(Settings.grace),
-      maxAgeMinutes,
-      batchSize: yield* Setting.read(Settings.batchSize),
-      onBatch: () => Effect.flatMap(DateTime.now, (now) => Ref.set(lastBatchAt, now))
-    }),
-    Schedules.layer(
-      { schedule: inboxSchedule, node, timeZone, cron: yield* Setting.read(Settings.inboxCron) },
-      () =>
-        Effect.map(
-          Ingestion.Ingestion.use((ingestion) => ingestion.sweep({ stalledFor })),
-          (swept): Record<string, number> => ({ ...swept })
-        )
-    ),
-    Pruner.layerCron({
-      node,
-      timeZone,
-      cron: yield* Setting.read(Settings.pruneCron),
-      keep: yield* Settings.keep
-    }),
-    Telemetry.layerBacklog({ horizon: Duration.minutes(maxAgeMinutes) })
-  )
-})
 
 const routes = Effect.fnUntraced(function*(startedAt: DateTime.Utc, lastBatchAt: Ref.Ref<DateTime.Utc>) {
   const node = yield* Settings.nodeName
@@ -247,7 +173,7 @@ const working = Layer.unwrap(Effect.gen(function*() {
   const startedAt = yield* DateTime.now
   const lastBatchAt = yield* Ref.make(startedAt)
   return Layer.merge(
-    Layer.unwrap(scheduled(lastBatchAt)),
+    Layer.unwrap(Jobs.scheduled(lastBatchAt)),
     HttpRouter.serve(Layer.unwrap(routes(startedAt, lastBatchAt)), {
       disableLogger: true,
       disableListenLog: true,
@@ -273,7 +199,7 @@ export const layer = (
     Layer.provide(httpServer(address)),
     Layer.provide(migrated),
     Layer.provide(Store.layer),
-    Layer.provide([metrics, noHttpSpans]),
+    Layer.provide([Jobs.metrics, noHttpSpans]),
     Layer.provide(exporter)
   )
 
