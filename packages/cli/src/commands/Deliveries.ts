@@ -81,10 +81,7 @@ export const dispatch = Command.make(
       Flag.withSchema(Delivery.Dispatch.fields.providerMessageId),
       Flag.withDescription("The message id that the provider's send call gave")
     ),
-    expectedVersion: Flag.Int("expected-version").pipe(
-      Flag.withDescription("Fail unless the delivery has this lockVersion"),
-      Flag.optional
-    ),
+    expectedVersion: Parameters.expectedVersion,
     tenantId: Parameters.tenantId,
     json: Parameters.json
   },

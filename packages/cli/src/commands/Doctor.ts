@@ -8,7 +8,7 @@ import { Effect, Option, Schema } from "effect"
 import { Command } from "effect/cli"
 import * as Setting from "../config/Setting.ts"
 import * as Settings from "../config/Settings.ts"
-import * as Store from "../store/Store.ts"
+import * as Database from "../store/Database.ts"
 import * as Output from "../terminal/Output.ts"
 import * as Parameters from "../terminal/Parameters.ts"
 
@@ -123,7 +123,7 @@ const judgeAll = (schema: string, findings: PgHealth.Findings, isSet: boolean): 
 }
 
 const examine = Effect.gen(function*() {
-  const { examine, kind, schema } = yield* Store.Database
+  const { examine, kind, schema } = yield* Database.Database
   const findings = yield* examine(tolerableTransaction)
   const answers = judge("database", true, kind === "Memory" ? "in memory, nothing to look at" : "it answers", "")
   return Option.match(findings, {
@@ -153,7 +153,7 @@ export const doctor = Command.make(
   { json: Parameters.json },
   Effect.fnUntraced(function*({ json }) {
     const checks = yield* examine.pipe(
-      Effect.provide(Store.layerDatabase),
+      Effect.provide(Database.layer),
       Effect.catchTag(
         "LedgerUnavailable",
         (error) => Effect.succeed([judge("database", false, error.message, unanswered[error.reason] ?? "")])

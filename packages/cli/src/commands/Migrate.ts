@@ -5,7 +5,7 @@
  */
 import { Effect } from "effect"
 import { Command, Flag } from "effect/cli"
-import * as Store from "../store/Store.ts"
+import * as Database from "../store/Database.ts"
 import * as Output from "../terminal/Output.ts"
 import * as Parameters from "../terminal/Parameters.ts"
 
@@ -37,7 +37,7 @@ export const migrate = Command.make(
     json: Parameters.json
   },
   Effect.fnUntraced(function*({ json, ...extras }) {
-    const applied = yield* Store.migrate(extras)
+    const applied = yield* Database.migrate(extras)
     yield* Output.write(
       json,
       { applied },

@@ -5,7 +5,7 @@
  */
 import { Ledger } from "@waybill/core"
 import { DateTime, Effect, Match } from "effect"
-import { Command, Flag } from "effect/cli"
+import { Command } from "effect/cli"
 import * as Store from "../store/Store.ts"
 import * as Output from "../terminal/Output.ts"
 import * as Parameters from "../terminal/Parameters.ts"
@@ -77,10 +77,7 @@ export const link = Command.make(
   {
     eventId: Parameters.eventId,
     deliveryId: Parameters.toDeliveryId,
-    expectedVersion: Flag.Int("expected-version").pipe(
-      Flag.withDescription("Fail unless the delivery has this lockVersion"),
-      Flag.optional
-    ),
+    expectedVersion: Parameters.expectedVersion,
     tenantId: Parameters.tenantId,
     json: Parameters.json
   },

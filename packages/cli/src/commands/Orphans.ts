@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { type Event, Ledger, Tenant } from "@waybill/core"
+import { type Event, Ledger } from "@waybill/core"
 import * as Reconciler from "@waybill/runtime/Reconciler"
 import { DateTime, Duration, Effect, Layer, Option } from "effect"
 import { Command, Flag } from "effect/cli"
@@ -31,11 +31,8 @@ const ageOf = (event: Event.Event, now: DateTime.Utc): Duration.Duration =>
 export const orphans = Command.make(
   "orphans",
   {
-    tenantId: Parameters.anyTenantId,
-    limit: Flag.Int("limit").pipe(
-      Flag.withDescription("How many at most (default: 100)"),
-      Flag.withDefault(Reconciler.defaultLimit)
-    ),
+    scope: Parameters.scope,
+    limit: Parameters.limit,
     maxAgeMinutes: Parameters.maxAgeMinutes,
     failed: Flag.Boolean("failed").pipe(
       Flag.withDescription("Only those that failed on their own and were set aside"),
@@ -43,12 +40,12 @@ export const orphans = Command.make(
     ),
     json: Parameters.json
   },
-  Effect.fnUntraced(function*({ failed, json, limit, maxAgeMinutes, tenantId }) {
+  Effect.fnUntraced(function*({ failed, json, limit, maxAgeMinutes, scope }) {
     const ledger = yield* Ledger.Ledger
     const horizon = yield* Setting.read(Settings.maxAgeMinutes)
     const now = yield* DateTime.now
     const found = yield* ledger.findOrphans({
-      scope: Option.getOrElse(tenantId, () => Tenant.all),
+      scope,
       limit,
       failedOnly: failed,
       insertedFrom: Option.map(maxAgeMinutes, (minutes) => DateTime.subtract(now, { minutes }))
@@ -68,9 +65,7 @@ export const orphans = Command.make(
           expired: Duration.isGreaterThan(age, Duration.minutes(horizon)),
           attempts: Option.match(failure, { onNone: () => 0, onSome: ({ attempts }) => attempts }),
           reason: Option.getOrNull(Option.map(failure, ({ reason }) => reason)),
-          nextAttemptAt: Option.getOrNull(
-            Option.map(Option.flatMap(failure, ({ nextAttemptAt }) => nextAttemptAt), DateTime.formatIso)
-          )
+          nextAttemptAt: Output.time(Option.flatMap(failure, ({ nextAttemptAt }) => nextAttemptAt))
         }
       }
     })

@@ -3,19 +3,18 @@
  *
  * @since 0.1.0
  */
-import { Inbox, Ledger, Tenant, Ticks } from "@waybill/core"
+import { Inbox, Ledger, Ticks } from "@waybill/core"
 import { DateTime, Duration, Effect, Option } from "effect"
 import { Command } from "effect/cli"
 import * as Setting from "../config/Setting.ts"
 import * as Settings from "../config/Settings.ts"
+import * as Database from "../store/Database.ts"
 import * as Store from "../store/Store.ts"
 import * as Output from "../terminal/Output.ts"
 import * as Parameters from "../terminal/Parameters.ts"
 
 /** How many sweeps and dead webhooks are shown. */
 const shown = 10
-
-const iso = (time: Option.Option<DateTime.Utc>): string | null => Option.getOrNull(Option.map(time, DateTime.formatIso))
 
 const countsOf = (counts: Ticks.Counts): string =>
   Object.entries(counts).map(([name, count]) => `${count} ${name}`).join(", ")
@@ -33,13 +32,12 @@ const outcomeOf = ({ counts, endedAt, error }: Ticks.Tick): string => {
  */
 export const status = Command.make(
   "status",
-  { tenantId: Parameters.anyTenantId, json: Parameters.json },
-  Effect.fnUntraced(function*({ json, tenantId }) {
-    const database = yield* Store.Database
+  { scope: Parameters.scope, json: Parameters.json },
+  Effect.fnUntraced(function*({ json, scope }) {
+    const database = yield* Database.Database
     const ledger = yield* Ledger.Ledger
     const inbox = yield* Inbox.Inbox
     const ticks = yield* Ticks.Ticks
-    const scope = Option.getOrElse(tenantId, () => Tenant.all)
     const now = yield* DateTime.now
     const maxAgeMinutes = yield* Setting.read(Settings.maxAgeMinutes)
 
@@ -68,7 +66,7 @@ export const status = Command.make(
         tick: DateTime.formatIso(tick),
         node,
         beganAt: DateTime.formatIso(beganAt),
-        endedAt: iso(endedAt),
+        endedAt: Output.time(endedAt),
         counts,
         error: Option.getOrNull(error)
       })),

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Inbox, Tenant } from "@waybill/core"
+import { Inbox } from "@waybill/core"
 import { DateTime, Effect, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as Store from "../store/Store.ts"
@@ -43,8 +43,6 @@ const webhookId = Argument.String("id").pipe(
 
 const dead = Flag.Boolean("dead").pipe(Flag.withDefault(false))
 
-const iso = (time: Option.Option<DateTime.Utc>): string | null => Option.getOrNull(Option.map(time, DateTime.formatIso))
-
 const describe = ({ attempts, id, lastError, processedAt, provider, receivedAt, status, tenantId }: Inbox.Summary) => ({
   id,
   tenantId,
@@ -53,28 +51,25 @@ const describe = ({ attempts, id, lastError, processedAt, provider, receivedAt, 
   attempts,
   lastError: Option.getOrNull(lastError),
   receivedAt: DateTime.formatIso(receivedAt),
-  processedAt: iso(processedAt)
+  processedAt: Output.time(processedAt)
 })
-
-const inScope = (tenantId: Option.Option<Tenant.TenantId>): Tenant.Scope =>
-  Option.getOrElse(tenantId, (): Tenant.Scope => Tenant.all)
 
 const list = Command.make(
   "list",
   {
-    tenantId: Parameters.anyTenantId,
+    scope: Parameters.scope,
     status: Flag.Literals("status", Inbox.WebhookStatus.literals).pipe(
       Flag.withDescription("Only those that stand so"),
       Flag.optional
     ),
     dead: dead.pipe(Flag.withDescription("Only those that were given up, as --status dead")),
-    limit: Flag.Int("limit").pipe(Flag.withDescription("How many at most (default: 100)"), Flag.withDefault(100)),
+    limit: Parameters.limit,
     json: Parameters.json
   },
-  Effect.fnUntraced(function*({ dead, json, limit, status, tenantId }) {
+  Effect.fnUntraced(function*({ dead, json, limit, scope, status }) {
     const inbox = yield* Inbox.Inbox
     const found = yield* inbox.list({
-      scope: inScope(tenantId),
+      scope,
       status: dead ? Option.some("dead") : status,
       limit
     })
@@ -115,10 +110,10 @@ const readable = (body: Uint8Array): { readonly body: string; readonly encoding:
 
 const show = Command.make(
   "show",
-  { id: webhookId, tenantId: Parameters.anyTenantId, json: Parameters.json },
-  Effect.fnUntraced(function*({ id, json, tenantId }) {
+  { id: webhookId, scope: Parameters.scope, json: Parameters.json },
+  Effect.fnUntraced(function*({ id, json, scope }) {
     const inbox = yield* Inbox.Inbox
-    const found = yield* inbox.get(inScope(tenantId), id)
+    const found = yield* inbox.get(scope, id)
     if (Option.isNone(found)) return yield* new Inbox.WebhookNotFound({ webhookId: id })
     const webhook = found.value
     const summary = describe(webhook)
@@ -146,13 +141,12 @@ const replay = Command.make(
   {
     id: Argument.optional(webhookId),
     dead: dead.pipe(Flag.withDescription("Every webhook that was given up")),
-    tenantId: Parameters.anyTenantId,
+    scope: Parameters.scope,
     json: Parameters.json
   },
-  Effect.fnUntraced(function*({ dead, id, json, tenantId }) {
+  Effect.fnUntraced(function*({ dead, id, json, scope }) {
     if (Option.isSome(id) === dead) yield* new NothingChosen()
     const Replay = yield* Effect.promise(() => import("../work/Replay.ts"))
-    const scope = inScope(tenantId)
     const replayed = yield* Option.isSome(id)
       ? Effect.map(Replay.one(scope, id.value), (it) => [it])
       : Replay.dead(scope)

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Console, Duration, type Effect, type Schema } from "effect"
+import { Console, DateTime, Duration, type Effect, Option, type Schema } from "effect"
 
 /**
  * A line of cells.
@@ -52,6 +52,15 @@ export const age = (duration: Duration.Duration): string => {
   if (seconds < 3600) return `${Math.floor(seconds / 60)}m`
   return seconds < 86_400 ? `${Math.floor(seconds / 3600)}h` : `${Math.floor(seconds / 86_400)}d`
 }
+
+/**
+ * Writes a time in ISO 8601; null if there is none.
+ *
+ * @category rendering
+ * @since 0.2.0
+ */
+export const time = (instant: Option.Option<DateTime.Utc>): string | null =>
+  Option.getOrNull(Option.map(instant, DateTime.formatIso))
 
 /**
  * Writes a document to standard output as JSON, or else the text.

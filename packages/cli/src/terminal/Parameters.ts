@@ -5,7 +5,7 @@
  */
 import { Event, Input, Provider, Tenant } from "@waybill/core"
 import { maxMaxAgeMinutes } from "@waybill/runtime/Reconciler"
-import { type DateTime, type Option, Schema } from "effect"
+import { type DateTime, Option, Schema } from "effect"
 import { Argument, Flag } from "effect/cli"
 import * as Settings from "../config/Settings.ts"
 
@@ -45,6 +45,36 @@ export const anyTenantId = Flag.String("tenant-id").pipe(
 )
 
 /**
+ * The scope of a command that reaches all tenants by default.
+ *
+ * @category flags
+ * @since 0.2.0
+ */
+export const scope = Flag.map(anyTenantId, Option.getOrElse((): Tenant.Scope => Tenant.all))
+
+/**
+ * The most rows that are listed.
+ *
+ * @category flags
+ * @since 0.2.0
+ */
+export const limit = Flag.Int("limit").pipe(
+  Flag.withDescription("How many at most (default: 100)"),
+  Flag.withDefault(100)
+)
+
+/**
+ * The version of the delivery that a command acts on.
+ *
+ * @category flags
+ * @since 0.2.0
+ */
+export const expectedVersion = Flag.Int("expected-version").pipe(
+  Flag.withDescription("Fail unless the delivery has this lockVersion"),
+  Flag.optional
+)
+
+/**
  * The horizon.
  *
  * @category flags
@@ -59,16 +89,19 @@ export const maxAgeMinutes = Flag.Int("max-age-minutes").pipe(
   Flag.optional
 )
 
+const idOfDelivery = (name: string) =>
+  Argument.String(name).pipe(
+    Argument.withSchema(Event.DeliveryId),
+    Argument.withDescription("The delivery's id")
+  )
+
 /**
  * A delivery's id.
  *
  * @category arguments
  * @since 0.1.0
  */
-export const deliveryId = Argument.String("id").pipe(
-  Argument.withSchema(Event.DeliveryId),
-  Argument.withDescription("The delivery's id")
-)
+export const deliveryId = idOfDelivery("id")
 
 /**
  * A provider by any name, as a delivery may have been sent through one whose webhooks Waybill does not read.
@@ -109,7 +142,13 @@ export const batchSize = Flag.Int("batch-size").pipe(
   Flag.optional
 )
 
-const instant = Schema.DateTimeUtcFromString
+const time = (name: string, description: string): Flag.Flag<Option.Option<DateTime.Utc>> =>
+  Flag.String(name).pipe(
+    Flag.withSchema(Schema.DateTimeUtcFromString),
+    Flag.withMetavar("time"),
+    Flag.withDescription(description),
+    Flag.optional
+  )
 
 /**
  * The instant as of which to look.
@@ -117,12 +156,7 @@ const instant = Schema.DateTimeUtcFromString
  * @category flags
  * @since 0.1.0
  */
-export const asOf: Flag.Flag<Option.Option<DateTime.Utc>> = Flag.String("as-of").pipe(
-  Flag.withSchema(instant),
-  Flag.withMetavar("time"),
-  Flag.withDescription("Fold only the events known at this time, in ISO 8601 (default: all)"),
-  Flag.optional
-)
+export const asOf = time("as-of", "Fold only the events known at this time, in ISO 8601 (default: all)")
 
 /**
  * An event's id.
@@ -141,10 +175,7 @@ export const eventId = Argument.String("event-id").pipe(
  * @category arguments
  * @since 0.1.0
  */
-export const toDeliveryId = Argument.String("delivery-id").pipe(
-  Argument.withSchema(Event.DeliveryId),
-  Argument.withDescription("The delivery's id")
-)
+export const toDeliveryId = idOfDelivery("delivery-id")
 
 /**
  * When a webhook arrived.
@@ -152,9 +183,4 @@ export const toDeliveryId = Argument.String("delivery-id").pipe(
  * @category flags
  * @since 0.1.0
  */
-export const receivedAt: Flag.Flag<Option.Option<DateTime.Utc>> = Flag.String("received-at").pipe(
-  Flag.withSchema(instant),
-  Flag.withMetavar("time"),
-  Flag.withDescription("Judge signatures as of this time, in ISO 8601 (default: now)"),
-  Flag.optional
-)
+export const receivedAt = time("received-at", "Judge signatures as of this time, in ISO 8601 (default: now)")

@@ -7,7 +7,7 @@ import { Ticks } from "@waybill/core"
 import * as Reconciler from "@waybill/runtime/Reconciler"
 import * as Schedules from "@waybill/runtime/Schedules"
 import { type Cron, DateTime, Effect, Option } from "effect"
-import * as Store from "../store/Store.ts"
+import * as Database from "../store/Database.ts"
 
 /**
  * How long the database may take to answer.
@@ -67,7 +67,7 @@ const staleness = Effect.fnUntraced(function*({ cron, lastBatchAt, node, started
  */
 export const reason = Effect.fn("Readiness.reason")(
   function*(options: Options) {
-    const database = yield* Store.Database
+    const database = yield* Database.Database
     const pending = yield* database.pending
     if (pending.length > 0) return Option.some(`the schema ${database.schema} lacks ${pending.join(", ")}`)
     return yield* staleness(options)

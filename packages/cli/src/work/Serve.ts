@@ -27,6 +27,7 @@ import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import { createServer } from "node:http"
 import * as Setting from "../config/Setting.ts"
 import * as Settings from "../config/Settings.ts"
+import * as Database from "../store/Database.ts"
 import * as Store from "../store/Store.ts"
 import * as Edge from "./Edge.ts"
 import * as Jobs from "./Jobs.ts"
@@ -99,7 +100,7 @@ const httpServer = ({ host, port }: Address) =>
 
 const probes = (options: Readiness.Options) =>
   HttpRouter.use(Effect.fnUntraced(function*(router) {
-    const kept = yield* Effect.context<Store.Database | Ticks.Ticks>()
+    const kept = yield* Effect.context<Database.Database | Ticks.Ticks>()
     const ready = Effect.map(
       Effect.provide(Readiness.reason(options), kept),
       Option.match({
@@ -136,7 +137,7 @@ const exporter = Layer.unwrap(Effect.gen(function*() {
 
 /** A server that is not migrated is left alone. */
 const migrated = Layer.effectDiscard(Effect.gen(function*() {
-  const database = yield* Store.Database
+  const database = yield* Database.Database
   if ((yield* database.pending).length > 0) yield* new LedgerError.SchemaNotMigrated({ schema: database.schema })
 }))
 
@@ -158,7 +159,7 @@ const routes = Effect.fnUntraced(function*(startedAt: DateTime.Utc, lastBatchAt:
 
 const tellReady = Layer.effectDiscard(Effect.gen(function*() {
   const { address } = yield* HttpServer.HttpServer
-  const { kind } = yield* Store.Database
+  const { kind } = yield* Database.Database
   yield* Effect.logInfo("ready").pipe(
     Effect.annotateLogs({
       url: HttpServer.formatAddress(address),
@@ -190,7 +191,7 @@ const working = Layer.unwrap(Effect.gen(function*() {
  */
 export const layer = (
   address: Address
-): Layer.Layer<never, Store.OpenError | Schedules.InvalidCron | LedgerError.InvalidInput | CannotListen> =>
+): Layer.Layer<never, Database.OpenError | Schedules.InvalidCron | LedgerError.InvalidInput | CannotListen> =>
   tellReady.pipe(
     Layer.provide(working),
     Layer.provide(Edge.layer),
