@@ -3,7 +3,7 @@
  *
  * @since 0.2.0
  */
-import { Ledger, Tenant } from "@waybill/core"
+import { Orphans, Tenant } from "@waybill/core"
 import { DateTime, type Duration, Effect, Layer, Schedule } from "effect"
 import { secondsAt } from "./internal/age.ts"
 import { reasonOf } from "./internal/reason.ts"
@@ -17,9 +17,9 @@ import * as Metrics from "./Metrics.ts"
  * @since 0.1.0
  */
 export const measure = Effect.fn("Backlog.measure")(function*(horizon: Duration.Input = "7 days") {
-  const ledger = yield* Ledger.Ledger
+  const orphans = yield* Orphans.Orphans
   const now = yield* DateTime.now
-  const backlog = yield* ledger.backlog({
+  const backlog = yield* orphans.backlog({
     scope: Tenant.all,
     horizon: DateTime.subtractDuration(now, horizon)
   })
@@ -38,7 +38,7 @@ export const measure = Effect.fn("Backlog.measure")(function*(horizon: Duration.
  */
 export const layer = (
   options: { readonly every?: Duration.Input; readonly horizon?: Duration.Input } = {}
-): Layer.Layer<never, never, Ledger.Ledger> =>
+): Layer.Layer<never, never, Orphans.Orphans> =>
   Layer.effectDiscard(
     measure(options.horizon).pipe(
       Effect.catchCause((cause: Parameters<typeof reasonOf>[0]) =>

@@ -6,8 +6,8 @@
  *
  * @since 0.2.0
  */
+import * as Attributes from "@waybill/core/Attributes"
 import { Effect, Metric } from "effect"
-import * as Attributes from "./Attributes.ts"
 
 const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })
 

@@ -5,9 +5,9 @@
  *
  * @since 0.1.0
  */
-import { type Event, type EventType, Ledger, type Provider } from "@waybill/core"
+import { type Event, type EventType, Ledger, Orphans, type Provider } from "@waybill/core"
+import * as Attributes from "@waybill/core/Attributes"
 import { DateTime, Effect, Layer, type Metric, Option } from "effect"
-import * as Attributes from "./Attributes.ts"
 import { secondsAt } from "./internal/age.ts"
 import * as Metrics from "./Metrics.ts"
 
@@ -52,6 +52,8 @@ const tally = (
 const sumOf = (tallied: ReturnType<typeof tally>, name: Counted): number =>
   tallied.reduce((sum, each) => each.name === name ? sum + each.count : sum, 0)
 
+const linkedNow = (count: number) => count > 0 ? Metrics.update(Metrics.orphansLinked, count) : Effect.void
+
 /**
  * A ledger that counts what the one it wraps does, and says so in its spans.
  *
@@ -59,8 +61,6 @@ const sumOf = (tallied: ReturnType<typeof tally>, name: Counted): number =>
  * @since 0.1.0
  */
 export const wrap = (inner: Ledger.Ledger["Service"]): Ledger.Ledger["Service"] => {
-  const linkedNow = (count: number) => count > 0 ? Metrics.update(Metrics.orphansLinked, count) : Effect.void
-
   const record: typeof inner.record = Effect.fn("Telemetry.record")(function*(delivery) {
     const recorded = yield* inner.record(delivery)
     yield* linkedNow(recorded.linked)
@@ -95,6 +95,16 @@ export const wrap = (inner: Ledger.Ledger["Service"]): Ledger.Ledger["Service"] 
     return outcomes
   })
 
+  return Ledger.Ledger.of({ ...inner, record, dispatch, append })
+}
+
+/**
+ * Orphans that count what those they wrap do, and say so in their spans.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const wrapOrphans = (inner: Orphans.Orphans["Service"]): Orphans.Orphans["Service"] => {
   const link: typeof inner.link = Effect.fn("Telemetry.link")(function*(query) {
     const linked = yield* inner.link(query)
     const now = yield* DateTime.now
@@ -113,16 +123,20 @@ export const wrap = (inner: Ledger.Ledger["Service"]): Ledger.Ledger["Service"] 
     return isLinked
   })
 
-  return Ledger.Ledger.of({ ...inner, record, dispatch, append, link, linkTo })
+  return Orphans.Orphans.of({ ...inner, link, linkTo })
 }
 
 /**
- * Puts the counting around a ledger.
+ * Puts the counting around a ledger and its orphans.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<Ledger.Ledger, never, Ledger.Ledger> = Layer.effect(
-  Ledger.Ledger,
-  Effect.map(Ledger.Ledger, wrap)
+export const layer: Layer.Layer<
+  Ledger.Ledger | Orphans.Orphans,
+  never,
+  Ledger.Ledger | Orphans.Orphans
+> = Layer.merge(
+  Layer.effect(Ledger.Ledger, Effect.map(Ledger.Ledger, wrap)),
+  Layer.effect(Orphans.Orphans, Effect.map(Orphans.Orphans, wrapOrphans))
 )

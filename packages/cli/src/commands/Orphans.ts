@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { type Event, Ledger } from "@waybill/core"
+import { type Event, Orphans } from "@waybill/core"
 import * as Reconciler from "@waybill/runtime/Reconciler"
 import { DateTime, Duration, Effect, Layer, Option } from "effect"
 import { Command, Flag } from "effect/cli"
@@ -41,10 +41,10 @@ export const orphans = Command.make(
     json: Parameters.json
   },
   Effect.fnUntraced(function*({ failed, json, limit, maxAgeMinutes, scope }) {
-    const ledger = yield* Ledger.Ledger
+    const orphans = yield* Orphans.Orphans
     const horizon = yield* Setting.read(Settings.maxAgeMinutes)
     const now = yield* DateTime.now
-    const found = yield* ledger.findOrphans({
+    const found = yield* orphans.find({
       scope,
       limit,
       failedOnly: failed,

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Inbox, Ledger, Ticks } from "@waybill/core"
+import { Inbox, Orphans, Ticks } from "@waybill/core"
 import { DateTime, Duration, Effect, Option } from "effect"
 import { Command } from "effect/cli"
 import * as Setting from "../config/Setting.ts"
@@ -35,7 +35,7 @@ export const status = Command.make(
   { scope: Parameters.scope, json: Parameters.json },
   Effect.fnUntraced(function*({ json, scope }) {
     const database = yield* Database.Database
-    const ledger = yield* Ledger.Ledger
+    const orphans = yield* Orphans.Orphans
     const inbox = yield* Inbox.Inbox
     const ticks = yield* Ticks.Ticks
     const now = yield* DateTime.now
@@ -44,7 +44,7 @@ export const status = Command.make(
     const pending = yield* database.pending
     const applied = yield* database.applied
     const horizon = DateTime.subtract(now, { minutes: maxAgeMinutes })
-    const backlog = yield* ledger.backlog({ scope, horizon })
+    const backlog = yield* orphans.backlog({ scope, horizon })
     const ageOf = (oldest: DateTime.Utc) => Duration.max(Duration.zero, DateTime.distance(oldest, now))
     const sweeps = yield* ticks.recent({ schedule: Option.none(), limit: shown })
     const webhooks = yield* inbox.counts(scope)

@@ -5,7 +5,7 @@
  *
  * @since 0.1.0
  */
-import type { Checkpoints, Inbox, Ledger, Ticks } from "@waybill/core"
+import type * as PgStorage from "@waybill/storage/PgStorage"
 import { Effect, Layer } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as Setting from "../config/Setting.ts"
@@ -19,36 +19,16 @@ import * as Database from "./Database.ts"
  * @category models
  * @since 0.1.0
  */
-export type Kept = Ledger.Ledger | Inbox.Inbox | Ticks.Ticks | Checkpoints.Checkpoints | Database.Database
+export type Kept = PgStorage.Ports | Database.Database
 
-const keptInMemory = Effect.gen(function*() {
-  const [MemoryCheckpoints, MemoryInbox, MemoryLedger, MemoryTicks] = yield* Effect.promise(() =>
-    Promise.all([
-      import("@waybill/storage/MemoryCheckpoints"),
-      import("@waybill/storage/MemoryInbox"),
-      import("@waybill/storage/MemoryLedger"),
-      import("@waybill/storage/MemoryTicks")
-    ])
-  )
-  return Layer.mergeAll(MemoryCheckpoints.layer, MemoryInbox.layer, MemoryLedger.layer, MemoryTicks.layer)
-})
+const inMemory = Effect.map(
+  Effect.promise(() => import("@waybill/storage/MemoryStorage")),
+  (MemoryStorage) => MemoryStorage.layer
+)
 
-const keptInPostgres = Effect.fnUntraced(function*(schema: string) {
-  const [PgCheckpoints, PgInbox, PgLedger, PgTicks] = yield* Effect.promise(() =>
-    Promise.all([
-      import("@waybill/storage/PgCheckpoints"),
-      import("@waybill/storage/PgInbox"),
-      import("@waybill/storage/PgLedger"),
-      import("@waybill/storage/PgTicks")
-    ])
-  )
-  const rowLevelSecurity = yield* Setting.read(Settings.rowLevelSecurity)
-  return Layer.mergeAll(
-    PgCheckpoints.layer({ schema }),
-    PgInbox.layer({ schema, rowLevelSecurity }),
-    PgLedger.layer({ schema, rowLevelSecurity }),
-    PgTicks.layer({ schema })
-  )
+const inPostgres = Effect.fnUntraced(function*(schema: string) {
+  const PgStorage = yield* Effect.promise(() => import("@waybill/storage/PgStorage"))
+  return PgStorage.layer({ schema, rowLevelSecurity: yield* Setting.read(Settings.rowLevelSecurity) })
 })
 
 /**
@@ -58,6 +38,6 @@ const keptInPostgres = Effect.fnUntraced(function*(schema: string) {
  * @since 0.1.0
  */
 export const layer: Layer.Layer<Kept, Database.OpenError> = Database.layerWith({
-  memory: keptInMemory,
-  postgres: keptInPostgres
+  memory: inMemory,
+  postgres: inPostgres
 }).pipe(Layer.provide(SecureRandom.layerWebCrypto))
