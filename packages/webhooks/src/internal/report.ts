@@ -73,7 +73,7 @@ const payload = ({ details, meaning }: Report): JsonBag.JsonBag => {
   }
 }
 
-const providerEventId = Schema.decodeUnknownOption(Text.bounded(512))
+const providerEventId = Json.decoder(() => Text.bounded(512))
 
 const toEvent = (report: Report, idempotencyKey: IdempotencyKey.IdempotencyKey): Event.NewEvent => ({
   type: report.meaning.type,
@@ -233,7 +233,7 @@ export const single =
   (provider: Provider.Provider, item: (value: unknown, received: Webhook.Received) => Item): Row.Row["normalize"] =>
   (received) => Result.map(json(provider, received), (value) => [collect([item(value, received)])])
 
-const decodeArray = Schema.decodeUnknownOption(Schema.Array(Schema.Unknown))
+const decodeArray = Json.decoder(() => Schema.Array(Schema.Unknown))
 
 /** How many items a piece of a batch has. */
 const pieceSize = 1000

@@ -19,57 +19,54 @@ import * as SnsEnvelope from "./sns/SnsEnvelope.ts"
 
 const name = Provider.Provider.make("ses")
 
-const Party = Schema.Struct({ emailAddress: Json.text, status: Json.text })
-
-const parties = Json.lenient(Schema.Array(Party))
-
-const Topics = Json.lenient(Schema.Struct({
-  unsubscribeAll: Json.flag,
-  topicSubscriptionStatus: Json.lenient(
-    Schema.Array(Schema.Struct({ topicName: Json.text, subscriptionStatus: Json.text }))
-  )
-}))
-
-const Engagement = Json.lenient(Schema.Struct({ timestamp: Json.text, ipAddress: Json.text, link: Json.text }))
-
-const Raw = Schema.Struct({
-  eventType: Json.text,
-  notificationType: Json.text,
-  mail: Json.lenient(Schema.Struct({
-    messageId: Json.text,
-    timestamp: Json.text,
-    destination: Json.texts,
-    headers: Json.lenient(Schema.Array(Schema.Struct({ name: Json.text, value: Json.text }))),
-    tags: Json.lenient(Schema.Struct({ waybill_delivery_id: Json.texts }))
-  })),
-  bounce: Json.lenient(Schema.Struct({
-    bounceType: Json.text,
-    bounceSubType: Json.text,
-    bouncedRecipients: parties,
-    timestamp: Json.text,
-    feedbackId: Json.text
-  })),
-  complaint: Json.lenient(Schema.Struct({
-    complaintSubType: Json.text,
-    complaintFeedbackType: Json.text,
-    complainedRecipients: parties,
-    timestamp: Json.text,
-    feedbackId: Json.text
-  })),
-  delivery: Json.lenient(Schema.Struct({ timestamp: Json.text, recipients: Json.texts })),
-  deliveryDelay: Json.lenient(
-    Schema.Struct({ timestamp: Json.text, delayType: Json.text, delayedRecipients: parties })
-  ),
-  subscription: Json.lenient(
-    Schema.Struct({ timestamp: Json.text, newTopicPreferences: Topics, oldTopicPreferences: Topics })
-  ),
-  open: Engagement,
-  click: Engagement
+const decode = Json.decoder(() => {
+  const parties = Json.lenient(Schema.Array(Schema.Struct({ emailAddress: Json.text, status: Json.text })))
+  const topics = Json.lenient(Schema.Struct({
+    unsubscribeAll: Json.flag,
+    topicSubscriptionStatus: Json.lenient(
+      Schema.Array(Schema.Struct({ topicName: Json.text, subscriptionStatus: Json.text }))
+    )
+  }))
+  const engaged = Json.lenient(Schema.Struct({ timestamp: Json.text, ipAddress: Json.text, link: Json.text }))
+  return Schema.Struct({
+    eventType: Json.text,
+    notificationType: Json.text,
+    mail: Json.lenient(Schema.Struct({
+      messageId: Json.text,
+      timestamp: Json.text,
+      destination: Json.texts,
+      headers: Json.lenient(Schema.Array(Schema.Struct({ name: Json.text, value: Json.text }))),
+      tags: Json.lenient(Schema.Struct({ waybill_delivery_id: Json.texts }))
+    })),
+    bounce: Json.lenient(Schema.Struct({
+      bounceType: Json.text,
+      bounceSubType: Json.text,
+      bouncedRecipients: parties,
+      timestamp: Json.text,
+      feedbackId: Json.text
+    })),
+    complaint: Json.lenient(Schema.Struct({
+      complaintSubType: Json.text,
+      complaintFeedbackType: Json.text,
+      complainedRecipients: parties,
+      timestamp: Json.text,
+      feedbackId: Json.text
+    })),
+    delivery: Json.lenient(Schema.Struct({ timestamp: Json.text, recipients: Json.texts })),
+    deliveryDelay: Json.lenient(
+      Schema.Struct({ timestamp: Json.text, delayType: Json.text, delayedRecipients: parties })
+    ),
+    subscription: Json.lenient(
+      Schema.Struct({ timestamp: Json.text, newTopicPreferences: topics, oldTopicPreferences: topics })
+    ),
+    open: engaged,
+    click: engaged
+  })
 })
 
-type Raw = typeof Raw.Type
+type Raw = Json.Decoded<typeof decode>
 
-const decode = Schema.decodeUnknownOption(Raw)
+type Parties = NonNullable<Raw["bounce"]>["bouncedRecipients"]
 
 interface Named {
   readonly address: string | undefined
@@ -89,7 +86,7 @@ interface Part {
   readonly certain: boolean
 }
 
-const fromParties = (parties: ReadonlyArray<typeof Party.Type> | undefined): ReadonlyArray<Named> =>
+const fromParties = (parties: Parties): ReadonlyArray<Named> =>
   (parties ?? []).map(({ emailAddress, status }) => ({ address: emailAddress, status }))
 
 const fromAddresses = (addresses: ReadonlyArray<string> | undefined): ReadonlyArray<Named> =>

@@ -7,40 +7,34 @@ import { Option, Schema } from "effect"
 import * as Json from "../../internal/json.ts"
 
 /**
- * An envelope of Amazon SNS; a field that is absent or no text reads as undefined.
- *
- * @category schemas
- * @since 0.2.0
- */
-export const SnsEnvelope = Schema.Struct({
-  Type: Json.text,
-  MessageId: Json.text,
-  TopicArn: Json.text,
-  Subject: Json.text,
-  Message: Json.text,
-  Timestamp: Json.text,
-  SubscribeURL: Json.text,
-  Token: Json.text,
-  SignatureVersion: Json.text,
-  Signature: Json.text,
-  SigningCertURL: Json.text
-})
-
-/**
- * An envelope of Amazon SNS.
- *
- * @category models
- * @since 0.2.0
- */
-export type SnsEnvelope = typeof SnsEnvelope.Type
-
-/**
  * The envelope that a JSON value is; none where it is no object.
  *
  * @category constructors
  * @since 0.2.0
  */
-export const decode: (value: unknown) => Option.Option<SnsEnvelope> = Schema.decodeUnknownOption(SnsEnvelope)
+export const decode = Json.decoder(() =>
+  Schema.Struct({
+    Type: Json.text,
+    MessageId: Json.text,
+    TopicArn: Json.text,
+    Subject: Json.text,
+    Message: Json.text,
+    Timestamp: Json.text,
+    SubscribeURL: Json.text,
+    Token: Json.text,
+    SignatureVersion: Json.text,
+    Signature: Json.text,
+    SigningCertURL: Json.text
+  })
+)
+
+/**
+ * An envelope of Amazon SNS; a field that is absent or no text is undefined.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type SnsEnvelope = Json.Decoded<typeof decode>
 
 /**
  * The envelope in a body.
