@@ -1,5 +1,5 @@
 /**
- * Composes what takes webhooks in, with the secrets of the settings.
+ * Composes the services that take webhooks in, with the secrets of the settings.
  *
  * @since 0.1.0
  */
@@ -13,7 +13,7 @@ import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Settings from "./Settings.ts"
 
 /**
- * What webhooks are verified with.
+ * The secrets of the settings.
  *
  * @category layers
  * @since 0.2.0
@@ -23,7 +23,7 @@ export const secrets: Layer.Layer<Secrets.Secrets, Settings.BadSetting | Config.
 )
 
 /**
- * What decides whether a webhook comes in, before any database is opened.
+ * The services that decide whether a webhook comes in; they need no database.
  *
  * @category models
  * @since 0.2.0
@@ -43,7 +43,7 @@ export const door: Layer.Layer<Door, Settings.BadSetting | Config.ConfigError> =
 )
 
 /**
- * What takes webhooks in.
+ * The services that take webhooks in.
  *
  * @category models
  * @since 0.1.0

@@ -42,5 +42,5 @@ export const decoder = <S extends Schema.ConstraintDecoder<unknown>>(schema: () 
   return (value) => (decode ??= Schema.decodeUnknownOption(schema()))(value)
 }
 
-/** What a decoder returns. */
+/** The values that a decoder returns. */
 export type Decoded<D> = D extends Decode<infer A> ? A : never

@@ -10,7 +10,7 @@ import * as Webhook from "../Webhook.ts"
 import { sha256Hex } from "./digest.ts"
 import * as Json from "./json.ts"
 
-/** What a raw event means. */
+/** The meaning of a raw event. */
 export interface Meaning {
   readonly type: EventType.ReportedType
   readonly rejectReason?: Event.RejectReason
@@ -165,7 +165,7 @@ export const fromSeconds = (seconds: string | number | undefined): Option.Option
     ? instant(Math.floor(Math.round(Number(seconds) * 1e6) / 1000))
     : Option.none()
 
-/** What one item of a body gives. */
+/** The contents of one item of a body. */
 export type Item =
   | {
     readonly _tag: "Events"

@@ -2,7 +2,7 @@
  * Understands the webhooks of Mailgun: JSON, and the form that legacy webhooks post.
  *
  * The signature covers a time and a token and **not the body**: who has seen one request can send any other with it. So the
- * token has to be consumed: what verification gives is good for one body only.
+ * token that verification returns has to be consumed: it is good for one body only.
  *
  * The key of an event is its `id`, unique within a day, with its time; without an id it is a digest of what tells one event
  * from another.

@@ -73,13 +73,13 @@ interface Named {
   readonly status?: string | undefined
 }
 
-/** What the part of an event that is named after its type says. */
+/** The part of an event that is named after its type. */
 interface Part {
   readonly meaning: Report.Meaning
   readonly time: string | undefined
   readonly subtype?: string | undefined
   readonly feedbackId?: string | undefined
-  /** What tells two engagements of the same instant from each other. */
+  /** The values that tell two engagements of the same instant from each other. */
   readonly distinct?: ReadonlyArray<string | undefined>
   readonly named: ReadonlyArray<Named>
   /** Whether it is about each of those named, and not about one of them. */
@@ -269,7 +269,8 @@ export const normalize: Row.Row["normalize"] = (received) =>
 /**
  * The row of Amazon SES in the table of providers.
  *
- * What asks Amazon over HTTP is loaded when the row is opened, so that whoever only lists the providers does not wait for it.
+ * The modules that ask Amazon over HTTP are loaded when the row is opened: a command that only lists the providers does not
+ * wait for them.
  *
  * @category providers
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * Reads the envelope in which Amazon SNS puts what it publishes, and what it asks of a subscriber.
+ * Reads the envelope in which Amazon SNS publishes, and the confirmation that it may ask of a subscriber.
  *
  * @since 0.2.0
  */
@@ -89,7 +89,8 @@ export interface Confirmation {
 }
 
 /**
- * What an envelope asks to confirm; none where it asks for nothing, or not for an address in the topic's own region.
+ * The subscription that an envelope asks to confirm; none where it asks for nothing, or for an address outside the topic's
+ * own region.
  *
  * @category getters
  * @since 0.2.0
