@@ -100,8 +100,9 @@ const world = Effect.gen(function*() {
   })
   const ledger = before(Effect.fnUntraced(function*(events) {
     const failure = yield* Ref.get(ledgerFails)
-    if (Option.isSome(failure)) return yield* failure.value
-    yield* Ref.update(appends, (sizes) => [...sizes, events.length])
+    return Option.isSome(failure)
+      ? yield* failure.value
+      : yield* Ref.update(appends, (sizes) => [...sizes, events.length])
   }))
   const layer = Ingestion.layer.pipe(
     Layer.provide(table),
