@@ -32,14 +32,6 @@ import type * as Webhook from "./Webhook.ts"
 export const batchSize = 1000
 
 /**
- * How often a webhook is tried before it is given up: once, and again after each of the inbox's waits.
- *
- * @category constants
- * @since 0.1.0
- */
-export const maxTries = Inbox.waits.length + 1
-
-/**
  * How long processing may take before a sweep believes that its process has died, by default.
  *
  * @category constants
@@ -105,7 +97,7 @@ export interface Counts {
  * @since 0.1.0
  */
 export interface Processed {
-  readonly result: Inbox.Result
+  readonly result: Inbox.Ending
   readonly counts: Counts
 }
 
@@ -142,7 +134,7 @@ export interface Ingested {
  * @since 0.2.0
  */
 export interface FullReceipt extends Receipt {
-  readonly result: Inbox.Result
+  readonly result: Inbox.Ending
   /** In the order of the body, each with its outcome; one that no ledger took is not among them. */
   readonly events: ReadonlyArray<Ingested>
   /** Whether every event that the body names is in the ledger, whatever else could not be understood. */
@@ -251,10 +243,6 @@ const kept = (provider: Pick<Row.Row, "headers">, headers: Webhook.Request["head
     })
   )
 
-/** A failure of the last try gives up. */
-const conclude = (result: Inbox.Result, attempts: number): Inbox.Result =>
-  result._tag === "Failed" && attempts >= maxTries ? { _tag: "Dead", reason: result.reason } : result
-
 const make = Effect.gen(function*() {
   const inbox = yield* Inbox.Inbox
   const ledger = yield* Ledger.Ledger
@@ -263,12 +251,12 @@ const make = Effect.gen(function*() {
   const scope = yield* Effect.scope
 
   /** Notes how a try ended; where even that cannot be noted, a sweep finds the webhook stalled. */
-  const note = (key: Inbox.WebhookKey, result: Inbox.Result) =>
+  const note = (key: Inbox.WebhookKey, result: Inbox.Ending) =>
     Effect.catchCause(inbox.finish(key, result), () => Effect.void)
 
   const process = Effect.fnUntraced(function*(webhook: Inbox.Webhook, told?: Reading.Told) {
     const tried = yield* read(providers.get(webhook.provider), webhook, told)
-    const result = conclude(tried.result, webhook.attempts)
+    const result = Inbox.giveUp(tried.result, webhook.attempts)
     yield* note(webhook, result)
     return { ...tried, result }
   })
@@ -332,7 +320,7 @@ const make = Effect.gen(function*() {
   })
 
   const giveUp = Effect.fnUntraced(function*(webhook: Inbox.Webhook) {
-    const result: Inbox.Result = {
+    const result: Inbox.Ending = {
       _tag: "Dead",
       reason: `processing was begun ${webhook.attempts - 1} times and never ended`
     }
@@ -341,14 +329,14 @@ const make = Effect.gen(function*() {
   })
 
   const sweep = Effect.fn("Ingestion.sweep")(function*(options: SweepOptions = {}) {
-    const stalledFor = Duration.toMillis(options.stalledFor ?? defaultStalledFor)
+    const stalledFor = Duration.fromInputUnsafe(options.stalledFor ?? defaultStalledFor)
     const postponed = new Set<Inbox.WebhookId>()
     let swept: Swept = { claimed: 0, succeeded: 0, postponed: 0, failed: 0, dead: 0, appended: 0 }
     // One at a time, so that a webhook that ends the process costs no other a try.
     const next = Effect.uninterruptible(Effect.gen(function*() {
       const [webhook] = yield* inbox.claim({ scope: options.tenantId ?? Tenant.all, limit: 1, stalledFor })
       if (webhook === undefined) return false
-      const { counts, result } = webhook.attempts > maxTries ? yield* giveUp(webhook) : yield* process(webhook)
+      const { counts, result } = webhook.attempts > Inbox.maxTries ? yield* giveUp(webhook) : yield* process(webhook)
       swept = {
         claimed: swept.claimed + 1,
         succeeded: swept.succeeded + (result._tag === "Succeeded" ? 1 : 0),

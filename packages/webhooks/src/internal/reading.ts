@@ -42,10 +42,10 @@ const complaint = (items: ReadonlyArray<Webhook.Undecodable>): string => {
   return `items not understood: ${named}${more}`
 }
 
-const failed = (reason: string): Inbox.Result => ({ _tag: "Failed", reason })
+const failed = (reason: string): Inbox.Ending => ({ _tag: "Failed", reason })
 
 /** A reading that came to nothing. */
-const vain = (result: Inbox.Result, malformed: Reading["malformed"] = Option.none()): Reading => ({
+const vain = (result: Inbox.Ending, malformed: Reading["malformed"] = Option.none()): Reading => ({
   result,
   counts: nothing,
   malformed,
