@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { type Event, Orphans } from "@waybill/core"
+import { Orphans } from "@waybill/core"
 import * as Reconciler from "@waybill/runtime/Reconciler"
 import { DateTime, Duration, Effect, Layer, Option } from "effect"
 import { Command, Flag } from "effect/cli"
@@ -18,9 +18,6 @@ const layer = Layer.provideMerge(Reconciler.layer, Store.layer)
 
 const inWords = (minutes: number): string =>
   minutes > 1440 && minutes % 1440 === 0 ? `${minutes / 1440} days` : `${minutes} minutes`
-
-const ageOf = (event: Event.Event, now: DateTime.Utc): Duration.Duration =>
-  Duration.max(Duration.zero, DateTime.distance(event.insertedAt, now))
 
 /**
  * `waybill orphans`
@@ -51,7 +48,7 @@ export const orphans = Command.make(
       insertedFrom: Option.map(maxAgeMinutes, (minutes) => DateTime.subtract(now, { minutes }))
     })
     const rows = found.map(({ event, failure }) => {
-      const age = ageOf(event, now)
+      const age = Output.ageAt(now, event.insertedAt)
       return {
         age,
         orphan: {
