@@ -44,10 +44,16 @@ describe("settings", () => {
   })
 
   it("name the secrets of every provider", () => {
-    for (const { name, secretsVariable } of Providers.all) {
-      assert.strictEqual(ProviderSettings.secrets[name]?.name, secretsVariable)
+    for (const { name, secrets } of Providers.all) {
+      assert.strictEqual(ProviderSettings.secrets[name]?.name, secrets.variable)
     }
     assert.lengthOf(Object.keys(ProviderSettings.secrets), Providers.all.length)
+  })
+
+  it("name the switches of every provider, which no two share", () => {
+    const switches = Providers.all.flatMap(({ switches = [] }) => switches)
+    for (const { name, variable } of switches) assert.strictEqual(ProviderSettings.switches[name]?.name, variable)
+    assert.lengthOf(Object.keys(ProviderSettings.switches), switches.length)
   })
 
   it("take no webhook that the inbox does not", () => {
@@ -110,8 +116,8 @@ describe("settings", () => {
       assert.deepStrictEqual(plain("acme", "postmark"), ["a:b,c"])
       assert.deepStrictEqual(plain("acme", "ses"), ["arn:1", "arn:2"])
       assert.deepStrictEqual(plain("acme", "resend"), [])
-      assert.isTrue(credentials["acme"]?.confirmSubscriptions)
-      assert.isFalse(credentials["default"]?.confirmSubscriptions)
+      assert.isTrue(credentials["acme"]?.switches["confirmSubscriptions"])
+      assert.isFalse(credentials["default"]?.switches["confirmSubscriptions"])
     }).pipe(Effect.provide(withFile(
       JSON.stringify({
         tenants: {

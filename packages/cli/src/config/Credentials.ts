@@ -18,14 +18,14 @@ import * as Setting from "./Setting.ts"
 export type Credentials = Readonly<
   Record<string, {
     readonly secrets: Readonly<Record<string, ReadonlyArray<Redacted.Redacted>>>
-    readonly confirmSubscriptions: boolean
+    readonly switches: Readonly<Record<string, boolean>>
   }>
 >
 
 const readBy = <E>(readOne: <A>(setting: Setting.Setting<A>) => Effect.Effect<A, E>) =>
   Effect.all({
     secrets: Effect.all(Record.map(ProviderSettings.secrets, readOne)),
-    confirmSubscriptions: readOne(ProviderSettings.sesConfirmSubscriptions)
+    switches: Effect.all(Record.map(ProviderSettings.switches, readOne))
   })
 
 /**

@@ -5,6 +5,7 @@
  */
 import * as Pruner from "@waybill/runtime/Pruner"
 import * as Schedules from "@waybill/runtime/Schedules"
+import * as Secrets from "@waybill/webhooks/Secrets"
 import { ByteSize, Duration, type LogLevel, Option, Redacted, Result } from "effect"
 import type { Setting } from "./Setting.ts"
 
@@ -235,25 +236,22 @@ export const kept = (name: string, about: string, fallback: Pruner.Days): Settin
 export const lines = (texts: ReadonlyArray<string>): string => texts.map((text) => `${text}\n`).join("")
 
 /**
- * The texts of a list, which stand in lines or else between commas.
- *
- * @category lists
- * @since 0.2.0
- */
-export const separated = (text: string): ReadonlyArray<string> =>
-  text.split(text.includes("\n") ? "\n" : ",").map((part) => part.trim()).filter((part) => part !== "")
-
-/**
- * One secret or several, never shown.
+ * One secret or several, shown only where they are public.
  *
  * @category constructors
  * @since 0.2.0
  */
-export const secrets = (name: string, about: string): Setting<ReadonlyArray<Redacted.Redacted>> =>
-  secret({
+export const secrets = (
+  name: string,
+  about: string,
+  isPublic: boolean
+): Setting<ReadonlyArray<Redacted.Redacted>> => ({
+  ...secret({
     name,
     about,
     fallback: "",
     issue: "must be one secret, or several separated by commas",
-    parse: (text) => Option.some(separated(text).map((part) => Redacted.make(part)))
-  })
+    parse: (text) => Option.some(Secrets.parse(text).map((part) => Redacted.make(part)))
+  }),
+  ...isPublic ? { show: (text: string) => Secrets.parse(text).join(",") } : {}
+})

@@ -1,9 +1,11 @@
 /**
- * Names the settings of each tenant, by which the webhooks of its providers are verified. The environment and the
- * configuration file say them for the tenant `default`, the configuration file for further tenants.
+ * Names the settings of each tenant, by which the webhooks of its providers are verified; they follow from the providers'
+ * rows. The environment and the configuration file say them for the tenant `default`, the configuration file for further
+ * tenants.
  *
  * @since 0.2.0
  */
+import * as Providers from "@waybill/webhooks/Providers"
 import type { Redacted } from "effect"
 import * as Kind from "./Kind.ts"
 import type { Setting } from "./Setting.ts"
@@ -14,26 +16,23 @@ import type { Setting } from "./Setting.ts"
  * @category settings
  * @since 0.1.0
  */
-export const secrets: Readonly<Record<string, Setting<ReadonlyArray<Redacted.Redacted>>>> = {
-  postmark: Kind.secrets("WAYBILL_POSTMARK_BASIC_AUTH", "user:pass of the webhook's URL"),
-  sendgrid: Kind.secrets("WAYBILL_SENDGRID_PUBLIC_KEY", "verification key, as SendGrid shows it"),
-  resend: Kind.secrets("WAYBILL_RESEND_SECRET", "signing secret, whsec_…"),
-  ses: {
-    ...Kind.secrets("WAYBILL_SES_TOPIC_ARNS", "SNS topics that may report"),
-    show: (text) => Kind.separated(text).join(",")
-  },
-  mailgun: Kind.secrets("WAYBILL_MAILGUN_SIGNING_KEY", "webhook signing key")
-}
+export const secrets: Readonly<Record<string, Setting<ReadonlyArray<Redacted.Redacted>>>> = Object.fromEntries(
+  Providers.all.map(({ name, secrets: { about, isPublic, variable } }) => [
+    name,
+    Kind.secrets(variable, about, isPublic === true)
+  ])
+)
 
 /**
- * Whether subscriptions of Amazon SNS to listed topics are confirmed.
+ * What else the providers can be told, by the names that their rows give it.
  *
  * @category settings
- * @since 0.1.0
+ * @since 0.2.0
  */
-export const sesConfirmSubscriptions = Kind.isTrue(
-  "WAYBILL_SES_CONFIRM_SUBSCRIPTIONS",
-  "whether to confirm subscriptions of those topics"
+export const switches: Readonly<Record<string, Setting<boolean>>> = Object.fromEntries(
+  Providers.all.flatMap(({ switches = [] }) => switches).map((
+    { about, name, variable }
+  ) => [name, Kind.isTrue(variable, about)])
 )
 
 /**
@@ -42,4 +41,4 @@ export const sesConfirmSubscriptions = Kind.isTrue(
  * @category settings
  * @since 0.2.0
  */
-export const all: ReadonlyArray<Setting<unknown>> = [...Object.values(secrets), sesConfirmSubscriptions]
+export const all: ReadonlyArray<Setting<unknown>> = [...Object.values(secrets), ...Object.values(switches)]

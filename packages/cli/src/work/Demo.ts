@@ -8,11 +8,10 @@ import * as Reconciler from "@waybill/runtime/Reconciler"
 import * as PgLedger from "@waybill/storage/PgLedger"
 import * as PgLite from "@waybill/storage/PgLite"
 import * as PgMigrations from "@waybill/storage/PgMigrations"
-import * as Providers from "@waybill/webhooks/Providers"
-import * as SnsCertificates from "@waybill/webhooks/SnsCertificates"
+import * as SendGrid from "@waybill/webhooks/providers/SendGrid"
+import * as Webhook from "@waybill/webhooks/Webhook"
 import { DateTime, Duration, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import { SqlClient } from "effect/sql"
 import { createSign, generateKeyPairSync } from "node:crypto"
 
@@ -20,14 +19,11 @@ const layer = Reconciler.layer.pipe(
   Layer.provideMerge(PgLedger.layer()),
   Layer.provideMerge(Layer.effectDiscard(PgMigrations.migrate())),
   Layer.provideMerge(PgLite.layer()),
-  Layer.provideMerge(SecureRandom.layerWebCrypto),
-  Layer.merge(Layer.provide(SnsCertificates.layer, FetchHttpClient.layer))
+  Layer.provideMerge(SecureRandom.layerWebCrypto)
 )
 
 const messageId = "bG9uZyBsaXZlIHRoZSBxdQ"
 const recipient = "ada@example.com"
-
-const sendGrid = Effect.orDie(Effect.fromOption(Providers.get("sendgrid")))
 
 /** A batch as SendGrid would post it, signed with a key made on the spot. */
 const makeWebhook = (now: DateTime.Utc) => {
@@ -78,13 +74,12 @@ const encode = Schema.encodeSync(Delivery.Delivery)
 export const play = Effect.gen(function*() {
   const ledger = yield* Ledger.Ledger
   const reconciler = yield* Reconciler.Reconciler
-  const provider = yield* sendGrid
   const { received, secrets } = makeWebhook(yield* DateTime.now)
   const steps: Array<string> = []
 
   const post = Effect.gen(function*() {
-    yield* provider.verify({ ...received, secrets })
-    const { events } = yield* Effect.fromResult(provider.normalize(received))
+    yield* SendGrid.verify({ ...received, secrets })
+    const { events } = Webhook.join(yield* Effect.fromResult(SendGrid.normalize(received)))
     return yield* ledger.append(Tenant.defaultTenantId, events)
   })
 

@@ -5,14 +5,14 @@
  *
  * @since 0.1.0
  */
-import { type Event, Inbox, Ledger, Tenant } from "@waybill/core"
+import { Inbox, Ledger, Tenant } from "@waybill/core"
 import * as Ingestion from "@waybill/webhooks/Ingestion"
+import * as Intake from "@waybill/webhooks/Intake"
 import * as Providers from "@waybill/webhooks/Providers"
-import * as SnsCertificates from "@waybill/webhooks/SnsCertificates"
+import type * as Row from "@waybill/webhooks/Row"
+import * as Secrets from "@waybill/webhooks/Secrets"
 import type * as Webhook from "@waybill/webhooks/Webhook"
 import { Effect, Layer, Option, Schema } from "effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
-import * as Credentials from "../config/Credentials.ts"
 import * as Setting from "../config/Setting.ts"
 import * as Store from "../store/Store.ts"
 import * as Edge from "./Edge.ts"
@@ -66,45 +66,48 @@ export type Ingested = {
  * @category getters
  * @since 0.1.0
  */
-export const providerOf = (name: string): Effect.Effect<Webhook.Provider, UnknownProvider> =>
+export const providerOf = (name: string): Effect.Effect<Row.Row, UnknownProvider> =>
   Effect.mapError(Effect.fromOption(Providers.get(name)), () => new UnknownProvider({ name }))
 
 /**
- * The secrets that a provider's webhooks of a tenant are verified with, and whose they are: its own, or else those of the
- * tenant `default`.
+ * The tenant whose secrets verify the webhooks of a tenant: itself, or else the tenant `default`.
  *
  * @category getters
- * @since 0.1.0
+ * @since 0.2.0
  */
-export const secretsOf = Effect.fnUntraced(function*(provider: Webhook.Provider, tenantId: Tenant.TenantId) {
-  const credentials = new Map(Object.entries(yield* Credentials.credentials))
-  const owner = credentials.has(tenantId) ? tenantId : Tenant.defaultTenantId
-  const [first, ...others] = credentials.get(owner)?.secrets[provider.name] ?? []
-  return first === undefined
-    ? yield* new Setting.BadSetting({
-      name: provider.secretsVariable,
-      issue: "is not set, so that no webhook can be verified"
-    })
-    : { owner, secrets: [first, ...others] as const }
+export const ownerOf = Effect.fnUntraced(function*({ name }: Row.Row, tenantId: Tenant.TenantId) {
+  const secrets = yield* Secrets.Secrets
+  return Option.isSome(yield* secrets.lookup(tenantId, name)) ? tenantId : Tenant.defaultTenantId
 })
 
-const verify = Effect.fnUntraced(function*(
-  provider: Webhook.Provider,
-  tenantId: Tenant.TenantId,
-  received: Webhook.Received
-) {
-  const { owner, secrets } = yield* secretsOf(provider, tenantId)
-  const { token } = yield* provider.verify({ ...received, secrets }).pipe(
+/**
+ * A setting that has no secret.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export const noSecret = ({ secrets: { variable } }: Row.Row): Setting.BadSetting =>
+  new Setting.BadSetting({ name: variable, issue: "is not set, so that no webhook can be verified" })
+
+/** Verifies a webhook; gives what is consumed with it. */
+const verify = Effect.fnUntraced(function*(row: Row.Row, tenantId: Tenant.TenantId, received: Webhook.Received) {
+  const intake = yield* Intake.Intake
+  const providers = yield* Providers.Providers
+  const provider = yield* Effect.mapError(
+    Effect.fromOption(providers.get(row.name)),
+    () => new UnknownProvider({ name: row.name })
+  )
+  const { token } = yield* intake.verify(provider, yield* ownerOf(row, tenantId), Effect.succeed(received)).pipe(
+    Effect.catchTag("NoSecret", () => noSecret(row)),
     Effect.catchIf(
       (error) => error._tag === "VerificationError" && error.reason === "MisconfiguredSecret",
-      () => new Setting.BadSetting({ name: provider.secretsVariable, issue: "holds a secret that cannot be used" })
-    ),
-    Effect.provide(Layer.provide(SnsCertificates.layer, FetchHttpClient.layer))
+      () => new Setting.BadSetting({ name: row.secrets.variable, issue: "holds a secret that cannot be used" })
+    )
   )
-  return Option.map(token, (value): Inbox.Token => ({ value, verifiedBy: owner }))
+  return token
 })
 
-const describe = (event: Event.NewEvent, outcome: Ledger.Outcome): Ingested => {
+const describe = ({ event, outcome }: Ingestion.Ingested): Ingested => {
   if (Ledger.isConflict(outcome)) {
     return { id: outcome.storedEventId, type: event.type, outcome: "conflict", deliveryId: null, orphan: false }
   }
@@ -117,60 +120,19 @@ const describe = (event: Event.NewEvent, outcome: Ledger.Outcome): Ingested => {
   }
 }
 
-/** The outcomes of appending, by idempotency key and in their order. */
-type Outcomes = Map<string, Array<Ledger.Outcome>>
-
-/** Notes every outcome of the ledger it wraps. */
-const noting = (outcomes: Outcomes): Layer.Layer<Ledger.Ledger, never, Ledger.Ledger> =>
-  Layer.effect(
-    Ledger.Ledger,
-    Effect.map(Ledger.Ledger, (inner) =>
-      Ledger.Ledger.of({
-        ...inner,
-        append: (tenantId, events) =>
-          Effect.tap(inner.append(tenantId, events), (given) =>
-            Effect.sync(() => {
-              for (const [index, outcome] of given.entries()) {
-                const key = events[index]?.idempotencyKey ?? ""
-                outcomes.set(key, [...outcomes.get(key) ?? [], outcome])
-              }
-            }))
-      }))
-  )
-
-const isComplete = (events: ReadonlyArray<Event.NewEvent>, outcomes: Outcomes): boolean =>
-  events.every(({ idempotencyKey }) => outcomes.has(idempotencyKey))
-
-const take = Effect.fnUntraced(
-  function*(webhook: Ingestion.VerifiedWebhook, received: Webhook.Received, noted: Outcomes) {
-    const ingestion = yield* Ingestion.Ingestion
-    const inbox = yield* Inbox.Inbox
-    const { webhookId } = yield* ingestion.receive(webhook)
-    const { events, ignored, undecodable } = yield* Effect.fromResult(webhook.provider.normalize(received))
-    // One that came before, or that took long, is processed to its end.
-    if (!isComplete(events, noted)) yield* ingestion.replay(webhook.tenantId, webhookId)
-    if (!isComplete(events, noted)) {
-      const stored = yield* inbox.get(webhook.tenantId, webhookId)
-      const reason = Option.getOrElse(
-        Option.flatMap(stored, ({ lastError }) => lastError),
-        () => "it is being processed"
-      )
-      return yield* new NotAppended({ webhookId, reason })
-    }
-    if (undecodable.length > 0) {
-      yield* Effect.logWarning("some items were not understood").pipe(
-        Effect.annotateLogs({ count: undecodable.length, webhook: webhookId })
-      )
-    }
-    return {
-      events: events.flatMap((event) => {
-        const outcome = noted.get(event.idempotencyKey)?.shift()
-        return outcome === undefined ? [] : [describe(event, outcome)]
-      }),
-      ignored: ignored.length
-    }
+const take = Effect.fnUntraced(function*(webhook: Ingestion.VerifiedWebhook) {
+  const ingestion = yield* Ingestion.Ingestion
+  const { counts, events, isComplete, result, webhookId } = yield* ingestion.ingest(webhook)
+  if (!isComplete) {
+    return yield* new NotAppended({ webhookId, reason: "reason" in result ? result.reason : "it is being processed" })
   }
-)
+  if (counts.undecodable > 0) {
+    yield* Effect.logWarning("some items were not understood").pipe(
+      Effect.annotateLogs({ count: counts.undecodable, webhook: webhookId })
+    )
+  }
+  return { events: events.map(describe), ignored: counts.ignored }
+})
 
 /**
  * Ingests one webhook of a provider; without `verified` its signature is not looked at, and one that cannot be read is not
@@ -187,10 +149,11 @@ export const ingest = Effect.fn("Ingest.ingest")(function*(
 ) {
   const provider = yield* providerOf(name)
   if (!verified) yield* Effect.fromResult(provider.normalize(received))
-  const token = verified ? yield* verify(provider, tenantId, received) : Option.none()
-  const noted: Outcomes = new Map()
-  return yield* Effect.provide(
-    take({ ...received, provider, tenantId, token }, received, noted),
-    Edge.layer.pipe(Layer.provide(noting(noted)), Layer.provideMerge(Store.layer))
-  )
+  return yield* Effect.gen(function*() {
+    const token = verified ? yield* verify(provider, tenantId, received) : Option.none()
+    return yield* Effect.provide(
+      take({ ...received, provider, tenantId, token }),
+      Layer.provideMerge(Ingestion.layer, Store.layer)
+    )
+  }).pipe(Effect.provide(Edge.door))
 })

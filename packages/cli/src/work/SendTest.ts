@@ -4,14 +4,17 @@
  * @since 0.1.0
  */
 import { type EventType, type Recipient, type Tenant } from "@waybill/core"
-import * as Testing from "@waybill/webhooks/testing"
+import type * as Row from "@waybill/webhooks/Row"
+import * as Secrets from "@waybill/webhooks/Secrets"
+import * as Senders from "@waybill/webhooks/testing/Senders"
 import type * as Webhook from "@waybill/webhooks/Webhook"
 import { DateTime, Effect, FileSystem, Option, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
-import { createPrivateKey, createPublicKey } from "node:crypto"
+import { createPrivateKey } from "node:crypto"
+import * as Edge from "./Edge.ts"
 import * as Ingest from "./Ingest.ts"
 
 /**
@@ -55,51 +58,46 @@ export interface Asked {
   readonly url: string
   readonly messageId: Option.Option<string>
   readonly recipient: Recipient.Recipient
-  /** The file of the key that SendGrid's webhooks are signed with. */
+  /** The file of the key to sign with, where the endpoint has its public half only. */
   readonly privateKey: Option.Option<string>
   /** Whose secrets to use. */
   readonly tenantId: Tenant.TenantId
 }
 
-const signedByKey = Effect.fnUntraced(function*(file: Option.Option<string>) {
-  const fail = (issue: string) => new CannotSign({ provider: "sendgrid", issue })
-  if (Option.isNone(file)) {
-    return yield* fail("a verification key does not sign; give a key of your own by --private-key")
-  }
-  const pem = yield* FileSystem.FileSystem.use((files) => files.readFileString(file.value)).pipe(
-    Effect.mapError(() => fail("the file of --private-key cannot be read"))
+const readKey = (file: string, fail: (issue: string) => CannotSign) =>
+  FileSystem.FileSystem.use((files) => files.readFileString(file)).pipe(
+    Effect.mapError(() => fail("the file of --private-key cannot be read")),
+    Effect.flatMap((pem) =>
+      Effect.try({
+        try: () => createPrivateKey(pem),
+        catch: () => fail("the file of --private-key holds no private key in PEM")
+      })
+    )
   )
-  const keys = yield* Effect.try({
-    try: () => {
-      const privateKey = createPrivateKey(pem)
-      return { privateKey, publicKey: createPublicKey(privateKey) }
-    },
-    catch: () => fail("the file of --private-key holds no private key in PEM")
-  })
-  return keys.privateKey.asymmetricKeyType === "ec"
-    ? Testing.SendGridSender.make(keys)
-    : yield* fail("the key of --private-key is not of an elliptic curve")
+
+const secretOf = Effect.fnUntraced(function*(row: Row.Row, tenantId: Tenant.TenantId) {
+  const secrets = yield* Secrets.Secrets
+  const found = yield* secrets.lookup(yield* Ingest.ownerOf(row, tenantId), row.name)
+  const [secret] = Option.match(found, { onNone: () => [], onSome: ({ secrets }) => secrets })
+  return secret ?? (yield* Ingest.noSecret(row))
 })
 
-const senderOf = Effect.fnUntraced(function*(provider: Webhook.Provider, { privateKey, tenantId }: Asked) {
-  if (provider.name === "sendgrid") return yield* signedByKey(privateKey)
-  if (provider.name === "ses") {
-    return yield* new CannotSign({ provider: "ses", issue: "an endpoint believes the certificates of Amazon alone" })
+const senderOf = Effect.fnUntraced(function*(row: Row.Row, { privateKey, tenantId }: Asked) {
+  const fail = (issue: string) => new CannotSign({ provider: row.name, issue })
+  const kind = Senders.get(row.name)
+  if (Option.isNone(kind)) return yield* fail("it has no sender")
+  const { signing } = kind.value
+  if (signing._tag === "Nothing") return yield* fail(signing.issue)
+  if (signing._tag === "Secret") return signing.make(yield* Effect.provide(secretOf(row, tenantId), Edge.secrets))
+  if (Option.isNone(privateKey)) {
+    return yield* fail("a verification key does not sign; give a key of your own by --private-key")
   }
-  const { secrets: [secret] } = yield* Ingest.secretsOf(provider, tenantId)
-  const senders: Readonly<Record<string, typeof Testing.PostmarkSender.make>> = {
-    postmark: Testing.PostmarkSender.make,
-    resend: Testing.ResendSender.make,
-    mailgun: Testing.MailgunSender.make
-  }
-  const make = senders[provider.name]
-  return make === undefined
-    ? yield* new CannotSign({ provider: provider.name, issue: "it has no sender" })
-    : make(secret)
+  const sender = signing.make(yield* readKey(privateKey.value, fail))
+  return Option.isSome(sender) ? sender.value : yield* fail(`the key of --private-key ${signing.issue}`)
 })
 
 /**
- * Sends one report and gives what was answered.
+ * Sends one report and returns what was answered.
  *
  * @category sending
  * @since 0.1.0

@@ -10,125 +10,14 @@
  * @since 0.1.0
  */
 import { type Event, Provider } from "@waybill/core"
-import { type DateTime, Effect, Option, Redacted, Result, Schema } from "effect"
-import { createVerify, type KeyObject } from "node:crypto"
-import * as Json from "./internal/json.ts"
-import * as Report from "./internal/report.ts"
-import * as Signature from "./internal/signature.ts"
-import { CertificateUrl, SnsCertificates } from "./SnsCertificates.ts"
-import * as Webhook from "./Webhook.ts"
+import { Effect, Option, Result, Schema } from "effect"
+import * as Json from "../internal/json.ts"
+import * as Report from "../internal/report.ts"
+import type * as Row from "../Row.ts"
+import type * as Webhook from "../Webhook.ts"
+import * as SnsEnvelope from "./sns/SnsEnvelope.ts"
 
 const name = Provider.Provider.make("ses")
-
-const Envelope = Schema.Struct({
-  Type: Json.text,
-  MessageId: Json.text,
-  TopicArn: Json.text,
-  Subject: Json.text,
-  Message: Json.text,
-  Timestamp: Json.text,
-  SubscribeURL: Json.text,
-  Token: Json.text,
-  SignatureVersion: Json.text,
-  Signature: Json.text,
-  SigningCertURL: Json.text
-})
-
-type Envelope = typeof Envelope.Type
-
-const decodeEnvelope = Schema.decodeUnknownOption(Envelope)
-
-const readEnvelope = (body: Uint8Array): Option.Option<Envelope> =>
-  Option.flatMap(Json.parse(Json.decodeText(body)), decodeEnvelope)
-
-const arn = /^arn:(aws|aws-cn|aws-us-gov):sns:([a-z0-9-]{3,}):\d+:[A-Za-z0-9_.-]+$/
-
-/** The host of Amazon SNS in the region of a topic, as the beginning of an address. */
-const origin = (topicArn: string): Option.Option<string> => {
-  const parts = arn.exec(topicArn)
-  if (parts === null) return Option.none()
-  const [, partition, region = ""] = parts
-  return Option.some(`https://sns.${region}.amazonaws.com${partition === "aws-cn" ? ".cn" : ""}/`)
-}
-
-const signedFields: ReadonlyMap<string, ReadonlyArray<keyof Envelope>> = new Map<string, ReadonlyArray<keyof Envelope>>(
-  [
-    ["Notification", ["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"]],
-    ["SubscriptionConfirmation", ["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"]],
-    ["UnsubscribeConfirmation", ["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"]]
-  ]
-)
-
-/**
- * What is signed; none where a field is missing or, but for the message, holds a line break: fields joined by line breaks
- * could then be read in more than one way.
- */
-const stringToSign = (envelope: Envelope): Option.Option<string> => {
-  const lines: Array<string> = []
-  for (const field of signedFields.get(envelope.Type ?? "") ?? []) {
-    const value = envelope[field]
-    if (value === undefined && field === "Subject") continue
-    if (value === undefined || (field !== "Message" && value.includes("\n"))) return Option.none()
-    lines.push(`${field}\n${value}\n`)
-  }
-  return lines.length === 0 ? Option.none() : Option.some(lines.join(""))
-}
-
-const digests: ReadonlyMap<string, string> = new Map([["1", "sha1"], ["2", "sha256"]])
-
-const isSignedBy = Option.liftThrowable((digest: string, key: KeyObject, text: string, signature: Uint8Array) =>
-  createVerify(digest).update(text).verify(key, signature)
-)
-
-const isBetween = (at: DateTime.Utc, from: DateTime.Utc, to: DateTime.Utc): boolean =>
-  at.epochMilliseconds >= from.epochMilliseconds && at.epochMilliseconds <= to.epochMilliseconds
-
-const refuse = (reason: Webhook.VerificationReason) => new Webhook.VerificationError({ provider: name, reason })
-
-/**
- * Checks that the topic is allowed, and the signature with Amazon's certificate, which must lie on the host of the topic's
- * region and be valid at the time of receipt.
- *
- * Amazon documents no tolerance for the time of a message, so it is not judged.
- *
- * @category verification
- * @since 0.1.0
- */
-export const verify = Effect.fn("Ses.verify")(
-  function*({ body, receivedAt, secrets }: Webhook.Attempt) {
-    const topics = secrets.map((secret) => Redacted.value(secret).trim())
-    const read = readEnvelope(body)
-    if (Option.isNone(read)) return yield* refuse("MalformedSignature")
-    const envelope = read.value
-    if (
-      envelope.Signature === undefined || envelope.SigningCertURL === undefined || envelope.TopicArn === undefined
-    ) {
-      return yield* refuse("MissingHeader")
-    }
-    const { TopicArn: topicArn } = envelope
-    if (!topics.includes(topicArn)) {
-      const isOurs = topics.length === 0 || !topics.every((topic) => arn.test(topic))
-      return yield* refuse(isOurs ? "MisconfiguredSecret" : "UntrustedTopic")
-    }
-    const text = stringToSign(envelope)
-    const digest = digests.get(envelope.SignatureVersion ?? "")
-    const signature = Signature.fromBase64(envelope.Signature)
-    const url = Option.filter(
-      CertificateUrl.makeOption(envelope.SigningCertURL),
-      (url) => Option.exists(origin(topicArn), (start) => url.startsWith(start))
-    )
-    if (Option.isNone(text) || digest === undefined || Option.isNone(signature) || Option.isNone(url)) {
-      return yield* refuse("MalformedSignature")
-    }
-    const certificates = yield* SnsCertificates
-    const { notAfter, notBefore, publicKey } = yield* certificates.get(url.value)
-    const isGood = isBetween(receivedAt, notBefore, notAfter) &&
-      Option.getOrElse(isSignedBy(digest, publicKey, text.value, signature.value), () => false)
-    if (!isGood) return yield* refuse("BadSignature")
-    const verified: Webhook.Verified = { token: Option.none(), isOfSubscription: envelope.Type !== "Notification" }
-    return verified
-  }
-)
 
 const Party = Schema.Struct({ emailAddress: Json.text, status: Json.text })
 
@@ -323,7 +212,7 @@ const echoed = ({ mail }: Raw): string | undefined =>
 /** Notifications that are not about a message that was sent. */
 const otherNotifications = new Set(["Received", "AmazonSnsSubscriptionSucceeded"])
 
-const notification = (envelope: Envelope, { receivedAt }: Webhook.Received): Report.Item => {
+const notification = (envelope: SnsEnvelope.SnsEnvelope, { receivedAt }: Webhook.Received): Report.Item => {
   const message = Json.parse(envelope.Message ?? "")
   if (Option.isNone(message)) return Report.ignored("text")
   const decoded = decode(message.value)
@@ -358,53 +247,50 @@ const notification = (envelope: Envelope, { receivedAt }: Webhook.Received): Rep
   })))
 }
 
-/** The wish to subscribe, if it is to be confirmed at Amazon SNS in the topic's own region. */
-const confirmation = (envelope: Envelope): Option.Option<Webhook.Confirmation> => {
-  const { SubscribeURL: subscribeUrl = "", TopicArn: topicArn = "" } = envelope
-  return Option.exists(origin(topicArn), (start) => subscribeUrl.startsWith(`${start}?`))
-    ? Option.some({ topicArn, subscribeUrl })
-    : Option.none()
-}
-
 /**
- * Reduces a notification to one event for each recipient it is about; a request to confirm a subscription is given as such.
+ * Reduces a notification to one event for each recipient it is about; what is about a subscription is no mail.
  *
  * @category normalization
  * @since 0.1.0
  */
-export const normalize = (received: Webhook.Received): Result.Result<Webhook.Normalized, Webhook.MalformedBody> => {
-  const parsed = Json.parse(Json.decodeText(received.body))
-  if (Option.isNone(parsed)) return Result.fail(new Webhook.MalformedBody({ provider: name, reason: "NotJson" }))
-  const decoded = decodeEnvelope(parsed.value)
-  if (Option.isNone(decoded)) return Result.fail(new Webhook.MalformedBody({ provider: name, reason: "NotAnObject" }))
-  const envelope = decoded.value
-  switch (envelope.Type) {
-    case "Notification":
-      return Result.succeed(Report.collect([notification(envelope, received)]))
-    case "SubscriptionConfirmation":
-      return Result.succeed({
-        ...Report.collect([Report.ignored(envelope.Type)]),
-        confirmation: confirmation(envelope)
-      })
-    case "UnsubscribeConfirmation":
-      return Result.succeed(Report.collect([Report.ignored(envelope.Type)]))
-    default:
-      return Result.fail(new Webhook.MalformedBody({ provider: name, reason: "UnknownEnvelope" }))
-  }
-}
+export const normalize: Row.Row["normalize"] = (received) =>
+  Result.flatMap(Report.json(name, received), (value) => {
+    const decoded = SnsEnvelope.decode(value)
+    if (Option.isNone(decoded)) return Report.malformed(name, "NotAnObject")
+    const envelope = decoded.value
+    switch (envelope.Type) {
+      case "Notification":
+        return Result.succeed([Report.collect([notification(envelope, received)])])
+      case "SubscriptionConfirmation":
+      case "UnsubscribeConfirmation":
+        return Result.succeed([Report.collect([Report.ignored(envelope.Type)])])
+      default:
+        return Report.malformed(name, "UnknownEnvelope")
+    }
+  })
 
 /**
  * The row of Amazon SES in the table of providers.
  *
+ * What asks Amazon over HTTP is loaded when the row is opened, so that whoever only lists the providers does not wait for it.
+ *
  * @category providers
  * @since 0.1.0
  */
-export const provider: Webhook.Provider = {
+export const row: Row.Row = {
   name,
-  secretsVariable: "WAYBILL_SES_TOPIC_ARNS",
+  secrets: { variable: "WAYBILL_SES_TOPIC_ARNS", about: "SNS topics that may report", isPublic: true },
+  switches: [{
+    name: SnsEnvelope.confirmSubscriptions,
+    variable: "WAYBILL_SES_CONFIRM_SUBSCRIPTIONS",
+    about: "whether to confirm subscriptions of those topics"
+  }],
   headers: ["x-amz-sns-message-type", "x-amz-sns-message-id", "x-amz-sns-topic-arn"],
   refusal: 401,
   unavailable: 503,
-  verify,
-  normalize
+  normalize,
+  open: Effect.flatMap(
+    Effect.promise(() => import("./sns/Sns.ts")),
+    (Sns) => Effect.provide(Sns.open(name), Sns.layer)
+  )
 }

@@ -8,14 +8,17 @@
  * @since 0.1.0
  */
 import { Provider } from "@waybill/core"
-import { Effect, Option, Result, Schema } from "effect"
+import { Effect, Option, Schema } from "effect"
 import { createPublicKey, createVerify, type KeyObject } from "node:crypto"
-import * as Json from "./internal/json.ts"
-import * as Report from "./internal/report.ts"
-import * as Signature from "./internal/signature.ts"
-import * as Webhook from "./Webhook.ts"
+import * as Json from "../internal/json.ts"
+import * as Report from "../internal/report.ts"
+import * as Signature from "../internal/signature.ts"
+import type * as Row from "../Row.ts"
+import * as Webhook from "../Webhook.ts"
 
 const name = Provider.Provider.make("sendgrid")
+
+const refuse = Signature.refusal(name)
 
 const signatureHeader = "x-twilio-email-event-webhook-signature"
 const timestampHeader = "x-twilio-email-event-webhook-timestamp"
@@ -42,16 +45,16 @@ const isSignedBy = Option.liftThrowable((key: KeyObject, timestamp: string, body
  * @category verification
  * @since 0.1.0
  */
-export const verify = Effect.fn("SendGrid.verify")(
+export const verify = Effect.fnUntraced(
   function*({ body, headers, secrets }: Webhook.Attempt) {
     const signatureText = headers[signatureHeader]
     const timestamp = headers[timestampHeader]
     if (signatureText === undefined || timestamp === undefined) {
-      return yield* new Webhook.VerificationError({ provider: name, reason: "MissingHeader" })
+      return yield* refuse("MissingHeader")
     }
     const signature = Signature.fromBase64(signatureText)
     if (Option.isNone(signature) || !/^\d{1,12}$/.test(timestamp)) {
-      return yield* new Webhook.VerificationError({ provider: name, reason: "MalformedSignature" })
+      return yield* refuse("MalformedSignature")
     }
     yield* Signature.judge(
       name,
@@ -62,8 +65,7 @@ export const verify = Effect.fn("SendGrid.verify")(
           (key) => Option.getOrElse(isSignedBy(key, timestamp, body, signature.value), () => false)
         )
     )
-    const verified: Webhook.Verified = { token: Option.none() }
-    return verified
+    return Webhook.verified()
   }
 )
 
@@ -167,41 +169,13 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
   })
 }
 
-const decodeArray = Schema.decodeUnknownOption(Schema.Array(Schema.Unknown))
-
-/** How many items a piece has. */
-const pieceSize = 1000
-
-function* read(items: ReadonlyArray<unknown>, received: Webhook.Received): Iterable<Webhook.Normalized> {
-  for (let first = 0; first < items.length; first += pieceSize) {
-    yield Report.collect(items.slice(first, first + pieceSize).map((value) => item(value, received)), first)
-  }
-}
-
 /**
- * Reduces a batch piece by piece, a thousand items each.
+ * Reduces a batch piece by piece, a thousand items each; an item that is not an event costs the others nothing.
  *
  * @category normalization
  * @since 0.1.0
  */
-export const pieces = (
-  received: Webhook.Received
-): Result.Result<Iterable<Webhook.Normalized>, Webhook.MalformedBody> => {
-  const parsed = Json.parse(Json.decodeText(received.body))
-  if (Option.isNone(parsed)) return Result.fail(new Webhook.MalformedBody({ provider: name, reason: "NotJson" }))
-  const items = decodeArray(parsed.value)
-  if (Option.isNone(items)) return Result.fail(new Webhook.MalformedBody({ provider: name, reason: "NotAnArray" }))
-  return Result.succeed(read(items.value, received))
-}
-
-/**
- * Reduces a batch; an item that is not an event costs the others nothing.
- *
- * @category normalization
- * @since 0.1.0
- */
-export const normalize = (received: Webhook.Received): Result.Result<Webhook.Normalized, Webhook.MalformedBody> =>
-  Result.map(pieces(received), Report.join)
+export const normalize: Row.Row["normalize"] = Report.batch(name, item)
 
 /**
  * SendGrid's row in the table of providers.
@@ -209,13 +183,12 @@ export const normalize = (received: Webhook.Received): Result.Result<Webhook.Nor
  * @category providers
  * @since 0.1.0
  */
-export const provider: Webhook.Provider = {
+export const row: Row.Row = {
   name,
-  secretsVariable: "WAYBILL_SENDGRID_PUBLIC_KEY",
+  secrets: { variable: "WAYBILL_SENDGRID_PUBLIC_KEY", about: "verification key, as SendGrid shows it" },
   headers: [signatureHeader, timestampHeader],
   refusal: 401,
   unavailable: 503,
-  verify,
   normalize,
-  pieces
+  open: Effect.succeed({ verify })
 }

@@ -8,14 +8,17 @@
  * @since 0.1.0
  */
 import { Provider } from "@waybill/core"
-import { Duration, Effect, Option, Result, Schema } from "effect"
+import { Duration, Effect, Option, Schema } from "effect"
 import { createHmac } from "node:crypto"
-import * as Json from "./internal/json.ts"
-import * as Report from "./internal/report.ts"
-import * as Signature from "./internal/signature.ts"
-import * as Webhook from "./Webhook.ts"
+import * as Json from "../internal/json.ts"
+import * as Report from "../internal/report.ts"
+import * as Signature from "../internal/signature.ts"
+import type * as Row from "../Row.ts"
+import * as Webhook from "../Webhook.ts"
 
 const name = Provider.Provider.make("resend")
+
+const refuse = Signature.refusal(name)
 
 /** Both spellings of the three headers. */
 const prefixes = ["svix", "webhook"] as const
@@ -35,18 +38,18 @@ const secretKey = (secret: string): Option.Option<Uint8Array> => {
  * @category verification
  * @since 0.1.0
  */
-export const verify = Effect.fn("Resend.verify")(
+export const verify = Effect.fnUntraced(
   function*({ body, headers, receivedAt, secrets }: Webhook.Attempt) {
     const prefix = prefixes.find((prefix) => headers[`${prefix}-id`] !== undefined) ?? "svix"
     const id = headers[`${prefix}-id`]
     const timestamp = headers[`${prefix}-timestamp`]
     const signatures = headers[`${prefix}-signature`]
     if (id === undefined || timestamp === undefined || signatures === undefined) {
-      return yield* new Webhook.VerificationError({ provider: name, reason: "MissingHeader" })
+      return yield* refuse("MissingHeader")
     }
     const given = signatures.split(" ").filter((each) => each.startsWith("v1,")).map((each) => each.slice(3))
     if (given.length === 0 || !/^\d{1,12}$/.test(timestamp) || id === "" || id.includes(".")) {
-      return yield* new Webhook.VerificationError({ provider: name, reason: "MalformedSignature" })
+      return yield* refuse("MalformedSignature")
     }
     yield* Signature.judge(name, secrets, (secret) =>
       Option.map(secretKey(secret), (key) => {
@@ -54,10 +57,9 @@ export const verify = Effect.fn("Resend.verify")(
         return given.map((each) => Signature.isEqual(each, expected)).includes(true)
       }))
     if (Math.abs(receivedAt.epochMilliseconds - Number(timestamp) * 1000) > Duration.toMillis(tolerance)) {
-      return yield* new Webhook.VerificationError({ provider: name, reason: "TimestampOutOfTolerance" })
+      return yield* refuse("TimestampOutOfTolerance")
     }
-    const verified: Webhook.Verified = { token: Option.none() }
-    return verified
+    return Webhook.verified()
   }
 )
 
@@ -158,14 +160,7 @@ const item = (value: unknown, { headers, receivedAt }: Webhook.Received): Report
  * @category normalization
  * @since 0.1.0
  */
-export const normalize = (received: Webhook.Received): Result.Result<Webhook.Normalized, Webhook.MalformedBody> =>
-  Result.map(
-    Result.fromOption(
-      Json.parse(Json.decodeText(received.body)),
-      () => new Webhook.MalformedBody({ provider: name, reason: "NotJson" })
-    ),
-    (value) => Report.collect([item(value, received)])
-  )
+export const normalize: Row.Row["normalize"] = Report.single(name, item)
 
 /**
  * Resend's row in the table of providers.
@@ -173,12 +168,12 @@ export const normalize = (received: Webhook.Received): Result.Result<Webhook.Nor
  * @category providers
  * @since 0.1.0
  */
-export const provider: Webhook.Provider = {
+export const row: Row.Row = {
   name,
-  secretsVariable: "WAYBILL_RESEND_SECRET",
+  secrets: { variable: "WAYBILL_RESEND_SECRET", about: "signing secret, whsec_…" },
   headers: prefixes.flatMap((prefix) => [`${prefix}-id`, `${prefix}-timestamp`, `${prefix}-signature`]),
   refusal: 401,
   unavailable: 503,
-  verify,
-  normalize
+  normalize,
+  open: Effect.succeed({ verify })
 }

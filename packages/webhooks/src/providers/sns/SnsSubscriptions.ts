@@ -6,11 +6,11 @@
  *
  * @since 0.1.0
  */
-import { Provider, type Tenant } from "@waybill/core"
 import { Context, Effect, Layer, Option, Redacted, Schema } from "effect"
-import { FetchHttpClient, HttpClient } from "effect/http"
-import { Secrets } from "./Secrets.ts"
-import type * as Webhook from "./Webhook.ts"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpClient from "effect/http/HttpClient"
+import type { Credentials, SecretsUnavailable } from "../../Secrets.ts"
+import * as SnsEnvelope from "./SnsEnvelope.ts"
 
 /**
  * A subscription that is wanted could not be confirmed; a later attempt may succeed.
@@ -36,42 +36,39 @@ export class SubscriptionNotConfirmed
  * @since 0.1.0
  */
 export class SnsSubscriptions extends Context.Service<SnsSubscriptions, {
-  /** Confirms a subscription if the tenant wants it, and gives whether it did. */
+  /** Confirms a subscription if the tenant wants it, and returns whether it did. */
   readonly confirm: (
-    tenantId: Tenant.TenantId,
-    confirmation: Webhook.Confirmation
+    confirmation: SnsEnvelope.Confirmation,
+    /** What the tenant has set, looked up where the address is one of Amazon's. */
+    credentials: Effect.Effect<Option.Option<Credentials>, SecretsUnavailable>
   ) => Effect.Effect<boolean, SubscriptionNotConfirmed>
 }>()("@waybill/webhooks/SnsSubscriptions") {}
 
-const ses = Provider.Provider.make("ses")
-
-const arn = /^arn:(aws|aws-cn|aws-us-gov):sns:([a-z0-9-]{3,}):\d+:[A-Za-z0-9_.-]+$/
-
 /** Whether an address is one of Amazon SNS in the region of a topic. */
-const isOfTopic = ({ subscribeUrl, topicArn }: Webhook.Confirmation): boolean => {
-  const [, partition, region] = arn.exec(topicArn) ?? []
-  if (region === undefined || !URL.canParse(subscribeUrl)) return false
-  const url = new URL(subscribeUrl)
-  const host = `sns.${region}.amazonaws.com${partition === "aws-cn" ? ".cn" : ""}`
-  return url.protocol === "https:" && url.host === host && url.username === "" && url.password === ""
+const isOfTopic = ({ subscribeUrl, topicArn }: SnsEnvelope.Confirmation): boolean => {
+  if (!URL.canParse(subscribeUrl)) return false
+  const { host, password, protocol, username } = new URL(subscribeUrl)
+  return protocol === "https:" && Option.contains(SnsEnvelope.hostOf(topicArn), host) && username === "" &&
+    password === ""
 }
 
+/** Whether a tenant has opted in, and the topic is on its list. */
+const isWanted = ({ topicArn }: SnsEnvelope.Confirmation, credentials: Option.Option<Credentials>): boolean =>
+  Option.exists(
+    credentials,
+    ({ secrets, switches }) =>
+      switches.has(SnsEnvelope.confirmSubscriptions) &&
+      secrets.some((topic) => Redacted.value(topic).trim() === topicArn)
+  )
+
 const make = Effect.gen(function*() {
-  const secrets = yield* Secrets
   const client = HttpClient.filterStatusOk(yield* HttpClient.HttpClient)
-
-  const isWanted = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, confirmation: Webhook.Confirmation) {
-    const found = yield* secrets.lookup(tenantId, ses)
-    return Option.exists(
-      found,
-      ({ confirmSubscriptions, secrets }) =>
-        confirmSubscriptions && secrets.some((topic) => Redacted.value(topic).trim() === confirmation.topicArn)
-    )
-  })
-
   const confirm = Effect.fn("SnsSubscriptions.confirm")(
-    function*(tenantId: Tenant.TenantId, confirmation: Webhook.Confirmation) {
-      if (!isOfTopic(confirmation) || !(yield* isWanted(tenantId, confirmation))) return false
+    function*(
+      confirmation: SnsEnvelope.Confirmation,
+      credentials: Effect.Effect<Option.Option<Credentials>, SecretsUnavailable>
+    ) {
+      if (!isOfTopic(confirmation) || !isWanted(confirmation, yield* credentials)) return false
       yield* client.get(confirmation.subscribeUrl)
       yield* Effect.logInfo("subscription of Amazon SNS confirmed")
       return true
@@ -81,7 +78,6 @@ const make = Effect.gen(function*() {
     Effect.interruptible,
     Effect.mapError((cause) => new SubscriptionNotConfirmed({ cause }))
   )
-
   return SnsSubscriptions.of({ confirm })
 })
 
@@ -91,7 +87,7 @@ const make = Effect.gen(function*() {
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<SnsSubscriptions, never, HttpClient.HttpClient | Secrets> = Layer.effect(
+export const layer: Layer.Layer<SnsSubscriptions, never, HttpClient.HttpClient> = Layer.effect(
   SnsSubscriptions,
   make
 )

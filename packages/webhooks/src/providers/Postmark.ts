@@ -10,13 +10,16 @@
  * @since 0.1.0
  */
 import { type Event, Provider } from "@waybill/core"
-import { Effect, Option, Result, Schema } from "effect"
-import * as Json from "./internal/json.ts"
-import * as Report from "./internal/report.ts"
-import * as Signature from "./internal/signature.ts"
-import * as Webhook from "./Webhook.ts"
+import { Effect, Option, Schema } from "effect"
+import * as Json from "../internal/json.ts"
+import * as Report from "../internal/report.ts"
+import * as Signature from "../internal/signature.ts"
+import type * as Row from "../Row.ts"
+import * as Webhook from "../Webhook.ts"
 
 const name = Provider.Provider.make("postmark")
+
+const refuse = Signature.refusal(name)
 
 /**
  * Compares the request's credentials with every `user:pass` that is active. The body is not covered.
@@ -24,25 +27,24 @@ const name = Provider.Provider.make("postmark")
  * @category verification
  * @since 0.1.0
  */
-export const verify = Effect.fn("Postmark.verify")(function*({ headers, secrets }: Webhook.Attempt) {
+export const verify = Effect.fnUntraced(function*({ headers, secrets }: Webhook.Attempt) {
   const header = headers["authorization"]
   if (header === undefined) {
-    return yield* new Webhook.VerificationError({ provider: name, reason: "MissingHeader" })
+    return yield* refuse("MissingHeader")
   }
   const given = Option.flatMap(
     Option.fromUndefinedOr(/^Basic +([A-Za-z0-9+/=]+)$/i.exec(header)?.[1]),
     Signature.fromBase64
   )
   if (Option.isNone(given)) {
-    return yield* new Webhook.VerificationError({ provider: name, reason: "MalformedSignature" })
+    return yield* refuse("MalformedSignature")
   }
   yield* Signature.judge(
     name,
     secrets,
     (secret) => /^[^:]+:.+$/.test(secret) ? Option.some(Signature.isEqual(secret, given.value)) : Option.none()
   )
-  const verified: Webhook.Verified = { token: Option.none() }
-  return verified
+  return Webhook.verified()
 })
 
 const bounced = (bounceClass: Event.BounceClass, rejectReason: Event.RejectReason = "bounced"): Report.Meaning => ({
@@ -169,14 +171,7 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
  * @category normalization
  * @since 0.1.0
  */
-export const normalize = (received: Webhook.Received): Result.Result<Webhook.Normalized, Webhook.MalformedBody> =>
-  Result.map(
-    Result.fromOption(
-      Json.parse(Json.decodeText(received.body)),
-      () => new Webhook.MalformedBody({ provider: name, reason: "NotJson" })
-    ),
-    (value) => Report.collect([item(value, received)])
-  )
+export const normalize: Row.Row["normalize"] = Report.single(name, item)
 
 /**
  * Postmark's row in the table of providers.
@@ -184,12 +179,12 @@ export const normalize = (received: Webhook.Received): Result.Result<Webhook.Nor
  * @category providers
  * @since 0.1.0
  */
-export const provider: Webhook.Provider = {
+export const row: Row.Row = {
   name,
-  secretsVariable: "WAYBILL_POSTMARK_BASIC_AUTH",
+  secrets: { variable: "WAYBILL_POSTMARK_BASIC_AUTH", about: "user:pass of the webhook's URL" },
   headers: ["x-pm-webhook-trace-id"],
   refusal: 401,
   unavailable: 503,
-  verify,
-  normalize
+  normalize,
+  open: Effect.succeed({ verify })
 }

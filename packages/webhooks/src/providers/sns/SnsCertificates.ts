@@ -1,5 +1,5 @@
 /**
- * Gives the certificates with which Amazon SNS signs, fetched once from Amazon's own hosts.
+ * Holds the certificates with which Amazon SNS signs, fetched once from Amazon's own hosts.
  *
  * Only `https://sns.<region>.amazonaws.com/….pem` is ever asked for; no redirect is followed, a request takes at most
  * five seconds, and at most 64 certificates are kept.
@@ -7,7 +7,8 @@
  * @since 0.1.0
  */
 import { Cache, Context, DateTime, Effect, Exit, Layer, Option, Schema } from "effect"
-import { FetchHttpClient, HttpClient } from "effect/http"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpClient from "effect/http/HttpClient"
 import { type KeyObject, X509Certificate } from "node:crypto"
 
 /**
@@ -66,7 +67,7 @@ export class CertificateUnavailable
  * @since 0.1.0
  */
 export class SnsCertificates extends Context.Service<SnsCertificates, {
-  /** Gives the certificate at an address. */
+  /** Returns the certificate at an address. */
   readonly get: (url: CertificateUrl) => Effect.Effect<Certificate, CertificateUnavailable>
 }>()("@waybill/webhooks/SnsCertificates") {}
 

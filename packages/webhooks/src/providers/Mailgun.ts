@@ -12,13 +12,16 @@
 import { type Event, Provider } from "@waybill/core"
 import { Effect, Option, Result, Schema } from "effect"
 import { createHmac } from "node:crypto"
-import * as Form from "./internal/form.ts"
-import * as Json from "./internal/json.ts"
-import * as Report from "./internal/report.ts"
-import * as Signature from "./internal/signature.ts"
-import * as Webhook from "./Webhook.ts"
+import * as Form from "../internal/form.ts"
+import * as Json from "../internal/json.ts"
+import * as Report from "../internal/report.ts"
+import * as Signature from "../internal/signature.ts"
+import type * as Row from "../Row.ts"
+import * as Webhook from "../Webhook.ts"
 
 const name = Provider.Provider.make("mailgun")
+
+const refuse = Signature.refusal(name)
 
 const Raw = Schema.Struct({
   signature: Json.lenient(Schema.Struct({
@@ -84,7 +87,7 @@ const block = (body: Uint8Array): Option.Option<Block> => {
 }
 
 /**
- * Checks the signature, or the one for the parent account, with every active signing key, and gives the token to consume.
+ * Checks the signature, or the one for the parent account, with every active signing key, and returns the token to consume.
  *
  * Mailgun documents no tolerance and is said to send retries, for eight hours, with their first signature, so the time is
  * not judged.
@@ -92,26 +95,25 @@ const block = (body: Uint8Array): Option.Option<Block> => {
  * @category verification
  * @since 0.1.0
  */
-export const verify = Effect.fn("Mailgun.verify")(
+export const verify = Effect.fnUntraced(
   function*({ body, secrets }: Webhook.Attempt) {
     const read = block(body)
     if (Option.isNone(read)) {
-      return yield* new Webhook.VerificationError({ provider: name, reason: "MalformedSignature" })
+      return yield* refuse("MalformedSignature")
     }
     const { signatures, timestamp, token } = read.value
     if (timestamp === undefined || token === undefined || signatures.length === 0) {
-      return yield* new Webhook.VerificationError({ provider: name, reason: "MissingHeader" })
+      return yield* refuse("MissingHeader")
     }
     if (!/^\d{1,12}$/.test(timestamp) || !/^[A-Za-z0-9_-]{1,255}$/.test(token)) {
-      return yield* new Webhook.VerificationError({ provider: name, reason: "MalformedSignature" })
+      return yield* refuse("MalformedSignature")
     }
     yield* Signature.judge(name, secrets, (secret) => {
       if (secret === "") return Option.none()
       const expected = createHmac("sha256", secret).update(timestamp).update(token).digest("hex")
       return Option.some(signatures.map((each) => Signature.isEqual(each, expected)).includes(true))
     })
-    const verified: Webhook.Verified = { token: Option.some(token) }
-    return verified
+    return Webhook.verified({ token })
   }
 )
 
@@ -208,6 +210,8 @@ const ofRaw = (value: unknown, { receivedAt }: Webhook.Received): Report.Item =>
   })
 }
 
+const ofJson = Report.single(name, ofRaw)
+
 const legacyCodes: ReadonlyMap<string, Event.RejectReason> = new Map<string, Event.RejectReason>([
   ["499", "timed_out"],
   ["605", "bounced"],
@@ -265,13 +269,9 @@ const ofForm = (form: Form.Form, { receivedAt }: Webhook.Received): Report.Item 
  * @category normalization
  * @since 0.1.0
  */
-export const normalize = (received: Webhook.Received): Result.Result<Webhook.Normalized, Webhook.MalformedBody> => {
+export const normalize: Row.Row["normalize"] = (received) => {
   const text = Json.decodeText(received.body)
-  if (isForm(text)) return Result.succeed(Report.collect([ofForm(Form.read(text), received)]))
-  return Result.map(
-    Result.fromOption(Json.parse(text), () => new Webhook.MalformedBody({ provider: name, reason: "NotJson" })),
-    (value) => Report.collect([ofRaw(value, received)])
-  )
+  return isForm(text) ? Result.succeed([Report.collect([ofForm(Form.read(text), received)])]) : ofJson(received)
 }
 
 /**
@@ -280,12 +280,12 @@ export const normalize = (received: Webhook.Received): Result.Result<Webhook.Nor
  * @category providers
  * @since 0.1.0
  */
-export const provider: Webhook.Provider = {
+export const row: Row.Row = {
   name,
-  secretsVariable: "WAYBILL_MAILGUN_SIGNING_KEY",
+  secrets: { variable: "WAYBILL_MAILGUN_SIGNING_KEY", about: "webhook signing key" },
   headers: ["content-type"],
   refusal: 406,
   unavailable: 503,
-  verify,
-  normalize
+  normalize,
+  open: Effect.succeed({ verify })
 }
