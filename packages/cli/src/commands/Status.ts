@@ -39,11 +39,11 @@ export const status = Command.make(
     const inbox = yield* Inbox.Inbox
     const ticks = yield* Ticks.Ticks
     const now = yield* DateTime.now
-    const maxAgeMinutes = yield* Setting.read(Settings.maxAgeMinutes)
+    const maxAge = yield* Setting.read(Settings.maxAge)
 
     const pending = yield* database.pending
     const applied = yield* database.applied
-    const horizon = DateTime.subtract(now, { minutes: maxAgeMinutes })
+    const horizon = DateTime.subtractDuration(now, maxAge)
     const backlog = yield* orphans.backlog({ scope, horizon })
     const sweeps = yield* ticks.recent({ schedule: Option.none(), limit: shown })
     const webhooks = yield* inbox.counts(scope)
