@@ -36,7 +36,9 @@ const spread = (path: string): ReadonlyArray<string> => {
 
 const isThere = (path: string): boolean => {
   if (!path.includes("*")) return existsSync(join(root, path))
-  const pattern = new RegExp(`^${path.split("*").map(RegExp.escape).join("[^/]*")}`)
+  const pattern = new RegExp(
+    `^${path.replaceAll(/[.*+?^${}()|[\]\\]/g, (sign) => sign === "*" ? "[^/]*" : `\\${sign}`)}`
+  )
   return tracked.some((path) => pattern.test(path))
 }
 
