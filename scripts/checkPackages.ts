@@ -89,6 +89,11 @@ try {
   const command = await install("command", [tarballs["cli"] ?? ""])
   const waybill = join(command, "node_modules/.bin/waybill")
   await run("waybill --version", [waybill, "--version"], { cwd: command, expect: version })
+  const { settings } = JSON.parse(await run("waybill config", [waybill, "config", "--json"], { cwd: command }))
+  const documented = await readFile(join(root, "docs/settings.md"), "utf8").catch(() =>
+    readFile(join(root, "README.md"), "utf8")
+  )
+  for (const { name } of settings) if (!documented.includes(`\`${name}\``)) throw new Error(`${name} is not documented`)
   await run("waybill demo", [waybill, "demo"], { cwd: command, expect: "2 duplicates, 0 changes" })
 
   const { devDependencies } = JSON.parse(await readFile(join(root, "package.json"), "utf8"))
