@@ -114,6 +114,7 @@ try {
 
   const modules: Array<string> = []
   const shown: Array<string> = []
+  const readmes: Array<readonly [name: string, path: string]> = []
   for (const name of packages.filter((name) => name !== "cli")) {
     const installed = join(application, "node_modules/@waybill", name)
     for (const file of await readdir(join(installed, "dist"), { recursive: true })) {
@@ -121,8 +122,12 @@ try {
       if (!file.endsWith(".js") || path.includes("internal")) continue
       modules.push(`@waybill/${name}/${path.join("/").slice(0, -".js".length)}`)
     }
-    const readme = await readFile(join(installed, "README.md"), "utf8")
-    for (const [index, [, code = ""]] of [...readme.matchAll(/^```ts\n(.*?)^```/gms)].entries()) {
+    readmes.push([name, join(installed, "README.md")])
+  }
+  for (const [name, path] of readmes) {
+    for (
+      const [index, [, code = ""]] of [...(await readFile(path, "utf8")).matchAll(/^```ts\n(.*?)^```/gms)].entries()
+    ) {
       shown.push(`readme-${name}-${index}.ts`)
       await writeFile(join(application, `readme-${name}-${index}.ts`), code)
     }
