@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Ledger } from "@waybill/core"
+import { type Orphan, Orphans } from "@waybill/core"
 import { DateTime, Effect, Match } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as Output from "./Output.ts"
@@ -11,8 +11,8 @@ import * as Parameters from "./Parameters.ts"
 import * as Store from "./Store.ts"
 
 const reasons: {
-  readonly [Tag in Ledger.Explanation["_tag"]]: (
-    explanation: Extract<Ledger.Explanation, { readonly _tag: Tag }>
+  readonly [Tag in Orphan.Explanation["_tag"]]: (
+    explanation: Extract<Orphan.Explanation, { readonly _tag: Tag }>
   ) => string
 } = {
   NotAnOrphan: ({ deliveryId }) => `it was never an orphan: it belongs to delivery ${deliveryId}`,
@@ -32,7 +32,7 @@ const reasons: {
     DateTime.formatIso(nextAttemptAt)
 }
 
-const because = Match.typeTags<Ledger.Explanation, string>()(reasons)
+const because = Match.typeTags<Orphan.Explanation, string>()(reasons)
 
 /**
  * `waybill orphans explain`
@@ -44,8 +44,8 @@ export const explain = Command.make(
   "explain",
   { eventId: Parameters.eventId, tenantId: Parameters.tenantId, json: Parameters.json },
   Effect.fnUntraced(function*({ json, ...key }) {
-    const ledger = yield* Ledger.Ledger
-    const explanation = yield* ledger.explain(key)
+    const orphans = yield* Orphans.Orphans
+    const explanation = yield* orphans.explain(key)
     const { _tag, ...rest } = explanation
     const details = "nextAttemptAt" in rest
       ? { ...rest, nextAttemptAt: DateTime.formatIso(rest.nextAttemptAt) }
@@ -85,8 +85,8 @@ export const link = Command.make(
     json: Parameters.json
   },
   Effect.fnUntraced(function*({ json, ...command }) {
-    const ledger = yield* Ledger.Ledger
-    const linked = yield* ledger.linkTo(command)
+    const orphans = yield* Orphans.Orphans
+    const linked = yield* orphans.linkTo(command)
     yield* Output.write(json, { eventId: command.eventId, linked }, () => linked ? "linked" : "it was not pending")
   }, Effect.provide(Store.layer))
 ).pipe(
@@ -109,8 +109,8 @@ export const dismiss = Command.make(
   "dismiss",
   { eventId: Parameters.eventId, tenantId: Parameters.tenantId, json: Parameters.json },
   Effect.fnUntraced(function*({ json, ...key }) {
-    const ledger = yield* Ledger.Ledger
-    const dismissed = yield* ledger.dismiss(key)
+    const orphans = yield* Orphans.Orphans
+    const dismissed = yield* orphans.dismiss(key)
     yield* Output.write(json, { eventId: key.eventId, dismissed }, () => dismissed ? "dismissed" : "it was not pending")
   }, Effect.provide(Store.layer))
 ).pipe(
@@ -133,8 +133,8 @@ export const retry = Command.make(
   "retry",
   { eventId: Parameters.eventId, tenantId: Parameters.tenantId, json: Parameters.json },
   Effect.fnUntraced(function*({ json, ...key }) {
-    const ledger = yield* Ledger.Ledger
-    const released = yield* ledger.retry(key)
+    const orphans = yield* Orphans.Orphans
+    const released = yield* orphans.retry(key)
     yield* Output.write(
       json,
       { eventId: key.eventId, released },

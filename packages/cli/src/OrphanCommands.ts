@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { type Event, Ledger, Tenant } from "@waybill/core"
+import { type Event, Orphans, Tenant } from "@waybill/core"
 import * as Reconciler from "@waybill/runtime/Reconciler"
 import { DateTime, Duration, Effect, Layer, Option } from "effect"
 import { Command, Flag } from "effect/cli"
@@ -43,10 +43,10 @@ export const orphans = Command.make(
     json: Parameters.json
   },
   Effect.fnUntraced(function*({ failed, json, limit, maxAgeMinutes, tenantId }) {
-    const ledger = yield* Ledger.Ledger
+    const orphans = yield* Orphans.Orphans
     const horizon = yield* Settings.read(Settings.maxAgeMinutes)
     const now = yield* DateTime.now
-    const found = yield* ledger.findOrphans({
+    const found = yield* orphans.find({
       scope: Option.getOrElse(tenantId, () => Tenant.all),
       limit,
       failedOnly: failed,

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Inbox, Ledger, Tenant, Ticks } from "@waybill/core"
+import { Inbox, Orphans, Tenant, Ticks } from "@waybill/core"
 import { DateTime, Duration, Effect, Option } from "effect"
 import { Command } from "effect/cli"
 import * as Output from "./Output.ts"
@@ -35,7 +35,7 @@ export const status = Command.make(
   { tenantId: Parameters.anyTenantId, json: Parameters.json },
   Effect.fnUntraced(function*({ json, tenantId }) {
     const database = yield* Store.Database
-    const ledger = yield* Ledger.Ledger
+    const orphans = yield* Orphans.Orphans
     const inbox = yield* Inbox.Inbox
     const ticks = yield* Ticks.Ticks
     const scope = Option.getOrElse(tenantId, () => Tenant.all)
@@ -45,7 +45,7 @@ export const status = Command.make(
     const pending = yield* database.pending
     const applied = yield* database.applied
     const horizon = DateTime.subtract(now, { minutes: maxAgeMinutes })
-    const backlog = yield* ledger.backlog({ scope, horizon })
+    const backlog = yield* orphans.backlog({ scope, horizon })
     const ageOf = (oldest: DateTime.Utc) => Duration.max(Duration.zero, DateTime.distance(oldest, now))
     const sweeps = yield* ticks.recent({ schedule: Option.none(), limit: shown })
     const webhooks = yield* inbox.counts(scope)

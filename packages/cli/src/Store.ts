@@ -5,9 +5,10 @@
  *
  * @since 0.1.0
  */
-import type { Checkpoints, Inbox, Ledger, LedgerError, Ticks } from "@waybill/core"
+import type { LedgerError } from "@waybill/core"
 import type { Findings } from "@waybill/storage/PgHealth"
 import type { DatabaseInUse } from "@waybill/storage/PgLite"
+import type * as PgStorage from "@waybill/storage/PgStorage"
 import { type Config, Context, Effect, Layer, Option, Predicate, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as Settings from "./Settings.ts"
@@ -66,7 +67,7 @@ export class Database extends Context.Service<Database, {
  * @category models
  * @since 0.1.0
  */
-export type Kept = Ledger.Ledger | Inbox.Inbox | Ticks.Ticks | Checkpoints.Checkpoints | Database
+export type Kept = PgStorage.Ports | Database
 
 /** What the file system has against a directory. */
 const issues: Readonly<Record<string, string>> = {
@@ -92,34 +93,14 @@ const client = Effect.fnUntraced(function*(location: Exclude<Settings.Location, 
   return PgServer.layer(location.url, { maxConnections: yield* Settings.read(Settings.maxConnections) })
 })
 
-const keptInMemory = Effect.gen(function*() {
-  const [MemoryCheckpoints, MemoryInbox, MemoryLedger, MemoryTicks] = yield* Effect.promise(() =>
-    Promise.all([
-      import("@waybill/storage/MemoryCheckpoints"),
-      import("@waybill/storage/MemoryInbox"),
-      import("@waybill/storage/MemoryLedger"),
-      import("@waybill/storage/MemoryTicks")
-    ])
-  )
-  return Layer.mergeAll(MemoryCheckpoints.layer, MemoryInbox.layer, MemoryLedger.layer, MemoryTicks.layer)
-})
+const keptInMemory = Effect.map(
+  Effect.promise(() => import("@waybill/storage/MemoryStorage")),
+  (MemoryStorage) => MemoryStorage.layer
+)
 
 const keptInPostgres = Effect.fnUntraced(function*(schema: string) {
-  const [PgCheckpoints, PgInbox, PgLedger, PgTicks] = yield* Effect.promise(() =>
-    Promise.all([
-      import("@waybill/storage/PgCheckpoints"),
-      import("@waybill/storage/PgInbox"),
-      import("@waybill/storage/PgLedger"),
-      import("@waybill/storage/PgTicks")
-    ])
-  )
-  const rowLevelSecurity = yield* Settings.read(Settings.rowLevelSecurity)
-  return Layer.mergeAll(
-    PgCheckpoints.layer({ schema }),
-    PgInbox.layer({ schema, rowLevelSecurity }),
-    PgLedger.layer({ schema, rowLevelSecurity }),
-    PgTicks.layer({ schema })
-  )
+  const PgStorage = yield* Effect.promise(() => import("@waybill/storage/PgStorage"))
+  return PgStorage.layer({ schema, rowLevelSecurity: yield* Settings.read(Settings.rowLevelSecurity) })
 })
 
 const memoryDatabase = (schema: string) =>

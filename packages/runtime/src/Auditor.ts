@@ -6,7 +6,7 @@
  *
  * @since 0.1.0
  */
-import { type Drift, Ledger, type LedgerError, Tenant } from "@waybill/core"
+import { Audit, type Drift, type LedgerError, Tenant } from "@waybill/core"
 import { Context, Effect, Layer, Option } from "effect"
 
 /**
@@ -47,7 +47,7 @@ export interface AuditOptions {
  * @since 0.1.0
  */
 export interface Progress {
-  readonly part: Ledger.AuditQuery["part"]
+  readonly part: Audit.Query["part"]
   /** How many deliveries were compared. */
   readonly deliveries: number
   /** How many orphans were compared. */
@@ -90,12 +90,12 @@ export class Auditor extends Context.Service<Auditor, {
 
 const parts = ["deliveries", "orphans"] as const
 
-const audit = (operation: Ledger.Ledger["Service"]["verify"]) =>
+const audit = (operation: Audit.Audit["Service"]["verify"]) =>
   Effect.fnUntraced(function*(options: AuditOptions = {}) {
     const compared = { deliveries: 0, orphans: 0 }
     const drifts: Array<Drift.Drift> = []
     let drifted = 0
-    const compare = Effect.fnUntraced(function*(part: Ledger.AuditQuery["part"], after: Option.Option<string>) {
+    const compare = Effect.fnUntraced(function*(part: Audit.Query["part"], after: Option.Option<string>) {
       const page = yield* operation({
         part,
         scope: options.tenantId ?? Tenant.all,
@@ -124,11 +124,11 @@ const audit = (operation: Ledger.Ledger["Service"]["verify"]) =>
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<Auditor, never, Ledger.Ledger> = Layer.effect(
+export const layer: Layer.Layer<Auditor, never, Audit.Audit> = Layer.effect(
   Auditor,
-  Effect.map(Ledger.Ledger, (ledger) =>
+  Effect.map(Audit.Audit, (stored) =>
     Auditor.of({
-      verify: Effect.fn("Auditor.verify")(audit(ledger.verify)),
-      rebuild: Effect.fn("Auditor.rebuild")(audit(ledger.rebuild))
+      verify: Effect.fn("Auditor.verify")(audit(stored.verify)),
+      rebuild: Effect.fn("Auditor.rebuild")(audit(stored.rebuild))
     }))
 )

@@ -7,6 +7,7 @@
  * @since 0.1.0
  */
 import { Checkpoints, Cursor, Input, Ledger, LedgerError, Tenant } from "@waybill/core"
+import * as Attributes from "@waybill/core/Attributes"
 import {
   type Cause,
   DateTime,
@@ -21,7 +22,6 @@ import {
   Stream
 } from "effect"
 import * as Arr from "effect/Array"
-import * as Attributes from "./Attributes.ts"
 import { reasonOf } from "./internal/reason.ts"
 import * as Schedules from "./Schedules.ts"
 import * as Telemetry from "./Telemetry.ts"
@@ -130,7 +130,7 @@ const checkPollEvery = (every: Duration.Input): Effect.Effect<Duration.Duration,
   Option.match(Option.filter(Duration.fromInput(every), Duration.isPositive), {
     onNone: () =>
       Effect.fail(
-        new LedgerError.InvalidInput({ what: "query", index: 0, issue: "pollEvery: must be a duration above 0" })
+        LedgerError.invalid("query", "pollEvery: must be a duration above 0")
       ),
     onSome: Effect.succeed
   })

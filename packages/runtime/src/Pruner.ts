@@ -8,8 +8,8 @@
  * @since 0.1.0
  */
 import { Inbox, LedgerError, Ticks } from "@waybill/core"
-import { Context, DateTime, Effect, Layer, Option } from "effect"
-import * as Attributes from "./Attributes.ts"
+import * as Attributes from "@waybill/core/Attributes"
+import { Context, DateTime, Duration, Effect, Layer, Option } from "effect"
 import * as Schedules from "./Schedules.ts"
 import * as Telemetry from "./Telemetry.ts"
 
@@ -117,15 +117,15 @@ export const checkKeep = (keep: Keep = {}): Effect.Effect<Required<Keep>, Ledger
   return wrong === undefined
     ? Effect.succeed(filled)
     : Effect.fail(
-      new LedgerError.InvalidInput({
-        what: "query",
-        index: 0,
-        issue: `keep.${wrong}: must be a whole number of days from 1 to ${maxDays}, or "forever"`
-      })
+      LedgerError.invalid(
+        "query",
+        `keep.${wrong}: must be a whole number of days from 1 to ${maxDays}, or "forever"`
+      )
     )
 }
 
-const limited = (days: Days): Option.Option<number> => days === "forever" ? Option.none() : Option.some(days)
+const limited = (days: Days): Option.Option<Duration.Duration> =>
+  days === "forever" ? Option.none() : Option.some(Duration.days(days))
 
 const make = Effect.gen(function*() {
   const inbox = yield* Inbox.Inbox

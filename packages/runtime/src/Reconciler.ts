@@ -6,9 +6,9 @@
  *
  * @since 0.1.0
  */
-import { type Event, Input, Ledger, LedgerError, Tenant, type Ticks } from "@waybill/core"
+import { type Event, Input, LedgerError, Orphan, Orphans, Tenant, type Ticks } from "@waybill/core"
+import * as Attributes from "@waybill/core/Attributes"
 import { Context, DateTime, Duration, Effect, Layer, Option } from "effect"
-import * as Attributes from "./Attributes.ts"
 import * as Schedules from "./Schedules.ts"
 
 /**
@@ -115,7 +115,7 @@ export class Reconciler extends Context.Service<Reconciler, {
   ) => Effect.Effect<ReadonlyArray<Event.Event>, LedgerError.InvalidInput | LedgerError.LedgerError>
 
   /** Looks up the delivery that an event is about, and changes nothing. */
-  readonly attemptLink: Ledger.Ledger["Service"]["attemptLink"]
+  readonly attemptLink: Orphans.Orphans["Service"]["attemptLink"]
 
   /**
    * Links every orphan between grace and horizon whose delivery exists, in batches until none is left; of a backlog, two
@@ -130,7 +130,7 @@ export class Reconciler extends Context.Service<Reconciler, {
 /** How often a sweep comes back for orphans whose deliveries other transactions held. */
 const maxRests = 10
 
-const invalid = (issue: string) => new LedgerError.InvalidInput({ what: "query", index: 0, issue })
+const invalid = (issue: string) => LedgerError.invalid("query", issue)
 
 const checkMaxAge = (minutes: number): Effect.Effect<Duration.Duration, LedgerError.InvalidInput> =>
   Number.isInteger(minutes) && minutes >= 1 && minutes <= maxMaxAgeMinutes
@@ -152,25 +152,25 @@ const checkGrace = (grace: Duration.Input): Effect.Effect<Duration.Duration, Led
   )
 
 const make = Effect.gen(function*() {
-  const ledger = yield* Ledger.Ledger
+  const orphans = yield* Orphans.Orphans
 
   const findOrphans = Effect.fn("Reconciler.findOrphans")(function*(options: OrphanOptions = {}) {
     const maxAge = yield* checkMaxAge(options.maxAgeMinutes ?? defaultMaxAgeMinutes)
     const now = yield* DateTime.now
-    const orphans = yield* ledger.findOrphans({
+    const found = yield* orphans.find({
       scope: options.tenantId ?? Tenant.all,
       limit: options.limit ?? defaultLimit,
       failedOnly: false,
       insertedFrom: Option.some(DateTime.subtractDuration(now, maxAge))
     })
-    return orphans.map(({ event }) => event)
+    return found.map(({ event }) => event)
   })
 
   const sweep = Effect.fn("Reconciler.sweep")(function*(options: SweepOptions = {}) {
     const grace = yield* checkGrace(options.grace ?? defaultGrace)
     const maxAge = yield* checkMaxAge(options.maxAgeMinutes ?? defaultMaxAgeMinutes)
     const now = yield* DateTime.now
-    const query: Ledger.LinkQuery = {
+    const query: Orphans.LinkQuery = {
       scope: options.tenantId ?? Tenant.all,
       limit: options.batchSize ?? defaultBatchSize,
       insertedFrom: DateTime.subtractDuration(now, maxAge),
@@ -178,7 +178,7 @@ const make = Effect.gen(function*() {
     }
     let swept: Swept = { scanned: 0, linked: 0, failed: 0, remaining: 0 }
     const next = Effect.uninterruptible(Effect.gen(function*() {
-      const batch = yield* ledger.link(query)
+      const batch = yield* orphans.link(query)
       swept = {
         scanned: swept.scanned + batch.scanned,
         linked: swept.linked + batch.links.length,
@@ -199,14 +199,14 @@ const make = Effect.gen(function*() {
     })
     yield* drain
     for (let rests = 0; rests < maxRests && swept.remaining > 0; rests++) {
-      yield* Effect.sleep(Ledger.heldRest)
+      yield* Effect.sleep(Orphan.heldRest)
       yield* drain
     }
     yield* Effect.logDebug("sweep finished").pipe(Attributes.annotateLogs({ ...swept }))
     return swept
   })
 
-  return Reconciler.of({ findOrphans, attemptLink: ledger.attemptLink, sweep })
+  return Reconciler.of({ findOrphans, attemptLink: orphans.attemptLink, sweep })
 })
 
 /**
@@ -215,7 +215,7 @@ const make = Effect.gen(function*() {
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<Reconciler, never, Ledger.Ledger> = Layer.effect(Reconciler, make)
+export const layer: Layer.Layer<Reconciler, never, Orphans.Orphans> = Layer.effect(Reconciler, make)
 
 /**
  * When a sweep is made, and what it reaches.

@@ -9,6 +9,7 @@
  * @since 0.1.0
  */
 import { LedgerError, Ticks } from "@waybill/core"
+import * as Attributes from "@waybill/core/Attributes"
 import {
   type Cause,
   Clock,
@@ -23,7 +24,6 @@ import {
   Result,
   Schema
 } from "effect"
-import * as Attributes from "./Attributes.ts"
 import { reasonOf } from "./internal/reason.ts"
 import * as Telemetry from "./Telemetry.ts"
 
@@ -121,11 +121,7 @@ export const checkName = (what: string, name: string): Effect.Effect<Attributes.
   Schema.is(Attributes.Name)(name)
     ? Effect.succeed(name)
     : Effect.fail(
-      new LedgerError.InvalidInput({
-        what: "query",
-        index: 0,
-        issue: `${what}: must be 1 to 128 letters, digits, spaces and _ . : -`
-      })
+      LedgerError.invalid("query", `${what}: must be 1 to 128 letters, digits, spaces and _ . : -`)
     )
 
 /**

@@ -6,9 +6,9 @@
  *
  * @since 0.1.0
  */
-import { type Event, type EventType, Ledger, type Provider, Tenant } from "@waybill/core"
+import { type Event, type EventType, Ledger, Orphans, type Provider, Tenant } from "@waybill/core"
+import * as Attributes from "@waybill/core/Attributes"
 import { DateTime, Duration, Effect, Exit, Layer, Metric, Option, Schedule, Tracer } from "effect"
-import * as Attributes from "./Attributes.ts"
 import { reasonOf } from "./internal/reason.ts"
 
 const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })
@@ -183,6 +183,8 @@ const tally = (
 const sumOf = (tallied: ReturnType<typeof tally>, name: Counted): number =>
   tallied.reduce((sum, each) => each.name === name ? sum + each.count : sum, 0)
 
+const linkedNow = (count: number) => count > 0 ? update(orphansLinked, count) : Effect.void
+
 /**
  * A ledger that counts what the one it wraps does, and says so in its spans.
  *
@@ -190,8 +192,6 @@ const sumOf = (tallied: ReturnType<typeof tally>, name: Counted): number =>
  * @since 0.1.0
  */
 export const wrap = (inner: Ledger.Ledger["Service"]): Ledger.Ledger["Service"] => {
-  const linkedNow = (count: number) => count > 0 ? update(orphansLinked, count) : Effect.void
-
   const record: typeof inner.record = Effect.fn("Telemetry.record")(function*(delivery) {
     const recorded = yield* inner.record(delivery)
     yield* linkedNow(recorded.linked)
@@ -224,6 +224,16 @@ export const wrap = (inner: Ledger.Ledger["Service"]): Ledger.Ledger["Service"] 
     return outcomes
   })
 
+  return Ledger.Ledger.of({ ...inner, record, dispatch, append })
+}
+
+/**
+ * Orphans that count what those they wrap do, and say so in their spans.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const wrapOrphans = (inner: Orphans.Orphans["Service"]): Orphans.Orphans["Service"] => {
   const link: typeof inner.link = Effect.fn("Telemetry.link")(function*(query) {
     const linked = yield* inner.link(query)
     const now = yield* DateTime.now
@@ -242,18 +252,22 @@ export const wrap = (inner: Ledger.Ledger["Service"]): Ledger.Ledger["Service"] 
     return isLinked
   })
 
-  return Ledger.Ledger.of({ ...inner, record, dispatch, append, link, linkTo })
+  return Orphans.Orphans.of({ ...inner, link, linkTo })
 }
 
 /**
- * Puts the counting around a ledger.
+ * Puts the counting around a ledger and its orphans.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<Ledger.Ledger, never, Ledger.Ledger> = Layer.effect(
-  Ledger.Ledger,
-  Effect.map(Ledger.Ledger, wrap)
+export const layer: Layer.Layer<
+  Ledger.Ledger | Orphans.Orphans,
+  never,
+  Ledger.Ledger | Orphans.Orphans
+> = Layer.merge(
+  Layer.effect(Ledger.Ledger, Effect.map(Ledger.Ledger, wrap)),
+  Layer.effect(Orphans.Orphans, Effect.map(Orphans.Orphans, wrapOrphans))
 )
 
 /**
@@ -264,9 +278,9 @@ export const layer: Layer.Layer<Ledger.Ledger, never, Ledger.Ledger> = Layer.eff
  * @since 0.1.0
  */
 export const measureBacklog = Effect.fn("Telemetry.measureBacklog")(function*(horizon: Duration.Input = "7 days") {
-  const ledger = yield* Ledger.Ledger
+  const orphans = yield* Orphans.Orphans
   const now = yield* DateTime.now
-  const backlog = yield* ledger.backlog({
+  const backlog = yield* orphans.backlog({
     scope: Tenant.all,
     horizon: DateTime.subtractDuration(now, horizon)
   })
@@ -285,7 +299,7 @@ export const measureBacklog = Effect.fn("Telemetry.measureBacklog")(function*(ho
  */
 export const layerBacklog = (
   options: { readonly every?: Duration.Input; readonly horizon?: Duration.Input } = {}
-): Layer.Layer<never, never, Ledger.Ledger> =>
+): Layer.Layer<never, never, Orphans.Orphans> =>
   Layer.effectDiscard(
     measureBacklog(options.horizon).pipe(
       Effect.catchCause((cause: Parameters<typeof reasonOf>[0]) =>

@@ -1,7 +1,6 @@
 /**
  * @since 0.1.0
  */
-export * as Attributes from "./Attributes.ts"
 export * as Auditor from "./Auditor.ts"
 export * as DeliveryUpdates from "./DeliveryUpdates.ts"
 export * as Feed from "./Feed.ts"

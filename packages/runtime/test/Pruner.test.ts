@@ -25,7 +25,7 @@ const store = Inbox.Inbox.use((inbox) =>
 )
 
 /** Webhooks that end now. */
-const ended = Effect.fnUntraced(function*(result: Inbox.Result, count: number) {
+const ended = Effect.fnUntraced(function*(result: Inbox.Ending, count: number) {
   const inbox = yield* Inbox.Inbox
   for (let n = 0; n < count; n++) {
     const { id } = yield* store

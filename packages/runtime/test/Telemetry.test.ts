@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Inbox, Ledger, LedgerError, Tenant, Ticks } from "@waybill/core"
+import { Inbox, Ledger, LedgerError, Orphans, Tenant, Ticks } from "@waybill/core"
 import { Auditor, DeliveryUpdates, Feed, Pruner, Reconciler, Schedules, Telemetry } from "@waybill/runtime"
 import { MemoryCheckpoints, MemoryInbox, MemoryTicks } from "@waybill/storage"
 import { Given, Importer } from "@waybill/storage/testing"
@@ -45,9 +45,9 @@ const metrics = Effect.map(Metric.snapshot, (snapshot) =>
   ))
 
 const linkAll = Effect.gen(function*() {
-  const ledger = yield* Ledger.Ledger
+  const orphans = yield* Orphans.Orphans
   const now = yield* DateTime.now
-  return yield* ledger.link({ scope: "*", limit: 100, insertedFrom: DateTime.makeUnsafe(0), insertedTo: now })
+  return yield* orphans.link({ scope: "*", limit: 100, insertedFrom: DateTime.makeUnsafe(0), insertedTo: now })
 })
 
 const imported = Effect.fnUntraced(function*(message: string) {
@@ -85,6 +85,7 @@ describe("layer", () => {
   it.effect("counts what a dispatch, a record and a hand link, and what a sweep links with how long it waited", () =>
     Effect.gen(function*() {
       const ledger = yield* Ledger.Ledger
+      const orphans = yield* Orphans.Orphans
       yield* ledger.append(acme, [Given.report("delivered", "one"), Given.report("opened", "two")])
       const delivery = yield* Given.recorded(acme)
       yield* ledger.dispatch(Given.dispatch(delivery, "one"))
@@ -93,13 +94,13 @@ describe("layer", () => {
       yield* linkAll
       const [lost] = yield* ledger.append(acme, [Given.report("clicked", "three")])
       if (lost !== undefined && !Ledger.isConflict(lost)) {
-        yield* ledger.linkTo({
+        yield* orphans.linkTo({
           tenantId: acme,
           eventId: lost.eventId,
           deliveryId: delivery.id,
           expectedVersion: Option.none()
         })
-        yield* ledger.linkTo({
+        yield* orphans.linkTo({
           tenantId: acme,
           eventId: lost.eventId,
           deliveryId: delivery.id,
@@ -202,6 +203,7 @@ const secrets = Arbitrary.map(
 const everyPath = Effect.fnUntraced(function*(secret: { address: string; subject: string; body: string }) {
   const { address, body, subject } = secret
   const ledger = yield* Ledger.Ledger
+  const orphans = yield* Orphans.Orphans
   const reconciler = yield* Reconciler.Reconciler
   const inbox = yield* Inbox.Inbox
   const ticks = yield* Ticks.Ticks
@@ -279,9 +281,9 @@ const everyPath = Effect.fnUntraced(function*(secret: { address: string; subject
   yield* auditor.rebuild()
   for (const { id, tenantId } of yield* reconciler.findOrphans()) {
     yield* Effect.exit(reconciler.attemptLink({ tenantId, id }))
-    yield* ledger.explain({ tenantId, eventId: id })
-    yield* ledger.retry({ tenantId, eventId: id })
-    yield* ledger.dismiss({ tenantId, eventId: id })
+    yield* orphans.explain({ tenantId, eventId: id })
+    yield* orphans.retry({ tenantId, eventId: id })
+    yield* orphans.dismiss({ tenantId, eventId: id })
   }
   const stored = yield* inbox.store({
     tenantId: acme,

@@ -28,14 +28,6 @@ import type * as Webhook from "./Webhook.ts"
 export const batchSize = 1000
 
 /**
- * How often a webhook is tried before it is given up: once, and again after each of the inbox's waits.
- *
- * @category constants
- * @since 0.1.0
- */
-export const maxTries = Inbox.waits.length + 1
-
-/**
  * How long processing may take before a sweep believes that its process has died, where nothing else is said.
  *
  * @category constants
@@ -101,7 +93,7 @@ export interface Counts {
  * @since 0.1.0
  */
 export interface Processed {
-  readonly result: Inbox.Result
+  readonly result: Inbox.Ending
   readonly counts: Counts
 }
 
@@ -230,12 +222,12 @@ const complaint = (items: ReadonlyArray<{ readonly index: number; readonly reaso
   return `items not understood: ${named}${more}`
 }
 
-const failed = (reason: string): Inbox.Result => ({ _tag: "Failed", reason })
+const failed = (reason: string): Inbox.Ending => ({ _tag: "Failed", reason })
 
 /** What storage delays is no fault of the webhook. */
 const resultOf = (
   error: LedgerError.LedgerError | LedgerError.InvalidInput | SubscriptionNotConfirmed
-): Inbox.Result =>
+): Inbox.Ending =>
   error._tag === "InvalidInput" || error._tag === "SubscriptionNotConfirmed"
     ? failed(error.message)
     : { _tag: "Postponed", reason: error.message }
@@ -248,10 +240,6 @@ const kept = (provider: Webhook.Provider, headers: Webhook.Request["headers"]): 
       return value !== undefined && Text.isStorable(value) ? [[name, value] as const] : []
     })
   )
-
-/** A failure of the last try gives up. */
-const conclude = (result: Inbox.Result, attempts: number): Inbox.Result =>
-  result._tag === "Failed" && attempts >= maxTries ? { _tag: "Dead", reason: result.reason } : result
 
 const make = Effect.gen(function*() {
   const inbox = yield* Inbox.Inbox
@@ -330,7 +318,7 @@ const make = Effect.gen(function*() {
   })
 
   /** Notes how a try ended; where even that cannot be noted, a sweep finds the webhook stalled. */
-  const note = (key: Inbox.WebhookKey, result: Inbox.Result) =>
+  const note = (key: Inbox.WebhookKey, result: Inbox.Ending) =>
     Effect.catchCause(inbox.finish(key, result), () => Effect.void)
 
   const process = Effect.fnUntraced(function*(webhook: Inbox.Webhook) {
@@ -343,7 +331,7 @@ const make = Effect.gen(function*() {
         )
       )
     )
-    const result = conclude(processed.result, webhook.attempts)
+    const result = Inbox.giveUp(processed.result, webhook.attempts)
     yield* note(webhook, result)
     return { result, counts: processed.counts }
   })
@@ -387,7 +375,7 @@ const make = Effect.gen(function*() {
   })
 
   const giveUp = Effect.fnUntraced(function*(webhook: Inbox.Webhook) {
-    const result: Inbox.Result = {
+    const result: Inbox.Ending = {
       _tag: "Dead",
       reason: `processing was begun ${webhook.attempts - 1} times and never ended`
     }
@@ -396,14 +384,14 @@ const make = Effect.gen(function*() {
   })
 
   const sweep = Effect.fn("Ingestion.sweep")(function*(options: SweepOptions = {}) {
-    const stalledFor = Duration.toMillis(options.stalledFor ?? defaultStalledFor)
+    const stalledFor = Duration.fromInputUnsafe(options.stalledFor ?? defaultStalledFor)
     const postponed = new Set<Inbox.WebhookId>()
     let swept: Swept = { claimed: 0, succeeded: 0, postponed: 0, failed: 0, dead: 0, appended: 0 }
     // One at a time, so that a webhook that ends the process costs no other a try.
     const next = Effect.uninterruptible(Effect.gen(function*() {
       const [webhook] = yield* inbox.claim({ scope: options.tenantId ?? Tenant.all, limit: 1, stalledFor })
       if (webhook === undefined) return false
-      const { counts, result } = webhook.attempts > maxTries ? yield* giveUp(webhook) : yield* process(webhook)
+      const { counts, result } = webhook.attempts > Inbox.maxTries ? yield* giveUp(webhook) : yield* process(webhook)
       swept = {
         claimed: swept.claimed + 1,
         succeeded: swept.succeeded + (result._tag === "Succeeded" ? 1 : 0),

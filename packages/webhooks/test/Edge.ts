@@ -1,7 +1,7 @@
 /** A real server on the loopback interface that takes signed webhooks into a ledger. */
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert } from "@effect/vitest"
-import { Delivery, Inbox, Ledger, Provider, Recipient, Tenant } from "@waybill/core"
+import { Delivery, Inbox, Ledger, Orphans, Provider, Recipient, Tenant } from "@waybill/core"
 import { MemoryInbox, MemoryLedger, PgInbox, PgLedger } from "@waybill/storage"
 import {
   Ingestion,
@@ -28,7 +28,7 @@ export const secretsOf = (senders: ReadonlyArray<Sender.Sender>): Secrets.Tenant
   secrets: Object.fromEntries(senders.map(({ provider, secrets }) => [provider, secrets]))
 })
 
-export type Storage = Inbox.Inbox | Ledger.Ledger
+export type Storage = Inbox.Inbox | Ledger.Ledger | Orphans.Orphans
 
 export const memory: Layer.Layer<Storage> = Layer.mergeAll(MemoryInbox.layer, MemoryLedger.layer).pipe(
   Layer.provide(SecureRandom.layerWebCrypto)
@@ -113,8 +113,8 @@ export const tenant = (text: string): Tenant.TenantId => Tenant.TenantId.make(te
 
 /** All that the ledger has of a tenant, oldest first. */
 export const orphans = (scope: Tenant.Scope = Tenant.defaultTenantId) =>
-  Ledger.Ledger.use((ledger) =>
-    ledger.findOrphans({ scope, limit: 10_000, insertedFrom: Option.none(), failedOnly: false })
+  Orphans.Orphans.use((orphans) =>
+    orphans.find({ scope, limit: 10_000, insertedFrom: Option.none(), failedOnly: false })
   ).pipe(Effect.map((found) => found.map(({ event }) => event)))
 
 export const webhooks = (scope: Tenant.Scope = Tenant.defaultTenantId) =>

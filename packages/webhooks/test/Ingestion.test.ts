@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Event, IdempotencyKey, Inbox, Ledger, LedgerError, Provider, Tenant } from "@waybill/core"
+import { Event, IdempotencyKey, Inbox, Ledger, LedgerError, Provider, Retry, Tenant } from "@waybill/core"
 import { Ingestion, ProviderTable, SnsSubscriptions, Webhook } from "@waybill/webhooks"
-import { Context, type DateTime, Deferred, Effect, Fiber, Layer, Option, Ref, Result } from "effect"
+import { Context, type DateTime, Deferred, Duration, Effect, Fiber, Layer, Option, Ref, Result } from "effect"
 import { TestClock } from "effect/testing"
 import * as Edge from "./Edge.ts"
 import { bytes, textOf } from "./Signing.ts"
@@ -196,12 +196,12 @@ describe("Ingestion", () => {
   test("tries what it cannot understand again after growing waits, gives it up in the end, and keeps it", (world) =>
     Effect.gen(function*() {
       const { webhookId } = yield* receive("malformed")
-      for (let tries = 2; tries <= Ingestion.maxTries; tries++) {
+      for (let tries = 2; tries <= Inbox.maxTries; tries++) {
         assert.deepStrictEqual(yield* sweep(), none)
-        yield* TestClock.adjust(Inbox.waitAfter(tries - 1))
+        yield* TestClock.adjust(Retry.waitAfter(tries - 1))
         const swept = yield* sweep()
         assert.strictEqual(swept.claimed, 1)
-        assert.strictEqual((yield* get(webhookId)).status, tries === Ingestion.maxTries ? "dead" : "failed")
+        assert.strictEqual((yield* get(webhookId)).status, tries === Inbox.maxTries ? "dead" : "failed")
       }
       yield* TestClock.adjust("365 days")
       assert.deepStrictEqual(yield* sweep(), none)
@@ -221,7 +221,7 @@ describe("Ingestion", () => {
       yield* Ref.set(world.ledgerFails, Option.some(unavailable))
       const { outcome, webhookId } = yield* receive("a")
       assert.strictEqual(outcome, "stored")
-      for (let round = 0; round < 3 * Ingestion.maxTries; round++) {
+      for (let round = 0; round < 3 * Inbox.maxTries; round++) {
         yield* TestClock.adjust("1 minute")
         assert.deepStrictEqual(yield* sweep(), { ...none, claimed: 1, postponed: 1 })
       }
@@ -261,9 +261,9 @@ describe("Ingestion", () => {
         body: bytes("b"),
         token: Option.none()
       })
-      for (let tries = 2; tries <= Ingestion.maxTries; tries++) {
+      for (let tries = 2; tries <= Inbox.maxTries; tries++) {
         yield* TestClock.adjust("1 hour")
-        assert.lengthOf(yield* inbox.claim({ scope: tenantId, limit: 1, stalledFor: 60_000 }), 1)
+        assert.lengthOf(yield* inbox.claim({ scope: tenantId, limit: 1, stalledFor: Duration.minutes(1) }), 1)
       }
       yield* TestClock.adjust("1 hour")
       assert.deepStrictEqual(yield* sweep({ stalledFor: "1 minute" }), { ...none, claimed: 1, dead: 1 })
@@ -271,7 +271,7 @@ describe("Ingestion", () => {
       assert.strictEqual(dead.status, "dead")
       assert.deepStrictEqual(
         dead.lastError,
-        Option.some(`processing was begun ${Ingestion.maxTries} times and never ended`)
+        Option.some(`processing was begun ${Inbox.maxTries} times and never ended`)
       )
       assert.deepStrictEqual(yield* stored, ["a"])
     }))

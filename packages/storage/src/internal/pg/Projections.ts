@@ -1,5 +1,10 @@
+/**
+ * Generates the SQL that moves projections from the core's table `EventType.impacts`, so that the database folds as
+ * `Projection.evolve` does. The contract suites hold the two together.
+ */
 import { EventType } from "@waybill/core"
-import * as PgRows from "../PgRows.ts"
+import * as PgRows from "../../PgRows.ts"
+import type { Scope } from "./Scope.ts"
 
 const listed = (values: ReadonlyArray<string>): string => values.map((value) => `'${value}'`).join(", ")
 
@@ -69,8 +74,8 @@ const isMoved = [
  * The events are a relation with the columns `tenant_id, delivery_id, id, type, occurred_at, provider, bounce_class` and `at`,
  * when the delivery is changed.
  */
-export const moveText = (table: (name: string) => string, facts: string): string => `
-  UPDATE ${table("deliveries")} d SET
+export const moveText = (quoted: Scope["quoted"], facts: string): string => `
+  UPDATE ${quoted("deliveries")} d SET
     status = (ARRAY[${listed(statuses)}])[greatest(f.height, ${height("d.status")})],
     terminal = d.terminal OR f.terminal,
     ${
@@ -92,10 +97,10 @@ export const moveText = (table: (name: string) => string, facts: string): string
 `
 
 /** The facts that arrays name: event ids, tenants, delivery ids, and when each event's delivery is changed. */
-export const namedFacts = (table: (name: string) => string): string =>
+export const namedFacts = (quoted: Scope["quoted"]): string =>
   `(
   SELECT given.tenant_id, given.delivery_id, given.at, stored.id, stored.type, stored.occurred_at, stored.provider,
     stored.bounce_class
   FROM ${PgRows.unnested(["uuid", "text", "uuid", "timestamptz"])} AS given (event_id, tenant_id, delivery_id, at)
-  JOIN ${table("events")} stored ON stored.id = given.event_id
+  JOIN ${quoted("events")} stored ON stored.id = given.event_id
 )`

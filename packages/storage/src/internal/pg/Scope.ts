@@ -1,9 +1,13 @@
+/**
+ * Runs what the ledger writes and reads, for one tenant or for all: in bounded transactions, retried where they contend, and
+ * within the caller's own transaction where one is open.
+ */
 import { LedgerError, Tenant } from "@waybill/core"
 import { Effect, Option, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
-import * as PgError from "../PgError.ts"
-import * as PgRows from "../PgRows.ts"
-import * as PgServer from "../PgServer.ts"
+import * as PgError from "../../PgError.ts"
+import * as PgRows from "../../PgRows.ts"
+import * as PgServer from "../../PgServer.ts"
 
 /** How the ledger is kept. */
 export interface PgOptions {
@@ -17,13 +21,33 @@ export const contention = Schedule.exponential("5 millis").pipe(Schedule.jittere
 export const isContended = (error: unknown): boolean =>
   error instanceof LedgerError.LedgerUnavailable && error.reason === "contention"
 
-/** The tables of a schema and the transactions in which one tenant, or all, are read and written. */
+/** What the schema holds: tables, and the functions that statements call. */
+export type Name =
+  | "acts"
+  | "checkpoints"
+  | "correlations"
+  | "deliveries"
+  | "events"
+  | "is_elsewhere"
+  | "is_linkable"
+  | "orphans"
+  | "recipient_digest"
+  | "recipient_pseudonym"
+  | "recipients"
+  | "requeue"
+  | "sweeps"
+  | "webhook_tokens"
+  | "webhooks"
+
+/** Opens a schema: its names, and the ways to run statements in it. */
 export const make = Effect.fnUntraced(function*(options: PgOptions) {
   const { schema } = options
   const sql = yield* SqlClient.SqlClient
 
-  const table = (name: string) => sql(`${schema}.${name}`)
-  const quoted = (name: string) => `"${schema.replaceAll("\"", "\"\"")}"."${name}"`
+  /** A name of the schema within a statement. */
+  const table = (name: Name) => sql(`${schema}.${name}`)
+  /** A name of the schema within the text of a statement. */
+  const quoted = (name: Name) => `"${schema.replaceAll("\"", "\"\"")}"."${name}"`
   const refine = PgError.refine(schema)
 
   /** Whether a transaction of the caller is open, which an operation joins. */
@@ -65,11 +89,14 @@ export const make = Effect.fnUntraced(function*(options: PgOptions) {
   const transaction = <A, E, R>(scope: Tenant.Scope, effect: Effect.Effect<A, E, R>) =>
     retried((joined) => refine(sql.withTransaction(Effect.andThen(enter(scope, joined), effect))))
 
-  /** Runs one statement for a tenant, in a transaction only where row-level security asks for one. */
-  const one = <A, E, R>(scope: Tenant.Scope, effect: Effect.Effect<A, E, R>) =>
+  /** Runs statements that need not be atomic, in a transaction only where row-level security asks for one. */
+  const statements = <A, E, R>(scope: Tenant.Scope, effect: Effect.Effect<A, E, R>) =>
     options.rowLevelSecurity ? transaction(scope, effect) : retried(() => refine(effect))
 
   const inScope = (scope: Tenant.Scope) => scope === Tenant.all ? sql`true` : sql`tenant_id = ${scope}`
 
-  return { schema, sql, table, quoted, refine, isJoined, transaction, one, inScope }
+  return { schema, sql, table, quoted, refine, isJoined, transaction, statements, inScope }
 })
+
+/** A schema, and the ways to run statements in it. */
+export type Scope = Effect.Success<ReturnType<typeof make>>

@@ -1,12 +1,12 @@
+/** Holds all that a ledger in memory knows of one tenant, and how it changes. */
 import {
   Correlation,
   Delivery,
-  type Event,
+  DeliveryUpdate,
+  Event,
   type IdempotencyKey,
-  JsonBag,
   type Ledger,
-  Projection,
-  type Provider,
+  Orphans,
   Recipient,
   type Tenant,
   type Timestamp
@@ -21,7 +21,7 @@ export interface Named {
 /** A pending orphan. */
 export interface Orphan {
   readonly event: Event.Event
-  readonly correlation: string | undefined
+  readonly correlation: Correlation.Key | undefined
   readonly named: Named | undefined
 }
 
@@ -30,15 +30,6 @@ export interface Tie {
   readonly orphan: Event.Event
   readonly deliveryId: Event.DeliveryId
   readonly reconciled: Event.Event
-}
-
-/** A delivery that another writer inserts, without any event. */
-export interface Imported {
-  readonly tenantId: Tenant.TenantId
-  readonly id: Event.DeliveryId
-  readonly recipient: Recipient.Recipient
-  readonly provider: Provider.Provider
-  readonly providerMessageId: Provider.MessageId
 }
 
 /** What one operation changes, all or nothing. */
@@ -57,13 +48,13 @@ export interface Change {
 export class Book {
   readonly deliveries = new Map<Event.DeliveryId, Delivery.Delivery>()
   readonly deliveryByKey = new Map<IdempotencyKey.IdempotencyKey, Event.DeliveryId>()
-  readonly deliveriesByMessage = new Map<string, Set<Event.DeliveryId>>()
+  readonly deliveriesByMessage = new Map<Correlation.Key, Set<Event.DeliveryId>>()
   readonly events = new Map<Event.EventId, Event.Event>()
   readonly eventByKey = new Map<IdempotencyKey.IdempotencyKey, Event.EventId>()
   readonly timelines = new Map<Event.DeliveryId, Array<Ledger.TimelineEntry>>()
   readonly links = new Map<Event.EventId, Event.DeliveryId>()
   readonly orphans = new Map<Event.EventId, Orphan>()
-  readonly orphansByKey = new Map<string, Set<Event.EventId>>()
+  readonly orphansByKey = new Map<Correlation.Key, Set<Event.EventId>>()
   /** Whom each event that ever was an orphan named for certain. */
   readonly named = new Map<Event.EventId, Named>()
   readonly dismissed = new Set<Event.EventId>()
@@ -138,7 +129,7 @@ export const putDismissed = (book: Book, { event }: Orphan): void => {
   book.dismissed.add(event.id)
 }
 
-export const findByMessage = (book: Book, key: string): ReadonlyArray<Delivery.Delivery> =>
+export const findByMessage = (book: Book, key: Correlation.Key): ReadonlyArray<Delivery.Delivery> =>
   Array.from(book.deliveriesByMessage.get(key) ?? []).flatMap((id) => book.deliveries.get(id) ?? [])
 
 /** The delivery that stands under the key of another record, else under its id. */
@@ -232,7 +223,7 @@ export const oldestFirst = (left: Event.Event, right: Event.Event): number =>
 /** The orphans of a key that meet a delivery once these are all that have the key. */
 export const findWaiting = (
   book: Book,
-  key: string,
+  key: Correlation.Key,
   deliveries: ReadonlyArray<Delivery.Delivery>,
   deliveryId: Event.DeliveryId
 ): ReadonlyArray<Event.Event> =>
@@ -254,9 +245,7 @@ export const isTaken = (delivery: Delivery.Delivery, others: ReadonlyArray<Deliv
 
 /** Whom a report names for certain. */
 export const namedBy = (report: Event.NewEvent): Named | undefined =>
-  Option.isSome(report.recipient) && report.recipient.value.certain
-    ? { address: report.recipient.value.address }
-    : undefined
+  Option.match(Event.certainRecipient(report), { onNone: () => undefined, onSome: (address) => ({ address }) })
 
 /** Moves each delivery once by all of its new events and gives those that changed. */
 export const project = (
@@ -271,73 +260,21 @@ export const project = (
     return moved === delivery ? [] : [moved]
   })
 
-const update = (
-  event: Event.Event,
-  deliveryId: Event.DeliveryId,
-  cause: Ledger.DeliveryUpdate["cause"]
-): Ledger.DeliveryUpdate => ({ tenantId: event.tenantId, deliveryId, eventId: event.id, type: event.type, cause })
-
 /** What a change tells to the subscribers. */
-export const updatesOf = ({ events = [], ties = [] }: Change): ReadonlyArray<Ledger.DeliveryUpdate> => [
+export const updatesOf = ({ events = [], ties = [] }: Change): ReadonlyArray<DeliveryUpdate.DeliveryUpdate> => [
   ...events.flatMap((event) =>
-    Option.isSome(event.deliveryId) ? [update(event, event.deliveryId.value, "append")] : []
+    Option.isSome(event.deliveryId) ? [DeliveryUpdate.ofEvent(event, event.deliveryId.value)] : []
   ),
-  ...ties.map(({ deliveryId, orphan }) => update(orphan, deliveryId, "reconciled"))
+  ...ties.map((tie) => DeliveryUpdate.ofLink(linkOf(tie)))
 ]
 
-export const linkOf = ({ deliveryId, orphan }: Tie): Ledger.Link => ({
-  tenantId: orphan.tenantId,
-  deliveryId,
-  eventId: orphan.id,
-  type: orphan.type,
-  insertedAt: orphan.insertedAt
-})
-
-/** The row that an import inserts. */
-export const imported = (row: Imported, now: Timestamp.Timestamp): Delivery.Delivery => ({
-  id: row.id,
-  tenantId: row.tenantId,
-  mailable: "imported",
-  stream: "transactional",
-  recipient: Option.some(row.recipient),
-  recipientDomain: Option.some(Recipient.domain(row.recipient)),
-  provider: Option.some(row.provider),
-  providerMessageId: Option.some(row.providerMessageId),
-  ...Projection.empty,
-  metadata: JsonBag.empty,
-  lastError: Option.none(),
-  lockVersion: 1,
-  idempotencyKey: Option.none(),
-  insertedAt: now,
-  updatedAt: now
-})
-
-/** A delivery without its recipient. */
-export const forgotten = (delivery: Delivery.Delivery, now: Timestamp.Timestamp): Delivery.Delivery => ({
-  ...delivery,
-  recipient: Option.none(),
-  recipientDomain: Option.none(),
-  lockVersion: delivery.lockVersion + 1,
-  updatedAt: now
-})
+export const linkOf = ({ deliveryId, orphan }: Tie): Orphans.Link => Orphans.linkOf(orphan, deliveryId)
 
 /** The ledger's own copy of an event: what a caller does to the objects it gave no longer reaches it. */
 export const owned = (event: Event.Event): Event.Event => ({
   ...event,
   normalizedPayload: structuredClone(event.normalizedPayload),
   metadata: structuredClone(event.metadata)
-})
-
-/** A delivery whose projection is the fold of its events again. */
-export const refolded = (
-  delivery: Delivery.Delivery,
-  facts: ReadonlyArray<Event.Event>,
-  now: Timestamp.Timestamp
-): Delivery.Delivery => ({
-  ...delivery,
-  ...Projection.fold(facts),
-  lockVersion: delivery.lockVersion + 1,
-  updatedAt: now
 })
 
 const isNamed = (named: Named | undefined, recipient: Recipient.Recipient): boolean =>
@@ -352,19 +289,4 @@ export const unname = (book: Book, recipient: Recipient.Recipient): void => {
   const named = { address: undefined }
   for (const orphan of naming(book, recipient)) book.orphans.set(orphan.event.id, { ...orphan, named })
   for (const [id, known] of book.named) if (isNamed(known, recipient)) book.named.set(id, named)
-}
-
-/** Why a pending orphan waits. */
-export const explain = (
-  book: Book,
-  orphan: Orphan,
-  isElsewhere: (correlation: string) => boolean
-): Ledger.Explanation => {
-  const { correlation } = orphan
-  if (correlation === undefined) return { _tag: "Malformed" }
-  const meeting = meetingOf(book, orphan)
-  if (meeting._tag === "Met") return { _tag: "Linkable", deliveryId: meeting.deliveryId }
-  return meeting._tag === "NoDelivery"
-    ? { _tag: "NoDelivery", correlation, otherTenant: isElsewhere(correlation) }
-    : { _tag: meeting._tag, correlation }
 }

@@ -7,8 +7,10 @@
  *
  * @since 0.1.0
  */
-import type { EventType, Provider, Tenant } from "@waybill/core"
 import { Effect, Schema } from "effect"
+import type * as EventType from "./EventType.ts"
+import type * as Provider from "./Provider.ts"
+import type * as Tenant from "./Tenant.ts"
 
 /**
  * A name that an operator chose, of a schedule, a node or a consumer of the feed: 1 to 128 letters, digits and `_ . : -` or
