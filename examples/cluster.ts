@@ -8,7 +8,7 @@ import { NodeClusterSocket, NodeRuntime } from "@effect/platform-node"
 import { Ticks } from "@waybill/core"
 import { Reconciler } from "@waybill/runtime"
 import * as ClusterReconciler from "@waybill/runtime/ClusterReconciler"
-import { PgLedger, PgMigrations, PgServer, PgTicks } from "@waybill/storage"
+import { PgMigrations, PgServer, PgStorage, PgTicks } from "@waybill/storage"
 import { Config, Console, DateTime, Effect, Layer, Option, type Redacted } from "effect"
 import { RunnerAddress } from "effect/cluster"
 import { SecureRandom } from "effect/crypto"
@@ -18,7 +18,7 @@ export const runner = (url: Redacted.Redacted, port: number, cron: string) =>
   Layer.fresh(
     ClusterReconciler.layer({ cron, node: `runner ${port}`, grace: "0 millis" }).pipe(
       Layer.provide(Reconciler.layer),
-      Layer.provide(Layer.mergeAll(PgLedger.layer(), PgTicks.layer())),
+      Layer.provide(PgStorage.layer()),
       Layer.provide(NodeClusterSocket.layer({
         shardingConfig: { runnerAddress: Option.some(RunnerAddress.make("127.0.0.1", port)) }
       })),

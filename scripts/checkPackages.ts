@@ -90,9 +90,7 @@ try {
   const waybill = join(command, "node_modules/.bin/waybill")
   await run("waybill --version", [waybill, "--version"], { cwd: command, expect: version })
   const { settings } = JSON.parse(await run("waybill config", [waybill, "config", "--json"], { cwd: command }))
-  const documented = await readFile(join(root, "docs/settings.md"), "utf8").catch(() =>
-    readFile(join(root, "README.md"), "utf8")
-  )
+  const documented = await readFile(join(root, "docs/settings.md"), "utf8")
   for (const { name } of settings) if (!documented.includes(`\`${name}\``)) throw new Error(`${name} is not documented`)
   await run("waybill demo", [waybill, "demo"], { cwd: command, expect: "2 duplicates, 0 changes" })
 
@@ -114,7 +112,7 @@ try {
 
   const modules: Array<string> = []
   const shown: Array<string> = []
-  const readmes: Array<readonly [name: string, path: string]> = []
+  const readmes: Array<readonly [name: string, path: string]> = [["root", join(root, "README.md")]]
   for (const name of packages.filter((name) => name !== "cli")) {
     const installed = join(application, "node_modules/@waybill", name)
     for (const file of await readdir(join(installed, "dist"), { recursive: true })) {
