@@ -15,6 +15,9 @@ const root = fileURLToPath(new URL("..", import.meta.url))
 const packages = ["core", "storage", "webhooks", "runtime", "cli"]
 const say = (line: string) => process.stdout.write(`${line}\n`)
 
+/** Ends what still runs beside a step that failed. */
+const stopping = new AbortController()
+
 interface Run {
   readonly cwd?: string
   readonly env?: Readonly<Record<string, string>>
@@ -31,7 +34,8 @@ const run = async (title: string, command: ReadonlyArray<string>, options: Run =
   const child = spawn(file, args, {
     cwd: options.cwd ?? root,
     env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: "0", ...options.env },
-    stdio: ["ignore", "pipe", "pipe"]
+    stdio: ["ignore", "pipe", "pipe"],
+    signal: stopping.signal
   })
   const output: Array<string> = []
   child.stdout.on("data", (chunk) => output.push(String(chunk)))
@@ -149,29 +153,35 @@ try {
   const inApplication = { cwd: application }
   await run("compile the examples", ["npx", "--no", "tsc"], inApplication)
   await run(`import ${modules.length} modules by their own names`, ["node", "every-module.ts"], inApplication)
-  for (const file of shown) await run(file.replaceAll("-", " "), ["node", file], inApplication)
-  await run("app.ts", ["node", "app.ts"], { ...inApplication, expect: "the delivery is delivered" })
-  await run("transaction.ts", ["node", "transaction.ts"], { ...inApplication, expect: "ann@example.com" })
-  await run("app.test.ts", ["npx", "--no", "vitest", "run", "app.test.ts"], { ...inApplication, expect: "2 passed" })
 
-  const server = await start(["fsync=off"]).catch((error: unknown) => {
-    say(`--  no server, so sweep.ts and cluster.ts are not run: ${String(error)}`)
-  })
-  if (server !== undefined) {
+  const alone = async () => {
+    for (const file of shown) await run(file.replaceAll("-", " "), ["node", file], inApplication)
+    await run("app.ts", ["node", "app.ts"], { ...inApplication, expect: "the delivery is delivered" })
+    await run("transaction.ts", ["node", "transaction.ts"], { ...inApplication, expect: "ann@example.com" })
+    await run("app.test.ts", ["npx", "--no", "vitest", "run", "app.test.ts"], { ...inApplication, expect: "2 passed" })
+  }
+
+  const onServer = async () => {
+    const server = await start(["fsync=off"]).catch((error: unknown) => {
+      say(`--  no server, so sweep.ts and cluster.ts are not run: ${String(error)}`)
+    })
+    if (server === undefined) return
     try {
       const env = { WAYBILL_DATABASE_URL: server.url, DATABASE_URL: server.url }
       await run("waybill migrate", [waybill, "migrate"], { cwd: command, env })
-      await Promise.all([
-        run("sweep.ts", ["node", "sweep.ts"], { ...inApplication, env, endAfter: 5000 }),
-        run("cluster.ts", ["node", "cluster.ts"], { ...inApplication, env, expect: "runner 344" })
-      ])
+      await run("sweep.ts", ["node", "sweep.ts"], { ...inApplication, env, endAfter: 5000 })
+      await run("cluster.ts", ["node", "cluster.ts"], { ...inApplication, env, expect: "runner 344" })
     } finally {
       await server.stop()
     }
   }
+
+  // The one on the server mostly waits.
+  await Promise.all([alone(), onServer()])
 } catch (error) {
   say(error instanceof Error ? error.message : String(error))
   process.exitCode = 1
+  stopping.abort()
 } finally {
   await rm(directory, { recursive: true, force: true })
 }
