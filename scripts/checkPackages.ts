@@ -95,7 +95,15 @@ try {
   await run("waybill --version", [waybill, "--version"], { cwd: command, expect: version })
   const { settings } = JSON.parse(await run("waybill config", [waybill, "config", "--json"], { cwd: command }))
   const documented = await readFile(join(root, "docs/settings.md"), "utf8")
-  for (const { name } of settings) if (!documented.includes(`\`${name}\``)) throw new Error(`${name} is not documented`)
+  for (const { key, name, source, value } of settings) {
+    const cells = documented.split("\n").find((line) => line.startsWith(`| \`${name}\``))?.split("|").map((cell) =>
+      cell.trim()
+    )
+    if (cells === undefined) throw new Error(`docs/settings.md lacks ${name}`)
+    if (cells[2] !== `\`${key}\`` || (source === "default" && cells[4] !== (value === "" ? "" : `\`${value}\``))) {
+      throw new Error(`docs/settings.md has another key or default for ${name}`)
+    }
+  }
   await run("waybill demo", [waybill, "demo"], { cwd: command, expect: "2 duplicates, 0 changes" })
 
   const { devDependencies } = JSON.parse(await readFile(join(root, "package.json"), "utf8"))

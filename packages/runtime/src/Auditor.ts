@@ -10,7 +10,7 @@ import { Audit, type Drift, type LedgerError, Tenant } from "@waybill/core"
 import { Context, Effect, Layer, Option } from "effect"
 
 /**
- * How many rows one page compares where nothing is said.
+ * How many rows one page compares by default.
  *
  * @category constants
  * @since 0.1.0
@@ -18,7 +18,7 @@ import { Context, Effect, Layer, Option } from "effect"
 export const defaultPageSize = 1000
 
 /**
- * How many drifts are given at most; all are counted.
+ * How many drifts are returned at most; all are counted.
  *
  * @category constants
  * @since 0.1.0
@@ -26,7 +26,7 @@ export const defaultPageSize = 1000
 export const maxDrifts = 1000
 
 /**
- * What to compare.
+ * The rows to compare.
  *
  * @category models
  * @since 0.1.0
@@ -34,7 +34,7 @@ export const maxDrifts = 1000
 export interface AuditOptions {
   /** One tenant; without it all of them. */
   readonly tenantId?: Tenant.TenantId
-  /** How many rows one page compares at most: 1 to 10,000; 1000 where nothing is said. */
+  /** How many rows one page compares at most: 1 to 10,000; 1000 by default. */
   readonly pageSize?: number
   /** Told after each page what was found so far. */
   readonly onPage?: (sofar: Progress) => Effect.Effect<void>
@@ -57,7 +57,7 @@ export interface Progress {
 }
 
 /**
- * What a comparison found.
+ * The findings of a comparison.
  *
  * @category models
  * @since 0.1.0
@@ -80,7 +80,7 @@ export class Auditor extends Context.Service<Auditor, {
   ) => Effect.Effect<Audited, LedgerError.InvalidInput | LedgerError.LedgerError>
 
   /**
-   * Compares and repairs the drifts it gives; what has not drifted is not touched. Interrupted, it lets the page in hand
+   * Compares and repairs the drifts it returns; what has not drifted is not touched. Interrupted, it lets the page in hand
    * commit and begins no other.
    */
   readonly rebuild: (

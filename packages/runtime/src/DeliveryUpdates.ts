@@ -1,6 +1,6 @@
 /**
- * Tells when a delivery was moved: after commit, never before, and never for a duplicate; with the event's own type, also where
- * a link moved the delivery.
+ * Tells when a delivery was moved: after commit, never before, and never for a duplicate. An update has the event's own type,
+ * also if a link moved the delivery.
  *
  * In process, a subscriber hears what this process writes, from when it subscribes and as far as a bounded buffer holds; a slow
  * one misses the oldest and delays nobody. Across processes, and without missing any, the feed is followed.
@@ -26,13 +26,13 @@ import * as Feed from "./Feed.ts"
  * @since 0.1.0
  */
 export class DeliveryUpdates extends Context.Service<DeliveryUpdates, {
-  /** Gives the updates of every tenant. */
+  /** The updates of every tenant. */
   readonly all: Stream.Stream<DeliveryUpdate.DeliveryUpdate>
 
-  /** Gives the updates of one tenant. */
+  /** The updates of one tenant. */
   readonly ofTenant: (tenantId: Tenant.TenantId) => Stream.Stream<DeliveryUpdate.DeliveryUpdate>
 
-  /** Gives the updates of one delivery. */
+  /** The updates of one delivery. */
   readonly ofDelivery: (key: Ledger.DeliveryKey) => Stream.Stream<DeliveryUpdate.DeliveryUpdate>
 }>()("@waybill/runtime/DeliveryUpdates") {}
 
@@ -109,15 +109,15 @@ export const follow = (options: Feed.StreamOptions = {}): Stream.Stream<Followed
   )
 
 /**
- * What a consumer of updates follows and does.
+ * The updates that a consumer follows, and how it handles them.
  *
  * @category models
  * @since 0.1.0
  */
 export interface ConsumerOptions<E = never, R = never> extends Feed.Options {
-  /** The name under which its place is kept. */
+  /** The name under which it remembers its position. */
   readonly name: string
-  /** Handles some updates, in the order of the feed; where it fails, it is given them again. */
+  /** Handles some updates, in the order of the feed; if it fails, it is given them again. */
   readonly handle: (updates: Arr.NonEmptyReadonlyArray<DeliveryUpdate.DeliveryUpdate>) => Effect.Effect<void, E, R>
 }
 

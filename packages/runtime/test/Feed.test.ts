@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Checkpoints, DeliveryUpdate, Ledger, LedgerError, Orphans, Tenant } from "@waybill/core"
-import { DeliveryUpdates, Feed, Telemetry } from "@waybill/runtime"
+import { DeliveryUpdates, Feed, Metrics } from "@waybill/runtime"
 import { MemoryCheckpoints } from "@waybill/storage"
 import { Given, Importer } from "@waybill/storage/testing"
 import { DateTime, Duration, Effect, Exit, Fiber, Layer, Logger, Metric, Option, Queue, Scope, Stream } from "effect"
@@ -250,7 +250,7 @@ describe("lag", () => {
       yield* report(2)
       yield* TestClock.adjust("5 seconds")
       assert.strictEqual(yield* lag, 15)
-      const gauge = (yield* Metric.snapshot).find(({ id }) => id === Telemetry.feedLag.id)
+      const gauge = (yield* Metric.snapshot).find(({ id }) => id === Metrics.feedLag.id)
       assert.deepStrictEqual([gauge?.attributes, gauge?.state], [{ consumer: "collector" }, { value: 15 }])
 
       yield* fork(collecting([]))

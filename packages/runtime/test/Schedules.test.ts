@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Ledger, LedgerError, Orphans, Tenant, Ticks } from "@waybill/core"
-import { Reconciler, Schedules, Telemetry } from "@waybill/runtime"
+import { Metrics, Reconciler, Schedules } from "@waybill/runtime"
 import { MemoryTicks } from "@waybill/storage"
 import { Given, Importer } from "@waybill/storage/testing"
 import {
@@ -208,7 +208,7 @@ describe("layer", () => {
         [{ linked: 3 }, null]
       ])
       assert.deepStrictEqual(logged.flat(), ["scheduled run failed", "scheduled run failed"])
-      const failed = (yield* Metric.snapshot).find(({ id }) => id === Telemetry.sweepsFailed.id)
+      const failed = (yield* Metric.snapshot).find(({ id }) => id === Metrics.sweepsFailed.id)
       assert.deepStrictEqual(failed?.attributes, { schedule: "brave" })
       assert.deepStrictEqual(failed?.state, { count: 2, incremental: true })
     }).pipe(Effect.provide(stores), Effect.provideService(Metric.MetricRegistry, new Map())))

@@ -1,6 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Inbox, Ledger, LedgerError, Orphans, Tenant, Ticks } from "@waybill/core"
-import { Auditor, DeliveryUpdates, Feed, Pruner, Reconciler, Schedules, Telemetry } from "@waybill/runtime"
+import {
+  Auditor,
+  Backlog,
+  DeliveryUpdates,
+  Feed,
+  Metrics,
+  Pruner,
+  Reconciler,
+  Schedules,
+  SpanGuard,
+  Telemetry
+} from "@waybill/runtime"
 import { MemoryCheckpoints, MemoryInbox, MemoryTicks } from "@waybill/storage"
 import { Given, Importer } from "@waybill/storage/testing"
 import {
@@ -111,7 +122,7 @@ describe("layer", () => {
       const found = yield* metrics
       assert.strictEqual(found["waybill_orphans_linked"], 2)
       assert.strictEqual(found["waybill_orphans_linked{event_type=opened}"], 1)
-      const histogram = (yield* Metric.snapshot).find(({ id }) => id === Telemetry.timeToLink.id)
+      const histogram = (yield* Metric.snapshot).find(({ id }) => id === Metrics.timeToLink.id)
       assert.deepInclude(histogram?.state, { count: 1, sum: 90, min: 90, max: 90 })
     }).pipe(Effect.provide(stores), Effect.provideService(Metric.MetricRegistry, new Map())))
 
@@ -135,7 +146,7 @@ describe("measureBacklog", () => {
       yield* ledger.append(Tenant.defaultTenantId, [Given.report("delivered", "one"), Given.report("delivered", "two")])
       yield* TestClock.adjust("2 days")
       const scope = yield* Scope.make()
-      yield* Layer.buildWithScope(Telemetry.layerBacklog(), scope)
+      yield* Layer.buildWithScope(Backlog.layer(), scope)
       yield* TestClock.adjust("1 minutes")
       const measured = yield* metrics
       assert.strictEqual(measured["waybill_orphans_pending"], 3)
@@ -152,7 +163,7 @@ describe("measureBacklog", () => {
 
   it.effect("measures nothing as nothing", () =>
     Effect.gen(function*() {
-      yield* Telemetry.measureBacklog()
+      yield* Backlog.measure()
       assert.deepStrictEqual(yield* metrics, {
         waybill_orphans_pending: 0,
         waybill_orphans_expired: 0,
@@ -175,7 +186,7 @@ const watched = Effect.fnUntraced(function*<A, E, R>(self: Effect.Effect<A, E, R
   const exit = yield* Effect.exit(self).pipe(
     Effect.provide(Logger.layer([Logger.map(Logger.formatJson, (line) => seen.push(line))])),
     Effect.provideService(References.MinimumLogLevel, "Trace"),
-    Effect.provide(Layer.provide(Telemetry.layerGuard, Layer.succeed(Tracer.Tracer, tracer)))
+    Effect.provide(Layer.provide(SpanGuard.layer, Layer.succeed(Tracer.Tracer, tracer)))
   )
   for (const { attributes, events, name, status } of spans) {
     seen.push(JSON.stringify([name, ...attributes, events]))
@@ -254,7 +265,7 @@ const everyPath = Effect.fnUntraced(function*(secret: { address: string; subject
     Layer.mergeAll(
       Reconciler.layerCron({ cron: "* * * * *" }),
       Pruner.layerCron({ cron: "* * * * *" }),
-      Telemetry.layerBacklog(),
+      Backlog.layer(),
       Schedules.layer({ schedule: "broken", cron: "* * * * *" }, () => Effect.die(new TypeError(text))),
       Schedules.layer({ schedule: "addressed", cron: "* * * * *" }, () => Effect.fail(notFound)),
       Schedules.layer({ schedule: "refused", cron: "* * * * *" }, () => Effect.andThen(broken, Effect.succeed({}))),
