@@ -129,7 +129,7 @@ export const make = ({ quoted, sql, table, transaction }: Scope, { newId }: Even
         SELECT ${yield* newId}::text AS id, ${Rows.instant(now)}::timestamptz AS at
       ), ${sql.literal(linkText)}
     `
-    const links: Array<Orphans.Link> = []
+    const links: Array<Orphan.Link> = []
     let unmet = rows[0]?.claimed ?? 0
     let held = 0
     // By hand: a backlog has many rows, and what decoding them by a schema leaves behind makes the heap grow.
@@ -158,7 +158,7 @@ export const make = ({ quoted, sql, table, transaction }: Scope, { newId }: Even
   /** Links one by one, each in a savepoint, so that one that fails on its own does not stop the rest. */
   const linkOneByOne = Effect.fnUntraced(function*(query: Orphans.LinkQuery, now: DateTime.Utc) {
     const claimed = yield* due<{ readonly id: string }>(query, now)
-    const links: Array<Orphans.Link> = []
+    const links: Array<Orphan.Link> = []
     let failed = 0
     let held = 0
     let unmet = 0
