@@ -5,9 +5,11 @@
  * An item that cannot be understood costs the others nothing. Only storage that fails ends a reading early.
  */
 import { type Event, type Inbox, Input, Ledger, type LedgerError, type Tenant } from "@waybill/core"
+import * as Attributes from "@waybill/core/Attributes"
 import { Effect, Option, Result } from "effect"
 import * as Arr from "effect/Array"
 import type { Counts, Processed } from "../Ingestion.ts"
+import type * as Refusals from "../Refusals.ts"
 import type * as Row from "../Row.ts"
 import type { Secrets } from "../Secrets.ts"
 import type * as Webhook from "../Webhook.ts"
@@ -26,6 +28,8 @@ export const nothing: Counts = {
 export interface Reading extends Processed {
   /** Why the body as a whole could not be read. */
   readonly malformed: Option.Option<Webhook.MalformedBody>
+  /** Why the body was not understood, as a whole or in part. */
+  readonly misread: Option.Option<Refusals.Misreading>
   /** Whether every event that the body names is in the ledger. */
   readonly isComplete: boolean
 }
@@ -45,16 +49,23 @@ const complaint = (items: ReadonlyArray<Webhook.Undecodable>): string => {
 const failed = (reason: string): Inbox.Ending => ({ _tag: "Failed", reason })
 
 /** A reading that came to nothing. */
-const vain = (result: Inbox.Ending, malformed: Reading["malformed"] = Option.none()): Reading => ({
+const vain = (
+  result: Inbox.Ending,
+  misread?: Refusals.Misreading,
+  malformed: Reading["malformed"] = Option.none()
+): Reading => ({
   result,
   counts: nothing,
   malformed,
+  misread: Option.fromUndefinedOr(misread),
   isComplete: false
 })
 
 /** A delay of storage is no fault of the webhook. */
 const ofFailure = (error: LedgerError.LedgerError | LedgerError.InvalidInput): Reading =>
-  vain(error._tag === "InvalidInput" ? failed(error.message) : { _tag: "Postponed", reason: error.message })
+  error._tag === "InvalidInput"
+    ? vain(failed(error.message), "InvalidInput")
+    : vain({ _tag: "Postponed", reason: error.message })
 
 const isStorable = (event: Event.NewEvent): boolean => Result.isSuccess(Input.event(event))
 
@@ -111,7 +122,9 @@ export const make = (ledger: Ledger.Ledger["Service"], secrets: Secrets["Service
 
   const read = Effect.fnUntraced(function*(row: Row.OpenRow, webhook: Inbox.Webhook, told: Told | undefined) {
     const pieces = row.normalize(webhook)
-    if (Result.isFailure(pieces)) return vain(failed(pieces.failure.message), Option.some(pieces.failure))
+    if (Result.isFailure(pieces)) {
+      return vain(failed(pieces.failure.message), pieces.failure.reason, Option.some(pieces.failure))
+    }
     const followed = row.followUp === undefined
       ? Result.void
       : yield* Effect.result(row.followUp(webhook, secrets.lookup(webhook.tenantId, webhook.provider)))
@@ -125,6 +138,7 @@ export const make = (ledger: Ledger.Ledger["Service"], secrets: Secrets["Service
       result: reasons.length === 0 ? { _tag: "Succeeded" } : failed(reasons.join("; ")),
       counts,
       malformed: Option.none(),
+      misread: Option.fromUndefinedOr(undecodable[0]?.reason ?? (unstorable > 0 ? "InvalidInput" : undefined)),
       isComplete: unstorable === 0
     }
     return reading
@@ -132,13 +146,15 @@ export const make = (ledger: Ledger.Ledger["Service"], secrets: Secrets["Service
 
   return (row: Option.Option<Row.OpenRow>, webhook: Inbox.Webhook, told?: Told): Effect.Effect<Reading> =>
     Option.isNone(row)
-      ? Effect.succeed(vain(failed("the provider is not known")))
+      ? Effect.succeed(vain(failed("the provider is not known"), "UnknownProvider"))
       : Effect.suspend(() => read(row.value, webhook, told)).pipe(
         Effect.catch((error) => Effect.succeed(ofFailure(error))),
         Effect.catchDefect(() =>
           Effect.as(
-            Effect.logError("processing a webhook died").pipe(Effect.annotateLogs({ provider: webhook.provider })),
-            vain(failed("processing it died"))
+            Effect.logError("processing a webhook died").pipe(
+              Attributes.annotateLogs({ tenant_id: webhook.tenantId, provider: webhook.provider, reason: "Died" })
+            ),
+            vain(failed("processing it died"), "Died")
           )
         )
       )

@@ -22,12 +22,12 @@ const name = Provider.Provider.make("postmark")
 const refuse = Signature.refusal(name)
 
 /**
- * Compares the request's credentials with every `user:pass` that is active. The body is not covered.
+ * Compares the request's credentials with every `user:pass` that is active, before the body is read.
  *
  * @category verification
- * @since 0.1.0
+ * @since 0.2.0
  */
-export const verify = Effect.fnUntraced(function*({ headers, secrets }: Webhook.Attempt) {
+export const admit: Row.Admit = Effect.fnUntraced(function*({ headers, secrets }) {
   const header = headers["authorization"]
   if (header === undefined) {
     return yield* refuse("MissingHeader")
@@ -39,13 +39,21 @@ export const verify = Effect.fnUntraced(function*({ headers, secrets }: Webhook.
   if (Option.isNone(given)) {
     return yield* refuse("MalformedSignature")
   }
-  yield* Signature.judge(
+  return yield* Signature.judge(
     name,
     secrets,
     (secret) => /^[^:]+:.+$/.test(secret) ? Option.some(Signature.isEqual(secret, given.value)) : Option.none()
   )
-  return Webhook.verified()
 })
+
+/**
+ * Compares the request's credentials with every `user:pass` that is active. The body is not covered.
+ *
+ * @category verification
+ * @since 0.1.0
+ */
+export const verify = (attempt: Webhook.Attempt): Effect.Effect<Webhook.Verified, Webhook.VerificationError> =>
+  Effect.as(admit(attempt), Webhook.verified())
 
 const bounced = (bounceClass: Event.BounceClass, rejectReason: Event.RejectReason = "bounced"): Report.Meaning => ({
   type: "bounced",
@@ -187,6 +195,7 @@ export const row: Row.Row = {
   headers: ["x-pm-webhook-trace-id"],
   refusal: 401,
   unavailable: 503,
+  admit,
   normalize,
   open: Effect.succeed({ verify })
 }

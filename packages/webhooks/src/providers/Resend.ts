@@ -31,6 +31,30 @@ const secretKey = (secret: string): Option.Option<Uint8Array> => {
   return Signature.fromBase64(text.padEnd(Math.ceil(text.length / 4) * 4, "="))
 }
 
+/** Reads the signatures and what they cover beside the body. */
+const signed = Effect.fnUntraced(function*(headers: Webhook.Request["headers"]) {
+  const prefix = prefixes.find((prefix) => headers[`${prefix}-id`] !== undefined) ?? "svix"
+  const id = headers[`${prefix}-id`]
+  const timestamp = headers[`${prefix}-timestamp`]
+  const signatures = headers[`${prefix}-signature`]
+  if (id === undefined || timestamp === undefined || signatures === undefined) {
+    return yield* refuse("MissingHeader")
+  }
+  const given = signatures.split(" ").filter((each) => each.startsWith("v1,")).map((each) => each.slice(3))
+  if (given.length === 0 || !/^\d{1,12}$/.test(timestamp) || id === "" || id.includes(".")) {
+    return yield* refuse("MalformedSignature")
+  }
+  return { id, timestamp, given }
+})
+
+/**
+ * Refuses a request that has no signature, or none that can be read, before the body is read.
+ *
+ * @category verification
+ * @since 0.2.0
+ */
+export const admit: Row.Admit = ({ headers }) => Effect.asVoid(signed(headers))
+
 /**
  * Checks the signature against every active secret; the header may hold several signatures, of which those of version 1
  * count.
@@ -40,17 +64,7 @@ const secretKey = (secret: string): Option.Option<Uint8Array> => {
  */
 export const verify = Effect.fnUntraced(
   function*({ body, headers, receivedAt, secrets }: Webhook.Attempt) {
-    const prefix = prefixes.find((prefix) => headers[`${prefix}-id`] !== undefined) ?? "svix"
-    const id = headers[`${prefix}-id`]
-    const timestamp = headers[`${prefix}-timestamp`]
-    const signatures = headers[`${prefix}-signature`]
-    if (id === undefined || timestamp === undefined || signatures === undefined) {
-      return yield* refuse("MissingHeader")
-    }
-    const given = signatures.split(" ").filter((each) => each.startsWith("v1,")).map((each) => each.slice(3))
-    if (given.length === 0 || !/^\d{1,12}$/.test(timestamp) || id === "" || id.includes(".")) {
-      return yield* refuse("MalformedSignature")
-    }
+    const { given, id, timestamp } = yield* signed(headers)
     yield* Signature.judge(name, secrets, (secret) =>
       Option.map(secretKey(secret), (key) => {
         const expected = createHmac("sha256", key).update(`${id}.${timestamp}.`).update(body).digest("base64")
@@ -176,6 +190,7 @@ export const row: Row.Row = {
   headers: prefixes.flatMap((prefix) => [`${prefix}-id`, `${prefix}-timestamp`, `${prefix}-signature`]),
   refusal: 401,
   unavailable: 503,
+  admit,
   normalize,
   open: Effect.succeed({ verify })
 }

@@ -37,6 +37,28 @@ const isSignedBy = Option.liftThrowable((key: KeyObject, timestamp: string, body
   createVerify("sha256").update(timestamp).update(body).verify(key, signature)
 )
 
+/** Reads the signature and what it covers beside the body. */
+const signed = Effect.fnUntraced(function*(headers: Webhook.Request["headers"]) {
+  const signatureText = headers[signatureHeader]
+  const timestamp = headers[timestampHeader]
+  if (signatureText === undefined || timestamp === undefined) {
+    return yield* refuse("MissingHeader")
+  }
+  const signature = Signature.fromBase64(signatureText)
+  if (Option.isNone(signature) || !/^\d{1,12}$/.test(timestamp)) {
+    return yield* refuse("MalformedSignature")
+  }
+  return { signature: signature.value, timestamp }
+})
+
+/**
+ * Refuses a request that has no signature, or none that can be read, before the body is read.
+ *
+ * @category verification
+ * @since 0.2.0
+ */
+export const admit: Row.Admit = ({ headers }) => Effect.asVoid(signed(headers))
+
 /**
  * Checks the signature against every active public key, each in base64 as SendGrid shows it.
  *
@@ -47,22 +69,14 @@ const isSignedBy = Option.liftThrowable((key: KeyObject, timestamp: string, body
  */
 export const verify = Effect.fnUntraced(
   function*({ body, headers, secrets }: Webhook.Attempt) {
-    const signatureText = headers[signatureHeader]
-    const timestamp = headers[timestampHeader]
-    if (signatureText === undefined || timestamp === undefined) {
-      return yield* refuse("MissingHeader")
-    }
-    const signature = Signature.fromBase64(signatureText)
-    if (Option.isNone(signature) || !/^\d{1,12}$/.test(timestamp)) {
-      return yield* refuse("MalformedSignature")
-    }
+    const { signature, timestamp } = yield* signed(headers)
     yield* Signature.judge(
       name,
       secrets,
       (secret) =>
         Option.map(
           publicKey(secret),
-          (key) => Option.getOrElse(isSignedBy(key, timestamp, body, signature.value), () => false)
+          (key) => Option.getOrElse(isSignedBy(key, timestamp, body, signature), () => false)
         )
     )
     return Webhook.verified()
@@ -189,6 +203,7 @@ export const row: Row.Row = {
   headers: [signatureHeader, timestampHeader],
   refusal: 401,
   unavailable: 503,
+  admit,
   normalize,
   open: Effect.succeed({ verify })
 }

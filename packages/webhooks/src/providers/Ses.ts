@@ -16,6 +16,7 @@ import * as Report from "../internal/report.ts"
 import type * as Row from "../Row.ts"
 import type * as Webhook from "../Webhook.ts"
 import * as SnsEnvelope from "./sns/SnsEnvelope.ts"
+import * as SnsTopic from "./sns/SnsTopic.ts"
 
 const name = Provider.Provider.make("ses")
 
@@ -286,6 +287,7 @@ export const row: Row.Row = {
   headers: ["x-amz-sns-message-type", "x-amz-sns-message-id", "x-amz-sns-topic-arn"],
   refusal: 401,
   unavailable: 503,
+  admit: SnsTopic.admit(name),
   normalize,
   open: Effect.flatMap(
     Effect.promise(() => import("./sns/Sns.ts")),
