@@ -6,6 +6,7 @@
  *
  * @since 0.2.0
  */
+import { Inbox } from "@waybill/core"
 import * as Attributes from "@waybill/core/Attributes"
 import { Effect, Metric } from "effect"
 
@@ -125,6 +126,16 @@ export const feedLag = Metric.gauge("waybill_feed_lag_seconds", {
  */
 export const webhooksPruned = counter("waybill_webhooks_pruned", "Raw webhooks deleted after their time")
 
+/**
+ * Raw webhooks that are not in the ledger yet, of all tenants, by status: those that wait, and the dead.
+ *
+ * @category metrics
+ * @since 0.2.0
+ */
+export const webhooksUnfinished = Metric.gauge("waybill_webhooks_unfinished", {
+  description: "Raw webhooks that are not in the ledger, by status"
+})
+
 /** The metrics of a whole installation; the others are of a schedule or of a consumer. */
 const ofAll = [
   eventsAppended,
@@ -145,7 +156,13 @@ const ofAll = [
  * @category metrics
  * @since 0.2.0
  */
-export const all: ReadonlyArray<Metric.Metric<never, unknown>> = [...ofAll, sweepDuration, sweepsFailed, feedLag]
+export const all: ReadonlyArray<Metric.Metric<never, unknown>> = [
+  ...ofAll,
+  webhooksUnfinished,
+  sweepDuration,
+  sweepsFailed,
+  feedLag
+]
 
 /**
  * Registers the metrics of an installation and of its schedules, so that they are exported with 0 before anything is counted.
@@ -158,6 +175,7 @@ export const register = (schedules: ReadonlyArray<string>): Effect.Effect<void> 
   Effect.forEach(
     [
       ...ofAll,
+      ...Inbox.unfinished.map((status) => Metric.withAttributes(webhooksUnfinished, { status })),
       ...schedules.flatMap((schedule) => [
         Metric.withAttributes(sweepDuration, { schedule }),
         Metric.withAttributes(sweepsFailed, { schedule })

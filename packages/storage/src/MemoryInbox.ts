@@ -131,10 +131,11 @@ const make = Effect.gen(function*() {
       return true
     })
 
-  const counts = (scope: Tenant.Scope) =>
+  const counts = (scope: Tenant.Scope, statuses: ReadonlyArray<Inbox.WebhookStatus> = []) =>
     Effect.sync(() => {
       const found = new Map<string, Inbox.Count>()
       for (const { webhook: { status, tenantId } } of inScope(scope)) {
+        if (statuses.length > 0 && !statuses.includes(status)) continue
         const key = `${tenantId} ${status}`
         found.set(key, { tenantId, status, count: (found.get(key)?.count ?? 0) + 1 })
       }

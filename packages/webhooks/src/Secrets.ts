@@ -63,13 +63,14 @@ export class Secrets extends Context.Service<Secrets, {
   ) => Effect.Effect<Option.Option<Credentials>, SecretsUnavailable>
 }>()("@waybill/webhooks/Secrets") {}
 
-const ofTenants = (tenants: Readonly<Record<string, TenantSecrets>>): Secrets["Service"] => {
+/** Maps, since a tenant may be called as what every object has: `__proto__`, `constructor`. */
+const ofTenants = (tenants: Iterable<readonly [string, TenantSecrets]>): Secrets["Service"] => {
   const byTenant = new Map(
-    Object.entries(tenants).map(([tenantId, { secrets, switches = {} }]) => [
+    Array.from(tenants, ([tenantId, { secrets, switches = {} }]) => [
       tenantId,
       {
         secrets: new Map(Object.entries(secrets)),
-        switches: new Set(Object.keys(switches).filter((name) => switches[name] === true))
+        switches: new Set(Object.entries(switches).flatMap(([name, isOn]) => isOn ? [name] : []))
       }
     ])
   )
@@ -90,8 +91,9 @@ const ofTenants = (tenants: Readonly<Record<string, TenantSecrets>>): Secrets["S
  * @category layers
  * @since 0.1.0
  */
-export const layer = (tenants: Readonly<Record<string, TenantSecrets>>): Layer.Layer<Secrets> =>
-  Layer.succeed(Secrets, ofTenants(tenants))
+export const layer = (
+  tenants: Readonly<Record<string, TenantSecrets>> | ReadonlyMap<string, TenantSecrets>
+): Layer.Layer<Secrets> => Layer.succeed(Secrets, ofTenants(tenants instanceof Map ? tenants : Object.entries(tenants)))
 
 /**
  * Reads the secrets of a setting: one, or several separated by commas. A text with line breaks has one in each line, which
@@ -132,8 +134,8 @@ export const layerConfig = (
         rows,
         ({ name, secrets }) => Effect.map(secretsIn(secrets.variable), (secrets) => [name, secrets] as const)
       )
-      return ofTenants({
-        [tenantId]: { secrets: Object.fromEntries(secrets), switches: Object.fromEntries(switches) }
-      })
+      return ofTenants([
+        [tenantId, { secrets: Object.fromEntries(secrets), switches: Object.fromEntries(switches) }]
+      ])
     })
   )

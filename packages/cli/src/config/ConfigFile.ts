@@ -41,7 +41,7 @@ export interface ConfigFile {
   /** The settings, by the names of the variables. */
   readonly values: Values
   /** The provider settings of further tenants, by the tenants' ids and the names of the variables. */
-  readonly tenants: Readonly<Record<string, Values>>
+  readonly tenants: ReadonlyMap<string, Values>
 }
 
 /**
@@ -89,15 +89,16 @@ const valuesOf = (
 }
 
 const parseTenants = (given: unknown): Result.Result<ConfigFile["tenants"], string> => {
-  if (given === undefined) return Result.succeed({})
+  // A map, since a tenant may be called as what every object has: __proto__, constructor.
+  const tenants = new Map<string, Values>()
+  if (given === undefined) return Result.succeed(tenants)
   if (!Predicate.isObject(given)) return Result.fail("must hold an object in tenants")
-  const tenants: Record<string, Values> = {}
   for (const [tenantId, value] of Object.entries(given)) {
     if (!Schema.is(Tenant.TenantId)(tenantId)) return Result.fail("has a key in tenants that is no tenant's id")
     if (!Predicate.isObject(value)) return Result.fail(`must hold an object in tenants.${tenantId}`)
     const values = valuesOf({ ...value }, tenantNames, `tenants.${tenantId}.`)
     if (Result.isFailure(values)) return Result.fail(values.failure)
-    tenants[tenantId] = values.success
+    tenants.set(tenantId, values.success)
   }
   return Result.succeed(tenants)
 }
