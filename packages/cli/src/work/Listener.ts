@@ -71,17 +71,19 @@ const make = (keepAlive: Duration.Duration): Server => {
   const fresh = new Set<Socket>()
   server.on("connection", (socket) => {
     fresh.add(socket)
-    socket.once("data", () => fresh.delete(socket)).once("close", () => fresh.delete(socket))
+    socket.once("close", () => fresh.delete(socket))
   })
-  // One that becomes idle while the server stops is closed at once, and not kept.
-  server.on("request", (_, response) =>
+  // A connection that becomes idle while the server stops is closed at once, and not kept.
+  server.on("request", ({ socket }, response) => {
+    fresh.delete(socket)
     response.once("close", () => {
       if (!server.listening) server.closeIdleConnections()
-    }))
-  // One on which nothing ever came is not idle to node, and would be waited for.
+    })
+  })
+  // A connection on which nothing ever came is not idle to node, and would be waited for.
   const close = server.close.bind(server)
   server.close = (callback) => {
-    for (const socket of fresh) socket.destroy()
+    for (const socket of fresh) if (socket.bytesRead === 0) socket.destroy()
     return close(callback)
   }
   return server
