@@ -214,6 +214,14 @@ export const certainRecipient = ({ recipient }: Pick<NewEvent, "recipient">): Op
 export const isOwn = (event: Pick<Event, "provider">): boolean => Option.isNone(event.provider)
 
 /**
+ * Tells whether the event had no delivery when it was appended.
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const isOrphan = ({ needsReconciliation }: Pick<Event, "needsReconciliation">): boolean => needsReconciliation
+
+/**
  * Where and when an event enters the ledger.
  *
  * @category models
@@ -333,6 +341,17 @@ export const reconciled = (
 })
 
 /**
+ * The delivery that an event is about as of now: the one it met before it was appended, else the one that a link gave to it.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const deliveryOf = (
+  { deliveryId }: Pick<Event, "deliveryId">,
+  linkedTo: Option.Option<DeliveryId>
+): Option.Option<DeliveryId> => Option.orElse(deliveryId, () => linkedTo)
+
+/**
  * Tells whether a report says the same as the stored event of its key; payload, metadata and trace are not compared.
  *
  * Only a store can compare recipients, the ledger holding none. An orphan was about whom it named for certain, so that a
@@ -365,4 +384,13 @@ export const compare = (
 ): number =>
   left.occurredAt.epochMilliseconds - right.occurredAt.epochMilliseconds ||
   EventType.impacts[left.type].rank - EventType.impacts[right.type].rank ||
-  (left.id < right.id ? -1 : left.id > right.id ? 1 : 0)
+  Text.compare(left.id, right.id)
+
+/**
+ * Orders the events of one transaction in the feed, by their keys.
+ *
+ * @category ordering
+ * @since 0.2.0
+ */
+export const compareInFeed = (left: Pick<Event, "idempotencyKey">, right: Pick<Event, "idempotencyKey">): number =>
+  Text.compare(left.idempotencyKey, right.idempotencyKey)

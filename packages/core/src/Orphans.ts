@@ -6,7 +6,7 @@
  *
  * @since 0.2.0
  */
-import { Context, type Effect, type Option } from "effect"
+import { Context, type Effect, Option } from "effect"
 import type * as Delivery from "./Delivery.ts"
 import type * as Event from "./Event.ts"
 import type * as EventType from "./EventType.ts"
@@ -19,8 +19,9 @@ import type {
   MalformedPayload,
   StaleDelivery
 } from "./LedgerError.ts"
-import type * as Orphan from "./Orphan.ts"
+import * as Orphan from "./Orphan.ts"
 import type * as Tenant from "./Tenant.ts"
+import * as Text from "./Text.ts"
 import type * as Timestamp from "./Timestamp.ts"
 
 /**
@@ -131,6 +132,48 @@ export interface Backlog {
   /** When the oldest was appended. */
   readonly oldest: Timestamp.Timestamp
 }
+
+/**
+ * The pending orphans in the scope of a query that it asks for.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const select = (
+  { failedOnly, insertedFrom, limit }: Pick<Query, "limit" | "failedOnly" | "insertedFrom">,
+  orphans: ReadonlyArray<Orphan.Orphan>
+): ReadonlyArray<Orphan.Orphan> =>
+  orphans
+    .filter(({ event, failure }) =>
+      (!failedOnly || Option.isSome(failure)) &&
+      (Option.isNone(insertedFrom) || event.insertedAt.epochMilliseconds >= insertedFrom.value.epochMilliseconds)
+    )
+    .toSorted((left, right) => Orphan.compare(left.event, right.event))
+    .slice(0, limit)
+
+/**
+ * Counts pending orphans by tenant; `horizon` is the instant before which they are expired.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const count = (
+  orphans: ReadonlyArray<Orphan.Orphan>,
+  horizon: Timestamp.Timestamp
+): ReadonlyArray<Backlog> =>
+  Array.from(Map.groupBy(orphans, ({ event }) => event.tenantId))
+    .toSorted(([left], [right]) => Text.compare(left, right))
+    .flatMap(([tenantId, own]): ReadonlyArray<Backlog> => {
+      const [first] = own.map(({ event }) => event).toSorted(Orphan.compare)
+      if (first === undefined) return []
+      return [{
+        tenantId,
+        pending: own.length,
+        expired: own.filter(({ event }) => event.insertedAt.epochMilliseconds < horizon.epochMilliseconds).length,
+        failed: own.filter(({ failure }) => Option.isSome(failure)).length,
+        oldest: first.insertedAt
+      }]
+    })
 
 /**
  * The orphans of one installation.
