@@ -136,7 +136,7 @@ export const make = (
    * Finds what is stored under the keys of some reports, by their subjects.
    *
    * It names the recipient of an event that met its delivery by the delivery, of an orphan by the digest of its pseudonym; a
-   * forgotten one counts as the same (`Event.saysTheSame`).
+   * forgotten one counts as the same: `Report.isSameRecipient`.
    */
   const findStored = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, reports: ReadonlyArray<Report>) {
     const subjects = Array.from(new Map(reports.map((report) => [subjectOf(report), report])))
