@@ -101,6 +101,17 @@ export const keyElsewhere = (
 ): Option.Option<Correlation.Key> => Option.isNone(event.echoedDeliveryId) ? Correlation.ofEvent(event) : Option.none()
 
 /**
+ * Tells whether a delivery of another tenant is among those that have the key `keyElsewhere` of an event.
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const isElsewhere = (
+  { tenantId }: Pick<Event.Event, "tenantId">,
+  deliveries: ReadonlyArray<Pick<Event.Event, "tenantId">>
+): boolean => deliveries.some((delivery) => delivery.tenantId !== tenantId)
+
+/**
  * How long an orphan rests whose delivery another transaction held: one second.
  *
  * @category constants

@@ -43,10 +43,7 @@ export const make = ({ bookOf, booksIn, findReport, known, settle, turn }: Store
   const isElsewhere = (event: Event.Event): boolean =>
     Option.exists(
       Orphan.keyElsewhere(event),
-      (key) =>
-        booksIn(Tenant.all).some(([tenantId, book]) =>
-          tenantId !== event.tenantId && Book.sharing(book, key).length > 0
-        )
+      (key) => Orphan.isElsewhere(event, booksIn(Tenant.all).flatMap(([, book]) => Book.sharing(book, key)))
     )
 
   const explain = Effect.fn("Orphans.explain")((key: Ledger.EventKey) =>
