@@ -56,7 +56,7 @@ export interface Decided<A> {
 }
 
 /**
- * The events that a commit appends, in the order of the feed: those of the command, then its links, to which new ids are given.
+ * The events that a commit appends, in the order of the feed: those of the command, then its links, which get the ids.
  *
  * @category getters
  * @since 0.2.0

@@ -1,7 +1,7 @@
 /**
  * Keeps the ledger in a store of texts by keys: a toy, by which core is shown to hold the decisions.
  *
- * No rule of the ledger stands here. Every row is a JSON text, written and read by the schemas of `@waybill/core`, on a shelf that lists its keys. This module
+ * No rule of the ledger stands here. Every row is a JSON text, written and read by the schemas of `@waybill/core`. This module
  * looks up what a decision of core is made from and writes what was decided; what an event does, which delivery is meant, what
  * a key that came before says, who waits, what a sweep takes, what is told and in which order stands in core alone.
  */

@@ -56,7 +56,10 @@ export const make = ({ sql, table }: Scope, { columns }: Events) => {
       ON CONFLICT (tenant_id, key) DO UPDATE SET key = EXCLUDED.key
     `
 
-  /** Locks the orphans of a key that a delivery makes linkable, as `Report.waitingFor` says, all but those that a sweep holds, and tells which these are. */
+  /**
+   * Locks the orphans of a key that a delivery makes linkable, all but those that a sweep holds, and tells which these are:
+   * `Report.waitingFor`, by the queue's `ready`.
+   */
   const takeWaiting = Effect.fnUntraced(
     function*(tenantId: Tenant.TenantId, key: Correlation.Key, deliveryId: Event.DeliveryId) {
       const matches = (orphan: string) => sql.literal(`${orphan}.ready AND ${isNamedBy(`${orphan}.recipient_digest`)}`)

@@ -28,7 +28,10 @@ interface MetRow {
 export const make = ({ quoted, sql, table, transaction }: Scope, { newId }: Events, { publish }: Updates) => {
   const orphans = table("orphans")
 
-  /** What `Commit.link` says of pending orphans: those that a sweep is to take, each tenant's oldest first, locked; those that another one holds are left to it. */
+  /**
+   * The pending orphans that a sweep is to take, each tenant's oldest first, locked; those that another one holds are left to
+   * it. Which these are is what `Commit.link` says.
+   */
   const due = <A extends object>(query: Orphans.LinkQuery, now: DateTime.Utc) => {
     const isDue = sql`
       ready AND inserted_at >= ${Rows.instant(query.insertedFrom)} AND inserted_at <= ${Rows.instant(query.insertedTo)}

@@ -163,7 +163,7 @@ export const make = (
       (yield* Effect.orDie(decodeRepeated(rows))).map(
         ({ isSameRecipient, linkedDeliveryId, ordinal, ...event }): readonly [string, Stored] => [
           subjects[ordinal]?.[0] ?? "",
-          { event, isSameRecipient, deliveryId: Option.orElse(event.deliveryId, () => linkedDeliveryId) }
+          { event, isSameRecipient, deliveryId: Event.deliveryOf(event, linkedDeliveryId) }
         ]
       )
     )
