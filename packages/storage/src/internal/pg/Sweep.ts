@@ -7,10 +7,10 @@
 import { DeliveryUpdate, type Event, type EventType, Input, Orphan, type Orphans, Retry, Tenant } from "@waybill/core"
 import { Cause, DateTime, Duration, Effect, Exit } from "effect"
 import { SqlError, type Statement } from "effect/sql"
-import * as PgRows from "../../PgRows.ts"
 import type { Events } from "./Events.ts"
 import * as Meeting from "./Meeting.ts"
 import * as Projections from "./Projections.ts"
+import * as Rows from "./Rows.ts"
 import type { Scope } from "./Scope.ts"
 import type { Updates } from "./Updates.ts"
 
@@ -31,10 +31,8 @@ export const make = ({ quoted, sql, table, transaction }: Scope, { newId }: Even
   /** The pending orphans that a sweep is to take, each tenant's oldest first, locked; those that another one holds are left to it. */
   const due = <A extends object>(query: Orphans.LinkQuery, now: DateTime.Utc) => {
     const isDue = sql`
-      ready AND inserted_at >= ${PgRows.instant(query.insertedFrom)} AND inserted_at <= ${
-      PgRows.instant(query.insertedTo)
-    }
-        AND (next_attempt_at IS NULL OR next_attempt_at <= ${PgRows.instant(now)})
+      ready AND inserted_at >= ${Rows.instant(query.insertedFrom)} AND inserted_at <= ${Rows.instant(query.insertedTo)}
+        AND (next_attempt_at IS NULL OR next_attempt_at <= ${Rows.instant(now)})
     `
     if (query.scope !== Tenant.all) {
       return sql<A>`
@@ -128,7 +126,7 @@ export const make = ({ quoted, sql, table, transaction }: Scope, { newId }: Even
   const linkClaimed = Effect.fnUntraced(function*(claimed: Statement.Fragment, now: DateTime.Utc) {
     const rows = yield* sql<MetRow>`
       WITH claimed AS MATERIALIZED (${claimed}), new AS MATERIALIZED (
-        SELECT ${yield* newId}::text AS id, ${PgRows.instant(now)}::timestamptz AS at
+        SELECT ${yield* newId}::text AS id, ${Rows.instant(now)}::timestamptz AS at
       ), ${sql.literal(linkText)}
     `
     const links: Array<Orphans.Link> = []
@@ -151,8 +149,8 @@ export const make = ({ quoted, sql, table, transaction }: Scope, { newId }: Even
       UPDATE ${orphans} SET
         attempts = attempts + 1,
         last_error = ${reason},
-        next_attempt_at = ${PgRows.instant(now)} + (${
-      PgRows.intervals(Retry.waits)
+        next_attempt_at = ${Rows.instant(now)} + (${
+      Rows.intervals(Retry.waits)
     }::interval[])[least(attempts + 1, ${Retry.waits.length})]
       WHERE event_id = ${id}
     `
