@@ -72,19 +72,28 @@ const sendGrid = (raw: string): string => {
   return raw[sendGridLength] === "." ? raw.slice(0, sendGridLength) : raw
 }
 
+/** The providers whose own ids have no host: what follows an `@` is the host of the `Message-ID` that was made of the id. */
+const hostless: ReadonlySet<string> = new Set(["postmark", "resend", "sendgrid", "ses"])
+
+const own = (provider: string, raw: string): string => {
+  const host = hostless.has(provider) ? raw.indexOf("@") : -1
+  const id = host > 0 ? raw.slice(0, host) : raw
+  return provider === "sendgrid" ? sendGrid(id) : id
+}
+
 /**
  * Reduces a message id, as the send call or a webhook of the provider spells it, to the one form on which both meet.
  *
- * White space around it and angle brackets are dropped; SendGrid's routing suffix is cut. The form of a form is itself. None
- * where nothing usable is left: empty, not printable ASCII, longer than 512, or a SendGrid id that is routing alone.
+ * White space around it and angle brackets are dropped. So is the host that Postmark, Resend, SendGrid and Amazon SES append
+ * where they make a `Message-ID` of their id (`<id@eu-west-1.amazonses.com>`), and SendGrid's routing suffix. The form of a
+ * form is itself. None where nothing usable is left: empty, not printable ASCII, longer than 512, or a SendGrid id that is
+ * routing alone.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const canonicalMessageId = (provider: string, raw: string): Option.Option<MessageId> => {
   let id = bare(raw)
-  if (provider === "sendgrid") {
-    for (let cut = sendGrid(id); cut !== id; cut = sendGrid(id)) id = bare(cut)
-  }
+  for (let cut = own(provider, id); cut !== id; cut = own(provider, id)) id = bare(cut)
   return MessageId.makeOption(id)
 }

@@ -20,7 +20,7 @@ const decodeRepeated = Schema.decodeUnknownEffect(Schema.Array(RepeatedRow))
 interface Report {
   readonly event: Event.Event
   readonly correlation: Option.Option<string>
-  /** The folded address that it names for certain. */
+  /** The canonical address that it names for certain. */
   readonly recipient: string | null
 }
 
@@ -51,7 +51,7 @@ const isHeldUp = (error: LedgerError.LedgerError): boolean =>
 
 const certainRecipient = (event: Event.NewEvent): string | null =>
   Option.isSome(event.recipient) && event.recipient.value.certain
-    ? Recipient.folded(event.recipient.value.address)
+    ? Recipient.canonical(event.recipient.value.address)
     : null
 
 /** The inserted events of some calls, by their ids, each with the delivery it is bound to. */
@@ -172,7 +172,7 @@ export const make = Effect.fnUntraced(function*(session: PgSession) {
     FROM ${PgRows.unnested(["integer", "uuid", "text", "text", "text"])}
       AS given (ordinal, delivery_id, provider, message_id, recipient)
     JOIN ${quoted("deliveries")} d ON d.tenant_id = $6
-      AND (given.recipient IS NULL OR lower(d.recipient COLLATE "C") = given.recipient)
+      AND (given.recipient IS NULL OR ${quoted("canonical_recipient")}(d.recipient) = given.recipient)
   `
   const echoedText = `${candidatesText} AND d.id = given.delivery_id`
   const messageText = `${candidatesText}
@@ -223,7 +223,8 @@ export const make = Effect.fnUntraced(function*(session: PgSession) {
       SELECT ${eventColumns}, link.delivery_id AS "linkedDeliveryId", given.ordinal,
         CASE
           WHEN e.delivery_id IS NOT NULL THEN
-            given.recipient IS NULL OR d.recipient IS NULL OR lower(d.recipient COLLATE "C") = given.recipient
+            given.recipient IS NULL OR d.recipient IS NULL
+              OR ${table("canonical_recipient")}(d.recipient) = given.recipient
           WHEN e.recipient_pseudonym IS NULL THEN given.recipient IS NULL
           ELSE known.digest IS NULL
             OR known.digest IS NOT DISTINCT FROM ${table("recipient_digest")}(e.tenant_id, given.recipient)
@@ -272,7 +273,7 @@ export const make = Effect.fnUntraced(function*(session: PgSession) {
         AS given (${columns.join(", ")}, recipient)
       JOIN ${quoted("deliveries")} d ON d.tenant_id = $${columns.length + 2}
         AND d.provider = given.provider AND d.provider_message_id = given.provider_message_id
-        AND (given.recipient IS NULL OR lower(d.recipient COLLATE "C") = given.recipient)
+        AND (given.recipient IS NULL OR ${quoted("canonical_recipient")}(d.recipient) = given.recipient)
     ), counted AS (
       SELECT count(*) AS rows, count(DISTINCT id) AS events FROM met
     ), inserted AS (
