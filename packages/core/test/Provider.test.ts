@@ -7,12 +7,26 @@ const canonical = (provider: string, raw: string): string | undefined =>
 
 const raw = Arbitrary.array(
   Arbitrary.schema(
-    Schema.Literals(["a", "B", "<", ">", ".", " ", "\t", "@", "filter", "recvd", ".filter", "0123456789"])
+    Schema.Literals([
+      "a",
+      "B",
+      "<",
+      ">",
+      ".",
+      " ",
+      "\t",
+      "@",
+      "@x.amazonses.com",
+      "filter",
+      "recvd",
+      ".filter",
+      "0123456789"
+    ])
   ),
   { maxLength: 6 }
 ).pipe(Arbitrary.map((pieces) => pieces.join("")))
 
-const pieces = ["a", "<", ">", " ", ".", "@", "filter", "x".repeat(21)]
+const pieces = ["a", "<", ">", " ", ".", "@amazonses.com", "@ismtpd", "filter", "x".repeat(21)]
 
 /** All texts of so many pieces. */
 const texts = (length: number): ReadonlyArray<string> =>
@@ -20,7 +34,7 @@ const texts = (length: number): ReadonlyArray<string> =>
 
 describe("a canonical message id", () => {
   it("is its own canonical form, of whatever short text", () => {
-    for (const text of [0, 1, 2, 3, 4, 5, 6].flatMap(texts)) {
+    for (const text of [0, 1, 2, 3, 4, 5].flatMap(texts)) {
       for (const provider of ["postmark", "sendgrid", "ses", "mailgun"]) {
         const once = canonical(provider, text)
         if (once !== undefined && canonical(provider, once) !== once) assert.fail(JSON.stringify([provider, text]))
@@ -79,7 +93,8 @@ describe("a canonical message id", () => {
     for (const provider of ["mailgun", "brevo", "smtp"]) {
       assert.notStrictEqual(canonical(provider, "<a@one.example>"), canonical(provider, "<a@two.example>"))
     }
-    assert.strictEqual(canonical("ses", "@host"), "@host")
+    assert.strictEqual(canonical("postmark", "<m-1@mail.example.com>"), "m-1@mail.example.com")
+    assert.strictEqual(canonical("ses", "@eu-west-1.amazonses.com"), "@eu-west-1.amazonses.com")
   })
 
   it("keeps the routing of other providers than SendGrid", () => {

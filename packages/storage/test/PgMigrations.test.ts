@@ -8,7 +8,7 @@ import * as TestDatabase from "./TestDatabase.ts"
 
 const bare = Layer.unwrap(Effect.map(TestDatabase.fresh, (url) => PgServer.layer(url)))
 
-const pieces = ["a", "<", ">", " ", ".", "@", "filter", "x".repeat(21)]
+const pieces = ["a", "<", ">", " ", ".", "@amazonses.com", "@ismtpd", "filter", "x".repeat(21)]
 
 /** All texts of so many pieces. */
 const texts = (length: number): ReadonlyArray<string> =>
@@ -113,6 +113,8 @@ const suite = (name: string, layer: Layer.Layer<SqlClient.SqlClient, unknown>) =
           ">",
           "@",
           "@eu-west-1.amazonses.com",
+          "@geopod-ismtpd-3-0",
+          "0a129aee-e1cd-480d-b08d-4f48548ff48d@mtasv.net",
           " ",
           "\t",
           "\n",

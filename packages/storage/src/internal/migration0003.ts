@@ -46,6 +46,8 @@ const ignored = [0xad, 0x34f, 0x180b, 0x180c, 0x180d, 0x180f, 0x200b, 0x2060, 0x
   Array.from({ length: 16 }, (_, index) => 0xfe00 + index)
 )
 
+const uuidAtHost = "^([0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})@.+$"
+
 const printable = (column: string, length: number): string =>
   `${column} ~ '^[\\x21-\\x7e]+$' AND length(${column}) <= ${length}`
 
@@ -164,7 +166,13 @@ export const statements = (schema: string): ReadonlyArray<string> => [
         id := regexp_replace(btrim(id, E' \\t\\r\\n'), '^<(.+)>$', '\\1');
       END LOOP;
       bare := id;
-      IF provider IN ('postmark', 'resend', 'sendgrid', 'ses') THEN id := regexp_replace(id, '(.)@.*$', '\\1'); END IF;
+      id := regexp_replace(id, CASE provider
+        WHEN 'ses' THEN '^(.+)@(?:[0-9A-Za-z-]+\\.)*amazonses\\.com$'
+        WHEN 'sendgrid' THEN '^(.+)@(?:geopod-)?ismtpd[0-9A-Za-z.-]*$'
+        WHEN 'postmark' THEN '${uuidAtHost}'
+        WHEN 'resend' THEN '${uuidAtHost}'
+        ELSE '^(.*)$'
+      END, '\\1');
       IF provider = 'sendgrid' THEN
         id := CASE
           WHEN id LIKE 'filter%' THEN ''

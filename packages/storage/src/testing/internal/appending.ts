@@ -373,7 +373,7 @@ const correlating = ({ example }: Contract): void => {
             tenantId,
             Given.report("opened", message, {
               recipient: Given.named(named, true),
-              idempotencyKey: Given.key(`${message} ${at}`)
+              idempotencyKey: Given.key(`${message}-${at}`)
             })
           )
           assert.deepStrictEqual(deliveryId, Option.some(delivery.id), `${recorded} ${named}`)
@@ -382,7 +382,7 @@ const correlating = ({ example }: Contract): void => {
           tenantId,
           Given.report("opened", message, {
             recipient: Given.named(recorded, true),
-            idempotencyKey: Given.key(`${message} 0`)
+            idempotencyKey: Given.key(`${message}-0`)
           })
         )
         assert.strictEqual(again._tag, "Duplicate")
