@@ -6,8 +6,8 @@
 import { NodeRuntime } from "@effect/platform-node"
 import { Delivery, Ledger, Provider, Recipient, Tenant } from "@waybill/core"
 import { Reconciler } from "@waybill/runtime"
-import { PgLedger, PgLite, PgMigrations } from "@waybill/storage"
-import { Postmark } from "@waybill/webhooks"
+import { PgLite, PgStorage } from "@waybill/storage"
+import { Postmark, Webhook } from "@waybill/webhooks"
 import { Console, Context, DateTime, Effect, Layer, Option } from "effect"
 import { SecureRandom } from "effect/crypto"
 
@@ -32,16 +32,14 @@ export const sendWelcome = Effect.fn("sendWelcome")(function*(recipient: Recipie
 /** Takes what the endpoint for Postmark received, once it is verified. */
 export const onWebhook = Effect.fn("onWebhook")(function*(body: Uint8Array) {
   const ledger = yield* Ledger.Ledger
-  const { events } = yield* Effect.fromResult(
-    Postmark.normalize({ headers: {}, body, receivedAt: yield* DateTime.now })
-  )
-  return yield* ledger.append(Tenant.defaultTenantId, events)
+  const pieces = yield* Effect.fromResult(Postmark.normalize({ headers: {}, body, receivedAt: yield* DateTime.now }))
+  return yield* ledger.append(Tenant.defaultTenantId, Webhook.join(pieces).events)
 })
 
 /** A ledger and its reconciler; `PgLite.layer({ directory })` keeps it, `PgServer.layer(url)` puts it on a server. */
 export const WaybillLive = Reconciler.layer.pipe(
-  Layer.provideMerge(PgLedger.layer()),
-  Layer.provide(Layer.effectDiscard(PgMigrations.migrate())),
+  Layer.provideMerge(PgStorage.layer()),
+  Layer.provide(PgStorage.layerMigrations()),
   Layer.provide(PgLite.layer()),
   Layer.provide(SecureRandom.layerWebCrypto)
 )

@@ -1,11 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { LedgerError, Ticks } from "@waybill/core"
 import { Schedules } from "@waybill/runtime"
-import { MemoryTicks } from "@waybill/storage"
+import { MemoryStorage } from "@waybill/storage"
 import { DateTime, Effect, Layer, Option, Result } from "effect"
+import { SecureRandom } from "effect/crypto"
 import { TestClock } from "effect/testing"
-import * as Readiness from "../src/Readiness.ts"
-import * as Store from "../src/Store.ts"
+import * as Database from "../src/store/Database.ts"
+import * as Readiness from "../src/work/Readiness.ts"
 
 const cron = Result.getOrThrow(Schedules.parse("*/5 * * * *"))
 
@@ -18,8 +19,10 @@ const options: Readiness.Options = {
   lastBatchAt: Effect.succeed(at("12:01:00"))
 }
 
-const database = (pending: Store.Database["Service"]["pending"]) =>
-  Layer.succeed(Store.Database, {
+const storage = Layer.provide(MemoryStorage.layer, SecureRandom.layerWebCrypto)
+
+const database = (pending: Database.Database["Service"]["pending"]) =>
+  Layer.succeed(Database.Database, {
     kind: "Server",
     schema: "waybill",
     pending,
@@ -27,7 +30,7 @@ const database = (pending: Store.Database["Service"]["pending"]) =>
     examine: () => Effect.succeed(Option.none())
   })
 
-const migrated = Layer.merge(MemoryTicks.layer, database(Effect.succeed([])))
+const migrated = Layer.merge(storage, database(Effect.succeed([])))
 
 const setTime = (time: string) => TestClock.setTime(at(time).epochMilliseconds)
 
@@ -99,14 +102,14 @@ describe("readiness", () => {
         Option.some("the schema waybill lacks 0001_create_ledger, 0002_create_inbox_and_sweeps")
       )
     }).pipe(
-      Effect.provide(MemoryTicks.layer),
+      Effect.provide(storage),
       Effect.provide(database(Effect.succeed(["0001_create_ledger", "0002_create_inbox_and_sweeps"])))
     ))
 
   it.live("does not wait long for a database that does not answer", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* Readiness.reason(options), Option.some("the database does not answer"))
-    }).pipe(Effect.provide(MemoryTicks.layer), Effect.provide(database(Effect.never))))
+    }).pipe(Effect.provide(storage), Effect.provide(database(Effect.never))))
 
   it.effect("says why the database refuses", () =>
     Effect.gen(function*() {
@@ -115,7 +118,7 @@ describe("readiness", () => {
         Option.some("the database is not available (connection)")
       )
     }).pipe(
-      Effect.provide(MemoryTicks.layer),
+      Effect.provide(storage),
       Effect.provide(database(Effect.fail(
         new LedgerError.LedgerUnavailable({ reason: "connection", cause: "gone" })
       )))

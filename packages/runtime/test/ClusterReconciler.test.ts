@@ -1,8 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Ledger, Tenant, Ticks } from "@waybill/core"
+import { Ledger, Orphans, Tenant, Ticks } from "@waybill/core"
 import { Reconciler } from "@waybill/runtime"
 import * as ClusterReconciler from "@waybill/runtime/ClusterReconciler"
-import { MemoryTicks } from "@waybill/storage"
 import { Given, Importer } from "@waybill/storage/testing"
 import { DateTime, Effect, Exit, Fiber, Layer, Option, Scope } from "effect"
 import { MessageStorage, RunnerHealth, Runners, RunnerStorage, Sharding, ShardingConfig } from "effect/cluster"
@@ -11,7 +10,7 @@ import { TestClock } from "effect/testing"
 
 const acme = Tenant.TenantId.make("acme")
 
-const stores = Layer.mergeAll(Importer.layerMemory, MemoryTicks.layer).pipe(
+const stores = Importer.layerMemory.pipe(
   Layer.provideMerge(SecureRandom.layerWebCrypto)
 )
 
@@ -101,10 +100,10 @@ describe("layer", () => {
   it.effect("lets the batch in hand commit when it is closed, and begins no other", () =>
     Effect.gen(function*() {
       yield* linkable(5)
-      const ledger = yield* Ledger.Ledger
-      const slow = Reconciler.layer.pipe(Layer.provide(Layer.succeed(Ledger.Ledger, {
-        ...ledger,
-        link: (query) => Effect.delay(ledger.link(query), "1 minutes")
+      const orphans = yield* Orphans.Orphans
+      const slow = Reconciler.layer.pipe(Layer.provide(Layer.succeed(Orphans.Orphans, {
+        ...orphans,
+        link: (query) => Effect.delay(orphans.link(query), "1 minutes")
       })))
       const job = ClusterReconciler.layer({ cron: "*/5 * * * *", batchSize: 2, node: "one" })
       const scope = yield* start(Layer.provide(job, Layer.fresh(slow)))

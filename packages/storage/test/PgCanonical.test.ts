@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Recipient } from "@waybill/core"
-import { PgLite, PgMigrations, PgRows, PgServer } from "@waybill/storage"
+import { PgLite, PgMigrations, PgServer } from "@waybill/storage"
 import { Arbitrary, Effect, Layer, Schema } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 import * as migration0001 from "../src/internal/migration0001.ts"
 import * as migration0002 from "../src/internal/migration0002.ts"
+import * as Rows from "../src/internal/pg/Rows.ts"
 import * as TestDatabase from "./TestDatabase.ts"
 
 const bare = Layer.unwrap(Effect.map(TestDatabase.fresh, (url) => PgServer.layer(url)))
@@ -106,7 +107,7 @@ const suite = (name: string, layer: Layer.Layer<SqlClient.SqlClient, unknown>) =
           SELECT address, form, waybill.canonical_recipient(form) AS again
           FROM (
             SELECT address, waybill.canonical_recipient(address) AS form
-            FROM unnest(${PgRows.texts(addresses)}) AS given (address) OFFSET 0
+            FROM unnest(${Rows.texts(addresses)}) AS given (address) OFFSET 0
           ) once
         `
         assert.lengthOf(rows, addresses.length)

@@ -6,16 +6,44 @@
  *
  * @since 0.1.0
  */
-import { Ledger, type LedgerError, type Projection, type Tenant } from "@waybill/core"
-import { Context, DateTime, Effect, Layer } from "effect"
+import {
+  Correlation,
+  type Delivery,
+  type Event,
+  JsonBag,
+  type LedgerError,
+  Projection,
+  type Provider,
+  Recipient,
+  type Tenant,
+  type Timestamp
+} from "@waybill/core"
+import { Context, DateTime, Effect, Layer, Option } from "effect"
 import type { SecureRandom } from "effect/crypto"
 import { SqlClient } from "effect/sql"
-import * as PgScope from "../internal/PgScope.ts"
-import { placeholders } from "../internal/PgSession.ts"
-import * as MemoryLedger from "../MemoryLedger.ts"
+import * as Book from "../internal/memory/Book.ts"
+import * as Ports from "../internal/memory/Ports.ts"
+import * as Store from "../internal/memory/Store.ts"
+import * as Rows from "../internal/pg/Rows.ts"
+import * as Scope from "../internal/pg/Scope.ts"
+import * as MemoryStorage from "../MemoryStorage.ts"
 import * as PgError from "../PgError.ts"
 import * as PgMigrations from "../PgMigrations.ts"
-import * as PgRows from "../PgRows.ts"
+import type * as PgStorage from "../PgStorage.ts"
+
+/**
+ * A delivery that another writer inserts, without any event.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Imported {
+  readonly tenantId: Tenant.TenantId
+  readonly id: Event.DeliveryId
+  readonly recipient: Recipient.Recipient
+  readonly provider: Provider.Provider
+  readonly providerMessageId: Provider.MessageId
+}
 
 /**
  * A way to write past the ledger under test.
@@ -29,7 +57,7 @@ export class Importer extends Context.Service<Importer, {
    * `transactional`, version 1, the projection of no event. False where its id is taken, or its message id by a delivery
    * to the same recipient. What loses a deadlock with the ledger is tried again.
    */
-  readonly importDelivery: (row: MemoryLedger.Imported) => Effect.Effect<boolean, LedgerError.LedgerError>
+  readonly importDelivery: (row: Imported) => Effect.Effect<boolean, LedgerError.LedgerError>
 
   /** Writes one projection over that of every delivery of a tenant, and changes nothing else. */
   readonly setProjections: (
@@ -38,16 +66,51 @@ export class Importer extends Context.Service<Importer, {
   ) => Effect.Effect<void, LedgerError.LedgerError>
 }>()("@waybill/storage/testing/Importer") {}
 
+/** The row that an import inserts. */
+const imported = (row: Imported, now: Timestamp.Timestamp): Delivery.Delivery => ({
+  id: row.id,
+  tenantId: row.tenantId,
+  mailable: "imported",
+  stream: "transactional",
+  recipient: Option.some(row.recipient),
+  recipientDomain: Option.some(Recipient.domain(row.recipient)),
+  provider: Option.some(row.provider),
+  providerMessageId: Option.some(row.providerMessageId),
+  ...Projection.empty,
+  metadata: JsonBag.empty,
+  lastError: Option.none(),
+  lockVersion: 1,
+  idempotencyKey: Option.none(),
+  insertedAt: now,
+  updatedAt: now
+})
+
+const overStore = ({ bookOf, commit, turn }: Store.Store): Importer["Service"] =>
+  Importer.of({
+    importDelivery: Effect.fnUntraced(function*(row: Imported) {
+      const delivery = imported(row, yield* DateTime.now)
+      const book = bookOf(row.tenantId)
+      const key = Correlation.ofMessage(row.provider, row.providerMessageId)
+      if (book.deliveries.has(row.id) || Book.isTaken(delivery, Book.findByMessage(book, key))) return false
+      yield* commit({ deliveries: [delivery] })
+      return true
+    }, turn),
+    setProjections: Effect.fnUntraced(function*(tenantId: Tenant.TenantId, projection: Projection.Projection) {
+      const deliveries = Array.from(bookOf(tenantId).deliveries.values())
+      yield* commit({ deliveries: deliveries.map((delivery) => Object.assign({}, delivery, projection)) })
+    }, turn)
+  })
+
 /**
- * The ledger in memory, with a way to write past it.
+ * Every port in memory, with a way to write past the ledger.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layerMemory: Layer.Layer<Ledger.Ledger | Importer, never, SecureRandom.SecureRandom> = Layer.effectContext(
-  Effect.map(
-    MemoryLedger.make,
-    ({ ledger, ...importer }) => Context.make(Ledger.Ledger, ledger).pipe(Context.add(Importer, Importer.of(importer)))
+export const layerMemory: Layer.Layer<PgStorage.Ports | Importer, never, SecureRandom.SecureRandom> = Layer.merge(
+  MemoryStorage.layer,
+  Layer.effectContext(
+    Effect.map(Store.make, (store) => Context.add(Ports.over(store), Importer, overStore(store)))
   )
 )
 
@@ -65,7 +128,7 @@ export const layerPg = (
     Effect.map(SqlClient.SqlClient, (sql) =>
       Importer.of({
         importDelivery: Effect.fnUntraced(function*(row) {
-          const now = PgRows.instant(yield* DateTime.now)
+          const now = Rows.instant(yield* DateTime.now)
           const inserted = yield* sql`
             INSERT INTO ${sql(`${schema}.deliveries`)} (
               tenant_id, id, mailable, stream, recipient, provider, provider_message_id, inserted_at, updated_at
@@ -75,19 +138,19 @@ export const layerPg = (
             )
             ON CONFLICT DO NOTHING
             RETURNING id
-          `.pipe(PgError.refine(schema), Effect.retry({ schedule: PgScope.contention, while: PgScope.isContended }))
+          `.pipe(PgError.refine(schema), Effect.retry({ schedule: Scope.contention, while: Scope.isContended }))
           return inserted.length > 0
         }),
         setProjections: (tenantId, projection) =>
           sql.unsafe(
             `
               UPDATE "${schema.replaceAll("\"", "\"\"")}".deliveries d
-              SET ${PgRows.projectionAssignments("u")}
-              FROM unnest(${placeholders(2, PgRows.writtenProjectionColumns.length)})
-                AS u (${PgRows.writtenProjectionColumns.join(", ")})
+              SET ${Rows.projectionAssignments("u")}
+              FROM unnest(${Rows.placeholders(2, Rows.writtenProjectionColumns.length)})
+                AS u (${Rows.writtenProjectionColumns.join(", ")})
               WHERE d.tenant_id = $1
             `,
-            [tenantId, ...PgRows.projectionParameters([projection])]
+            [tenantId, ...Rows.projectionParameters([projection])]
           ).pipe(PgError.refine(schema), Effect.asVoid)
       }))
   )

@@ -6,11 +6,13 @@
  * @since 0.1.0
  */
 import type { EventType, Provider } from "@waybill/core"
-import type { DateTime, Redacted } from "effect"
+import type { DateTime, Option, Redacted } from "effect"
+import type { KeyObject } from "node:crypto"
+import type * as Row from "../Row.ts"
 import type * as Webhook from "../Webhook.ts"
 
 /**
- * What happened to a message, in Waybill's words.
+ * A report of what happened to a message, in Waybill's words.
  *
  * @category models
  * @since 0.1.0
@@ -37,12 +39,54 @@ export interface Report {
  */
 export interface Sender {
   readonly provider: Provider.Provider
-  /** What the receiver has to know. */
+  /** The secrets that the receiver has to know. */
   readonly secrets: ReadonlyArray<Redacted.Redacted>
   /** The types that the provider has a word for; any other is sent under a word that no receiver knows. */
   readonly types: ReadonlyArray<EventType.ReportedType>
   /** The requests that report this, in one batch where the provider sends batches. */
   readonly send: (reports: ReadonlyArray<Report>, sentAt: DateTime.Utc) => ReadonlyArray<Webhook.Request>
+}
+
+/**
+ * The means by which a sender signs: a secret that its receiver has too, a private key whose public half the receiver has,
+ * or nothing that anybody but the provider has.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Signing =
+  | { readonly _tag: "Secret"; readonly make: (secret: Redacted.Redacted) => Sender }
+  | {
+    readonly _tag: "PrivateKey"
+    /** None where the key is of another kind. */
+    readonly make: (privateKey: KeyObject) => Option.Option<Sender>
+    /** The fault of a key of another kind. */
+    readonly issue: string
+  }
+  | { readonly _tag: "Nothing"; readonly issue: string }
+
+/**
+ * A sender with keys made on the spot, and the row of its provider that believes them.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Generated {
+  readonly sender: Sender
+  readonly row: Row.Row
+}
+
+/**
+ * How senders of a provider are made.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Kind {
+  readonly provider: Provider.Provider
+  readonly signing: Signing
+  /** Makes keys, and a sender that uses them. */
+  readonly generate: () => Generated
 }
 
 /**
