@@ -21,7 +21,7 @@ export interface Failure {
   readonly attempts: number
   /** The kind of what went wrong last. */
   readonly reason: string
-  /** Before when it is not tried again; absent where it was released. */
+  /** When it may be tried again; absent where it was released. */
   readonly nextAttemptAt: Option.Option<Timestamp.Timestamp>
 }
 

@@ -109,7 +109,7 @@ export class Orphans extends Context.Service<Orphans, {
   readonly find: (query: Query) => Effect.Effect<ReadonlyArray<Orphan.Orphan>, InvalidInput | LedgerError>
 
   /**
-   * Looks up the delivery that an event is about. It links nothing; the name is that of the documents this port implements.
+   * Looks up the delivery that an event is about, and links nothing.
    */
   readonly attemptLink: (
     event: Pick<Event.Event, "tenantId" | "id">
@@ -141,7 +141,7 @@ export class Orphans extends Context.Service<Orphans, {
   /** Lets the next sweep try a set-aside orphan again and records it; returns false where none was set aside. */
   readonly retry: (key: Ledger.EventKey) => Effect.Effect<boolean, EventNotFound | LedgerError>
 
-  /** Counts the pending orphans, a row a tenant that has any; `horizon` is the instant before which they are expired. */
+  /** Counts the pending orphans, a row per tenant that has any; `horizon` is the instant before which they are expired. */
   readonly backlog: (query: {
     readonly scope: Tenant.Scope
     readonly horizon: Timestamp.Timestamp

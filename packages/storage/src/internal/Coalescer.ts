@@ -35,7 +35,7 @@ interface Lane<Call, Result, E> {
  * delays no other.
  */
 export const make = Effect.fnUntraced(function*<Key, Call, Result, E>(options: {
-  /** Returns one result a call, in their order, or fails for all of them; hurried, it gives up soon on what it waits for. */
+  /** Returns one result per call, in their order, or fails for all of them; hurried, it gives up soon on what it waits for. */
   readonly run: (key: Key, calls: ReadonlyArray<Call>, hurried: boolean) => Effect.Effect<ReadonlyArray<Result>, E>
   /** Whether a run failed because it gave up waiting. */
   readonly isHeldUp: (error: E) => boolean

@@ -1,8 +1,11 @@
 /**
  * Brings events and deliveries together on the row of their correlation.
  *
+ * The race between them is closed by its lock, which three places take: `Slow.bind` before it looks again and stores an orphan,
+ * `Commands.dispatch` before the delivery gets its message id, and the trigger's function `meet` for other writers.
+ *
  * Which delivery an event is about is decided by `Correlation.decide`. Where a statement has to decide for many at once, it
- * states the same rule by the conditions of this module.
+ * states the same rule by the conditions of this module; `meet` and `is_linkable` of the migrations state it too.
  */
 import { Correlation, Event, type Tenant } from "@waybill/core"
 import { Effect, Option, Schema } from "effect"

@@ -81,6 +81,7 @@ export const make = (
   const decide = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, reports: ReadonlyArray<Report>) {
     const candidates = yield* findCandidates(tenantId, reports)
     return reports.map((report, index): Report => {
+      // The statement has left out the deliveries to others.
       const met = Correlation.decide(
         (candidates.get(index) ?? []).map(({ deliveryId }) => ({ deliveryId, recipient: "same" }))
       )
