@@ -15,7 +15,7 @@ import type * as IdempotencyKey from "./IdempotencyKey.ts"
 import * as Ledger from "./Ledger.ts"
 import { type DeliveryConflict, DeliveryNotFound, type DispatchConflict, type StaleDelivery } from "./LedgerError.ts"
 import * as Orphan from "./Orphan.ts"
-import * as Orphans from "./Orphans.ts"
+import type * as Orphans from "./Orphans.ts"
 import type * as Provider from "./Provider.ts"
 import type * as Recipient from "./Recipient.ts"
 import * as Report from "./Report.ts"
@@ -71,8 +71,7 @@ export const appendedBy = (
     ({ deliveryId, orphan }, id) =>
       Report.ofOwn(Event.reconciled(orphan, deliveryId, { id, tenantId: orphan.tenantId, insertedAt: at }))
   )
-  const inFeed = (left: Report.Report, right: Report.Report) => Event.compareInFeed(left.event, right.event)
-  return [...reports.toSorted(inFeed), ...reconciled.toSorted(inFeed)]
+  return [...reports.toSorted(Report.compareInFeed), ...reconciled.toSorted(Report.compareInFeed)]
 }
 
 /**
@@ -83,7 +82,7 @@ export const appendedBy = (
  */
 export const updatesOf = ({ links = [], reports = [] }: Commit): ReadonlyArray<DeliveryUpdate.DeliveryUpdate> => [
   ...factsOf(reports).map(({ deliveryId, event }) => DeliveryUpdate.ofEvent(event, deliveryId)),
-  ...links.map(({ deliveryId, orphan }) => DeliveryUpdate.ofLink(Orphans.linkOf(orphan, deliveryId)))
+  ...links.map(({ deliveryId, orphan }) => DeliveryUpdate.ofLink(Orphan.linkOf(orphan, deliveryId)))
 ]
 
 /** An event and the delivery that it moves. */
@@ -265,7 +264,7 @@ export const append = (
       const delivery = Option.flatMap(deliveryId, (id) => known.delivery({ tenantId, deliveryId: id }))
       return Ledger.repeated(event, {
         event: stored.event,
-        deliveryId: Event.deliveryOf(stored.event, stored.linkedTo),
+        deliveryId: Orphan.deliveryOf(stored.event, stored.linkedTo),
         isSameRecipient: Report.isSameRecipient(stored, delivery, report)
       })
     }
@@ -342,7 +341,7 @@ export const link = (
     answer: {
       scanned: links.length,
       held: 0,
-      links: links.map(({ deliveryId, orphan }) => Orphans.linkOf(orphan, deliveryId)),
+      links: links.map(({ deliveryId, orphan }) => Orphan.linkOf(orphan, deliveryId)),
       failed: 0
     },
     commit: { at, links, deliveries: moved(links.map(factOf), known.delivery, at) }

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Effect, Option, Schema } from "effect"
+import { DateTime, Effect, Option, Schema } from "effect"
 import * as EventType from "./EventType.ts"
 import * as IdempotencyKey from "./IdempotencyKey.ts"
 import * as JsonBag from "./JsonBag.ts"
@@ -196,6 +196,31 @@ export const NewEvent = Schema.Struct({
  */
 export type NewEvent = typeof NewEvent.Type
 
+/** How far a provider's clock may be ahead of ours. */
+const dayAhead = 24 * 60 * 60 * 1000
+
+/**
+ * A report as it is taken when it is received: what is said to have happened more than a day later happened as it was received,
+ * and what was said is kept in the payload, as `reportedAt`.
+ *
+ * Otherwise a wrong clock would be the delivery's latest event for ever.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const received = (event: NewEvent, at: Timestamp.Timestamp): NewEvent =>
+  event.occurredAt.epochMilliseconds <= at.epochMilliseconds + dayAhead ? event : {
+    ...event,
+    occurredAt: at,
+    normalizedPayload: { ...event.normalizedPayload, reportedAt: DateTime.formatIso(event.occurredAt) }
+  }
+
+/** When an event happened as its report says, whatever it was taken for. */
+const reportedAt = ({ normalizedPayload, occurredAt }: Pick<Event, "normalizedPayload" | "occurredAt">): string => {
+  const said = normalizedPayload["reportedAt"]
+  return typeof said === "string" ? said : DateTime.formatIso(occurredAt)
+}
+
 /**
  * The recipient that a report names for certain; none where it names none, or several that the message went to.
  *
@@ -212,14 +237,6 @@ export const certainRecipient = ({ recipient }: Pick<NewEvent, "recipient">): Op
  * @since 0.1.0
  */
 export const isOwn = (event: Pick<Event, "provider">): boolean => Option.isNone(event.provider)
-
-/**
- * Tells whether the event had no delivery when it was appended.
- *
- * @category predicates
- * @since 0.2.0
- */
-export const isOrphan = ({ needsReconciliation }: Pick<Event, "needsReconciliation">): boolean => needsReconciliation
 
 /**
  * Where and when an event enters the ledger.
@@ -341,17 +358,6 @@ export const reconciled = (
 })
 
 /**
- * The delivery that an event is about as of now: the one it met before it was appended, else the one that a link gave to it.
- *
- * @category getters
- * @since 0.2.0
- */
-export const deliveryOf = (
-  { deliveryId }: Pick<Event, "deliveryId">,
-  linkedTo: Option.Option<DeliveryId>
-): Option.Option<DeliveryId> => Option.orElse(deliveryId, () => linkedTo)
-
-/**
  * Tells whether a report says the same as the stored event of its key; payload, metadata and trace are not compared.
  *
  * Only a store can compare recipients, the ledger holding none. An orphan was about whom it named for certain, so that a
@@ -364,7 +370,7 @@ export const deliveryOf = (
 export const saysTheSame = (stored: Event, report: Event, isSameRecipient: boolean): boolean =>
   isSameRecipient &&
   stored.type === report.type &&
-  stored.occurredAt.epochMilliseconds === report.occurredAt.epochMilliseconds &&
+  reportedAt(stored) === reportedAt(report) &&
   Option.getOrNull(stored.provider) === Option.getOrNull(report.provider) &&
   Option.getOrNull(stored.providerMessageId) === Option.getOrNull(report.providerMessageId) &&
   Option.getOrNull(stored.providerEventId) === Option.getOrNull(report.providerEventId) &&
@@ -385,12 +391,3 @@ export const compare = (
   left.occurredAt.epochMilliseconds - right.occurredAt.epochMilliseconds ||
   EventType.impacts[left.type].rank - EventType.impacts[right.type].rank ||
   Text.compare(left.id, right.id)
-
-/**
- * Orders the events of one transaction in the feed, by their keys.
- *
- * @category ordering
- * @since 0.2.0
- */
-export const compareInFeed = (left: Pick<Event, "idempotencyKey">, right: Pick<Event, "idempotencyKey">): number =>
-  Text.compare(left.idempotencyKey, right.idempotencyKey)

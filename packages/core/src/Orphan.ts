@@ -5,8 +5,10 @@
  */
 import { Duration, Option, Result } from "effect"
 import * as Correlation from "./Correlation.ts"
-import * as Event from "./Event.ts"
+import type * as Event from "./Event.ts"
+import type * as EventType from "./EventType.ts"
 import { DeliveryNotFound, MalformedPayload } from "./LedgerError.ts"
+import type * as Tenant from "./Tenant.ts"
 import * as Text from "./Text.ts"
 import type * as Timestamp from "./Timestamp.ts"
 
@@ -21,7 +23,7 @@ export interface Failure {
   readonly attempts: number
   /** The kind of what went wrong last. */
   readonly reason: string
-  /** Before when it is not tried again; absent where it was released. */
+  /** When it may be tried again; absent where it was released. */
   readonly nextAttemptAt: Option.Option<Timestamp.Timestamp>
 }
 
@@ -59,6 +61,26 @@ export const compare = (
 ): number => left.insertedAt.epochMilliseconds - right.insertedAt.epochMilliseconds || Text.compare(left.id, right.id)
 
 /**
+ * Tells whether the event had no delivery when it was appended.
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const wasOrphan = ({ needsReconciliation }: Pick<Event.Event, "needsReconciliation">): boolean =>
+  needsReconciliation
+
+/**
+ * The delivery that an event is about as of now: the one it met before it was appended, else the one that a link gave to it.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const deliveryOf = (
+  { deliveryId }: Pick<Event.Event, "deliveryId">,
+  linkedTo: Option.Option<Event.DeliveryId>
+): Option.Option<Event.DeliveryId> => Option.orElse(deliveryId, () => linkedTo)
+
+/**
  * Tells whether an event waits for its delivery: it met none before it was appended, no link gave it one, and nobody dismissed
  * it.
  *
@@ -83,7 +105,7 @@ export const locate = (
   meeting: Correlation.Meeting
 ): Result.Result<Event.DeliveryId, DeliveryNotFound | MalformedPayload> => {
   const { id, tenantId } = event
-  const known = Event.deliveryOf(event, linkedTo)
+  const known = deliveryOf(event, linkedTo)
   if (Option.isSome(known)) return Result.succeed(known.value)
   if (Option.isNone(Correlation.ofEvent(event))) return Result.fail(new MalformedPayload({ tenantId, eventId: id }))
   return meeting._tag === "Met" ? Result.succeed(meeting.deliveryId) : Result.fail(new DeliveryNotFound({ tenantId }))
@@ -182,3 +204,36 @@ export const explain = ({ event, failure, isDismissed, linkedTo, meeting, otherT
   const { attempts, nextAttemptAt, reason } = failure.value
   return { _tag: "SetAside", deliveryId, attempts, nextAttemptAt: nextAttemptAt.value, reason }
 }
+
+/**
+ * An orphan that found its delivery.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Link {
+  readonly tenantId: Tenant.TenantId
+  readonly deliveryId: Event.DeliveryId
+  /** The orphan. */
+  readonly eventId: Event.EventId
+  readonly type: EventType.EventType
+  /** When the orphan was appended. */
+  readonly insertedAt: Timestamp.Timestamp
+}
+
+/**
+ * The link of an orphan to a delivery.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const linkOf = (
+  orphan: Pick<Event.Event, "id" | "tenantId" | "type" | "insertedAt">,
+  deliveryId: Event.DeliveryId
+): Link => ({
+  tenantId: orphan.tenantId,
+  deliveryId,
+  eventId: orphan.id,
+  type: orphan.type,
+  insertedAt: orphan.insertedAt
+})

@@ -9,7 +9,6 @@
 import { Context, type Effect, Option } from "effect"
 import type * as Delivery from "./Delivery.ts"
 import type * as Event from "./Event.ts"
-import type * as EventType from "./EventType.ts"
 import type * as Ledger from "./Ledger.ts"
 import type {
   DeliveryNotFound,
@@ -56,39 +55,6 @@ export interface LinkQuery {
 }
 
 /**
- * An orphan that found its delivery.
- *
- * @category models
- * @since 0.2.0
- */
-export interface Link {
-  readonly tenantId: Tenant.TenantId
-  readonly deliveryId: Event.DeliveryId
-  /** The orphan. */
-  readonly eventId: Event.EventId
-  readonly type: EventType.EventType
-  /** When the orphan was appended. */
-  readonly insertedAt: Timestamp.Timestamp
-}
-
-/**
- * The link of an orphan to a delivery.
- *
- * @category constructors
- * @since 0.2.0
- */
-export const linkOf = (
-  orphan: Pick<Event.Event, "id" | "tenantId" | "type" | "insertedAt">,
-  deliveryId: Event.DeliveryId
-): Link => ({
-  tenantId: orphan.tenantId,
-  deliveryId,
-  eventId: orphan.id,
-  type: orphan.type,
-  insertedAt: orphan.insertedAt
-})
-
-/**
  * What one batch of a sweep did.
  *
  * @category models
@@ -100,7 +66,7 @@ export interface Linked {
   /** How many others it passed by because another transaction holds their delivery; they rest for `Orphan.heldRest`. */
   readonly held: number
   /** The new links. */
-  readonly links: ReadonlyArray<Link>
+  readonly links: ReadonlyArray<Orphan.Link>
   /** How many failed on their own and were set aside. */
   readonly failed: number
 }
@@ -186,7 +152,7 @@ export class Orphans extends Context.Service<Orphans, {
   readonly find: (query: Query) => Effect.Effect<ReadonlyArray<Orphan.Orphan>, InvalidInput | LedgerError>
 
   /**
-   * Looks up the delivery that an event is about. It links nothing; the name is that of the documents this port implements.
+   * Looks up the delivery that an event is about, and links nothing.
    */
   readonly attemptLink: (
     event: Pick<Event.Event, "tenantId" | "id">
@@ -218,7 +184,7 @@ export class Orphans extends Context.Service<Orphans, {
   /** Lets the next sweep try a set-aside orphan again and records it; returns false where none was set aside. */
   readonly retry: (key: Ledger.EventKey) => Effect.Effect<boolean, EventNotFound | LedgerError>
 
-  /** Counts the pending orphans, a row a tenant that has any; `horizon` is the instant before which they are expired. */
+  /** Counts the pending orphans, a row per tenant that has any; `horizon` is the instant before which they are expired. */
   readonly backlog: (query: {
     readonly scope: Tenant.Scope
     readonly horizon: Timestamp.Timestamp

@@ -160,3 +160,12 @@ export const isSameRecipient = (
   const address = Option.flatMap(delivery, ({ recipient }) => recipient)
   return Option.isNone(report.named) || isSameNamed(Option.some({ address }), report.named)
 }
+
+/**
+ * Orders the events of one transaction in the feed, by their keys.
+ *
+ * @category ordering
+ * @since 0.2.0
+ */
+export const compareInFeed = (left: Report, right: Report): number =>
+  Text.compare(left.event.idempotencyKey, right.event.idempotencyKey)

@@ -2,9 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import {
   Commit,
   Delivery,
-  Event,
+  type Event,
   IdempotencyKey,
   type Ledger,
+  Orphan,
   Provider,
   Recipient,
   Report,
@@ -116,7 +117,7 @@ describe("an append", () => {
       ["append", "opened"]
     ])
     const alone = Commit.append([report(1)], knowing([]), at)
-    assert.deepStrictEqual(alone.commit.reports?.map(({ event }) => Event.isOrphan(event)), [true])
+    assert.deepStrictEqual(alone.commit.reports?.map(({ event }) => Orphan.wasOrphan(event)), [true])
     assert.deepStrictEqual([alone.commit.deliveries, Commit.updatesOf(alone.commit)], [[], []])
   })
 

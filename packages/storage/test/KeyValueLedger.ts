@@ -342,7 +342,7 @@ const make = Effect.gen(function*() {
   const compareOrphans = Effect.fnUntraced(function*(query: Audit.Query) {
     const after = yield* Effect.fromResult(Input.place(query))
     const events = (yield* inScope(query.scope, reports.all)).map(({ event }) => event)
-    const page = Audit.orphansOf(events.filter(Event.isOrphan), after, query.limit)
+    const page = Audit.orphansOf(events.filter(Orphan.wasOrphan), after, query.limit)
     const states = yield* Effect.forEach(
       page,
       Effect.fnUntraced(function*({ id, tenantId }) {

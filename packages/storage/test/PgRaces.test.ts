@@ -1,5 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Delivery, Event, IdempotencyKey, Ledger, Orphans, Provider, Recipient, Tenant } from "@waybill/core"
+import {
+  Delivery,
+  Event,
+  IdempotencyKey,
+  Ledger,
+  type Orphan,
+  Orphans,
+  Provider,
+  Recipient,
+  Tenant
+} from "@waybill/core"
 import { PgMigrations } from "@waybill/storage"
 import { Clock, DateTime, Deferred, type Duration, Effect, Fiber, Option, Random } from "effect"
 import { SecureRandom } from "effect/crypto"
@@ -97,7 +107,7 @@ const holding = Effect.fnUntraced(function*(id: Event.DeliveryId) {
 /** Links in batches until none is left, and gives the links. */
 const sweep = Effect.fnUntraced(function*(limit: number) {
   const orphans = yield* Orphans.Orphans
-  const links: Array<Orphans.Link> = []
+  const links: Array<Orphan.Link> = []
   while (true) {
     const now = yield* DateTime.now
     const batch = yield* orphans.link({
@@ -365,6 +375,16 @@ describe("races on PostgreSQL", () => {
         const swept = yield* sweep(1)
         assert.isBelow((yield* Clock.currentTimeMillis) - began, 5000)
         assert.deepStrictEqual(swept.map(({ deliveryId }) => deliveryId), [freeId])
+        // It rests and was not set aside, so that there is nothing to try again.
+        const orphans = yield* Orphans.Orphans
+        const [resting] = yield* orphans.find({
+          scope: heldTenant,
+          limit: 1,
+          insertedFrom: Option.none(),
+          failedOnly: false
+        })
+        const eventId = yield* Effect.fromNullishOr(resting?.event.id)
+        assert.isFalse(yield* orphans.retry({ tenantId: heldTenant, eventId }))
         yield* release
         yield* Effect.sleep("1100 millis")
         assert.deepStrictEqual((yield* sweep(1)).map(({ deliveryId }) => deliveryId), [heldId])

@@ -1,5 +1,5 @@
 /** Compares what a ledger in memory keeps with its events, and repairs it. */
-import { Audit, Event, Input } from "@waybill/core"
+import { Audit, Input, Orphan } from "@waybill/core"
 import { DateTime, Effect } from "effect"
 import { timelineOf } from "./Reads.ts"
 import type { Store } from "./Store.ts"
@@ -29,7 +29,7 @@ export const make = (store: Store) => {
     const after = yield* Effect.fromResult(Input.place(query))
     const orphans = booksIn(query.scope)
       .flatMap(([, book]) => Array.from(book.reports.values(), ({ event }) => event))
-      .filter(Event.isOrphan)
+      .filter(Orphan.wasOrphan)
     const page = Audit.orphansOf(orphans, after, query.limit)
     return { checked: page.length, drifts: [], next: Audit.nextOf(query, page) }
   })

@@ -1,5 +1,5 @@
 /** Writes the links of orphans that a transaction has locked. */
-import { DeliveryUpdate, Event, Orphans, type Timestamp } from "@waybill/core"
+import { DeliveryUpdate, Event, Orphan, type Timestamp } from "@waybill/core"
 import { Effect } from "effect"
 import { type Events, noRecipient } from "./Events.ts"
 import * as Rows from "./Rows.ts"
@@ -30,7 +30,7 @@ export const make = ({ sql, table }: Scope, events: Events, { publish }: Updates
       DELETE FROM ${table("orphans")} WHERE event_id = ANY(${Rows.uuids(pairs.map(({ orphan }) => orphan.id))})
     `
     yield* publish(() =>
-      fresh.map(({ deliveryId, orphan }) => DeliveryUpdate.ofLink(Orphans.linkOf(orphan, deliveryId)))
+      fresh.map(({ deliveryId, orphan }) => DeliveryUpdate.ofLink(Orphan.linkOf(orphan, deliveryId)))
     )
     return fresh
   })
