@@ -8,6 +8,7 @@
 import type { Checkpoints, Inbox, Ledger, LedgerError, Ticks } from "@waybill/core"
 import type { Findings } from "@waybill/storage/PgHealth"
 import type { DatabaseInUse } from "@waybill/storage/PgLite"
+import type { UnusableUrl } from "@waybill/storage/PgUrl"
 import { type Config, Context, Effect, Layer, Option, Predicate, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as Settings from "./Settings.ts"
@@ -40,6 +41,7 @@ export type OpenError =
   | Config.ConfigError
   | DatabaseInUse
   | UnusableDirectory
+  | UnusableUrl
   | LedgerError.LedgerError
 
 /**
@@ -86,10 +88,13 @@ const embedded = Effect.fnUntraced(function*(directory: string) {
   }))
 })
 
+/** Gives the layers of all places one type. */
+const opening = <A>(layer: Layer.Layer<A, OpenError>): Layer.Layer<A, OpenError> => layer
+
 const client = Effect.fnUntraced(function*(location: Exclude<Settings.Location, { readonly _tag: "Memory" }>) {
-  if (location._tag === "Embedded") return yield* embedded(location.directory)
+  if (location._tag === "Embedded") return opening(yield* embedded(location.directory))
   const PgServer = yield* Effect.promise(() => import("@waybill/storage/PgServer"))
-  return PgServer.layer(location.url, { maxConnections: yield* Settings.read(Settings.maxConnections) })
+  return opening(PgServer.layer(location.url, { maxConnections: yield* Settings.read(Settings.maxConnections) }))
 })
 
 const keptInMemory = Effect.gen(function*() {
