@@ -88,6 +88,15 @@ export const fromSqlError = (
 export const ofConnection = (error: SqlError.SqlError): LedgerUnavailable =>
   new LedgerUnavailable({ reason: unavailability(error) ?? "connection", cause: error })
 
+/**
+ * Whether an operation failed for a reason that any other would meet as well, and may meet only after a while.
+ *
+ * @category guards
+ * @since 0.2.0
+ */
+export const isLost = (error: unknown): boolean =>
+  error instanceof LedgerUnavailable && error.reason !== "timeout" && error.reason !== "contention"
+
 /** The SQL error of a cause; where a transaction failed and its rollback too, as on a broken connection, the first. */
 const sqlErrorOf = (cause: Cause.Cause<unknown>): SqlError.SqlError | undefined => {
   if (Cause.hasInterrupts(cause)) return undefined

@@ -14,6 +14,7 @@ import { type SqlClient } from "effect/sql"
 import * as Coalescer from "./internal/Coalescer.ts"
 import { erase } from "./internal/erase.ts"
 import * as PgScope from "./internal/PgScope.ts"
+import * as PgError from "./PgError.ts"
 import * as PgMigrations from "./PgMigrations.ts"
 import * as PgRows from "./PgRows.ts"
 
@@ -76,6 +77,7 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
     const coalesced = yield* Coalescer.make<Tenant.TenantId, Call, true, E>({
       run: (tenantId, calls) => Effect.map(all(tenantId, calls), () => calls.map(() => true)),
       isHeldUp: () => false,
+      isLost: PgError.isLost,
       weigh
     })
     return (tenantId: Tenant.TenantId, call: Call) =>

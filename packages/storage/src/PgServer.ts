@@ -48,15 +48,15 @@ const untold = Duration.seconds(35)
  */
 export type Pooler = "transaction" | "session" | "none"
 
+const poolers = new WeakMap<SqlClient.SqlClient, Pooler>()
+
 /**
- * What the client in use was found or told to be behind.
+ * What a client of `layer` was found or told to be behind; none for any other.
  *
- * @category references
+ * @category getters
  * @since 0.2.0
  */
-export const Pooling: Context.Reference<Pooler> = Context.Reference<Pooler>("@waybill/storage/PgServer/Pooling", {
-  defaultValue: () => "none"
-})
+export const poolerOf = (client: SqlClient.SqlClient): Pooler => poolers.get(client) ?? "none"
 
 /**
  * How to connect.
@@ -91,7 +91,8 @@ const open = Effect.fnUntraced(function*(
   })
   const rows = yield* client`SELECT pg_backend_pid() AS "processId"`
   const [{ processId }] = yield* Effect.orDie(decodeProcess(rows))
-  return { client, pooler, processId }
+  poolers.set(client, pooler)
+  return { client, processId }
 })
 
 /** A client in a scope of its own, which closes with the scope around it or where another takes its place. */
@@ -139,11 +140,8 @@ export const layer = (
 ): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, LedgerUnavailable | PgUrl.UnusableUrl> =>
   Layer.effectContext(
     connect(url, options).pipe(
-      Effect.map(({ client, pooler }) =>
-        Context.make(PgClient.PgClient, client).pipe(
-          Context.add(SqlClient.SqlClient, client),
-          Context.add(Pooling, pooler)
-        )
+      Effect.map(({ client }) =>
+        Context.make(PgClient.PgClient, client).pipe(Context.add(SqlClient.SqlClient, client))
       ),
       Effect.catchTag("SqlError", (error) => Effect.fail(PgError.ofConnection(error)))
     )

@@ -1,6 +1,7 @@
 import { Correlation, Event, type Ledger, LedgerError, Recipient, type Tenant, type Timestamp } from "@waybill/core"
 import { Effect, Fiber, Option, Schema } from "effect"
 import * as Arr from "effect/Array"
+import * as PgError from "../PgError.ts"
 import * as PgRows from "../PgRows.ts"
 import * as Coalescer from "./Coalescer.ts"
 import * as PgProjection from "./PgProjection.ts"
@@ -394,7 +395,7 @@ export const make = Effect.fnUntraced(function*(session: PgSession) {
     )
   })
 
-  const coalesced = yield* Coalescer.make({ run, isHeldUp, weigh: (call: Call) => call.length })
+  const coalesced = yield* Coalescer.make({ run, isHeldUp, isLost: PgError.isLost, weigh: (call: Call) => call.length })
 
   /** Appends checked events; together with other calls that are made at once, but never within a caller's transaction. */
   return Effect.fnUntraced(function*(

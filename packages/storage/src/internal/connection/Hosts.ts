@@ -97,11 +97,14 @@ export const make = Effect.fnUntraced(function*(target: PgUrl.Target, patience: 
   const giveUp = (socket: Socket, fault: Fault) => {
     forget()
     const since = socket.askedAt ?? performance.now()
-    socket.destroy(fault)
-    // Those that lie idle and were not heard of since are likely to have lost their peer as well.
+    // Those that lie idle and were not heard of since are likely to have lost their peer as well. They go first, and
+    // the pool has a turn to take them out, so that it gives none of them to whom this one fails.
     for (const other of sockets.keys()) {
-      if (other.isReady && other.askedAt === undefined && other.heardAt <= since) other.destroy(fault)
+      if (other !== socket && other.isReady && other.askedAt === undefined && other.heardAt <= since) {
+        other.destroy(fault)
+      }
     }
+    setImmediate(() => socket.destroy(fault))
   }
 
   const open = (host: PgUrl.Host, socket: Socket): Promise<Opened> =>

@@ -71,7 +71,11 @@ const hostsOf = (text: string): Result.Result<Given, string> => {
   const ports: Array<string> = []
   for (const part of text.split(",")) {
     const found = /^(?:\[([0-9A-Fa-f:.%]+)\]|([^:[\]]*))(?::(\d*))?$/.exec(part)
-    if (found === null) return Result.fail("a host is not understood; write it as host, host:port or [IPv6]:port")
+    if (found === null) {
+      return Result.fail(
+        "a host is not understood: write host, host:port or [IPv6]:port, and a password with its signs %-encoded"
+      )
+    }
     const host = decoded(found[1] ?? found[2] ?? "", "the host")
     if (Result.isFailure(host)) return Result.fail(host.failure)
     hosts.push(host.success)
