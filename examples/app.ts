@@ -7,7 +7,7 @@ import { NodeRuntime } from "@effect/platform-node"
 import { Delivery, Ledger, Provider, Recipient, Tenant } from "@waybill/core"
 import { Reconciler } from "@waybill/runtime"
 import { PgLedger, PgLite, PgMigrations } from "@waybill/storage"
-import { Postmark } from "@waybill/webhooks"
+import { Postmark, Webhook } from "@waybill/webhooks"
 import { Console, Context, DateTime, Effect, Layer, Option } from "effect"
 import { SecureRandom } from "effect/crypto"
 
@@ -32,10 +32,8 @@ export const sendWelcome = Effect.fn("sendWelcome")(function*(recipient: Recipie
 /** Takes what the endpoint for Postmark received, once it is verified. */
 export const onWebhook = Effect.fn("onWebhook")(function*(body: Uint8Array) {
   const ledger = yield* Ledger.Ledger
-  const { events } = yield* Effect.fromResult(
-    Postmark.normalize({ headers: {}, body, receivedAt: yield* DateTime.now })
-  )
-  return yield* ledger.append(Tenant.defaultTenantId, events)
+  const pieces = yield* Effect.fromResult(Postmark.normalize({ headers: {}, body, receivedAt: yield* DateTime.now }))
+  return yield* ledger.append(Tenant.defaultTenantId, Webhook.join(pieces).events)
 })
 
 /** A ledger and its reconciler; `PgLite.layer({ directory })` keeps it, `PgServer.layer(url)` puts it on a server. */

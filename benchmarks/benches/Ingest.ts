@@ -2,7 +2,7 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Ledger, Tenant } from "@waybill/core"
 import { PgInbox } from "@waybill/storage"
-import { Ingestion, Secrets, SnsCertificates, SnsSubscriptions, WebhookRoutes } from "@waybill/webhooks"
+import { Ingestion, Intake, Providers, Secrets, WebhookRoutes } from "@waybill/webhooks"
 import { Effect, Layer, Redacted } from "effect"
 import { FetchHttpClient, HttpRouter, HttpServer } from "effect/http"
 import { SqlClient } from "effect/sql"
@@ -43,10 +43,9 @@ const edge = HttpRouter.serve(WebhookRoutes.layer(), {
   disableListenLog: true,
   routerConfig: { maxParamLength: 1024 }
 }).pipe(
-  Layer.provide(Ingestion.layer),
+  Layer.provide([Ingestion.layer, Intake.layer]),
   Layer.provide(PgInbox.layer()),
-  Layer.provide(SnsSubscriptions.layerNone),
-  Layer.provide(SnsCertificates.layer),
+  Layer.provide(Providers.layer),
   Layer.provide(FetchHttpClient.layer),
   Layer.provide(secrets),
   Layer.provideMerge(NodeHttpServer.layer(createServer, { port: 0 }))

@@ -4,7 +4,7 @@
  * Usage: npm run torture -- [--rounds N] [--seed S] [--workers N] [--seconds N]
  */
 import { NodeRuntime } from "@effect/platform-node"
-import { Ledger, Tenant } from "@waybill/core"
+import { Audit, Orphans, Tenant } from "@waybill/core"
 import { PgLedger, PgMigrations, PgServer } from "@waybill/storage"
 import { Console, DateTime, Effect, Option, Random, Redacted, Ref } from "effect"
 import { SecureRandom } from "effect/crypto"
@@ -135,10 +135,11 @@ const disturb = Effect.fnUntraced(
 /** What the ledger says of a run, by plain SQL and by its own audit. */
 const check = Effect.fnUntraced(function*(run: string, told: Acknowledgements) {
   const sql = yield* SqlClient.SqlClient
-  const ledger = yield* Ledger.Ledger
+  const orphans = yield* Orphans.Orphans
+  const audit = yield* Audit.Audit
   const now = yield* DateTime.now
   const window = { insertedFrom: DateTime.subtract(now, { days: 1 }), insertedTo: DateTime.add(now, { days: 1 }) }
-  while ((yield* ledger.link({ scope: Tenant.all, limit: 1000, ...window })).scanned > 0);
+  while ((yield* orphans.link({ scope: Tenant.all, limit: 1000, ...window })).scanned > 0);
 
   for (const [tenantId, keys] of told.appended) {
     const rows = yield* sql<{ readonly key: string; readonly count: number }>`
@@ -171,7 +172,7 @@ const check = Effect.fnUntraced(function*(run: string, told: Acknowledgements) {
   for (const part of ["deliveries", "orphans"] as const) {
     let after = Option.none<string>()
     do {
-      const page = yield* ledger.verify({ part, scope: Tenant.all, after, limit: 1000 })
+      const page = yield* audit.verify({ part, scope: Tenant.all, after, limit: 1000 })
       counts.drifted += page.drifts.length
       after = page.next
     } while (Option.isSome(after))

@@ -4,7 +4,7 @@
  * Arguments: the seed, the name of the run.
  */
 import { NodeRuntime } from "@effect/platform-node"
-import { Delivery, Event, IdempotencyKey, Ledger, Provider, Recipient, Tenant } from "@waybill/core"
+import { Delivery, Event, IdempotencyKey, Ledger, Orphans, Provider, Recipient, Tenant } from "@waybill/core"
 import { PgLedger, PgServer } from "@waybill/storage"
 import { Config, DateTime, Effect, Layer, Option, Random } from "effect"
 import { SecureRandom } from "effect/crypto"
@@ -26,6 +26,7 @@ const pick = <A>(items: readonly [A, ...ReadonlyArray<A>]) =>
 
 const step = Effect.gen(function*() {
   const ledger = yield* Ledger.Ledger
+  const orphans = yield* Orphans.Orphans
   const random = yield* SecureRandom.SecureRandom
   const tenantId = Tenant.TenantId.make(yield* pick(tenantNames))
   const message = yield* Random.nextIntBetween(0, messageCount)
@@ -78,7 +79,7 @@ const step = Effect.gen(function*() {
     yield* tell({ _tag: "dispatched", tenantId, deliveryId, messageId })
   } else {
     const now = yield* DateTime.now
-    const swept = yield* ledger.link({
+    const swept = yield* orphans.link({
       scope: Tenant.all,
       limit: 100,
       insertedFrom: DateTime.subtract(now, { days: 1 }),

@@ -1,6 +1,12 @@
 /**
  * Composes the `waybill` command and runs it.
  *
+ * A command is two modules. The one in `commands/` says what it takes and prints; every start loads all of them, to parse the
+ * command line. The one in `work/` does what was asked, and the command that was chosen loads it by `import()`. So `--help` and
+ * `waybill show` start without the HTTP server, the providers and their libraries, which take longer to load than most commands
+ * take to run. What a command needs few modules for, it does itself. `store/` loads the storage adapter that the settings name
+ * in the same way. `config/` holds the settings, and `terminal/` what all commands share: flags, output, logs and exit codes.
+ *
  * @since 0.1.0
  */
 import { runMain } from "@effect/platform-node/NodeRuntime"
@@ -8,24 +14,24 @@ import { layer as nodeServices } from "@effect/platform-node/NodeServices"
 import { Cause, Effect, Layer, Ref, References, Schema } from "effect"
 import { CliConfig, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
 import { readFileSync } from "node:fs"
-import * as AuditCommands from "./AuditCommands.ts"
-import * as ConfigCommand from "./ConfigCommand.ts"
-import * as DeliveryCommands from "./DeliveryCommands.ts"
-import * as DemoCommand from "./DemoCommand.ts"
-import * as DoctorCommand from "./DoctorCommand.ts"
-import * as Failure from "./Failure.ts"
-import * as ForgetCommand from "./ForgetCommand.ts"
-import * as IngestCommand from "./IngestCommand.ts"
-import * as Logs from "./Logs.ts"
-import * as MigrateCommand from "./MigrateCommand.ts"
-import * as OrphanCommands from "./OrphanCommands.ts"
-import * as PruneCommand from "./PruneCommand.ts"
-import * as Quit from "./Quit.ts"
-import * as SendTestCommand from "./SendTestCommand.ts"
-import * as ServeCommand from "./ServeCommand.ts"
-import * as Settings from "./Settings.ts"
-import * as StatusCommand from "./StatusCommand.ts"
-import * as WebhookCommands from "./WebhookCommands.ts"
+import * as Audit from "./commands/Audit.ts"
+import * as Config from "./commands/Config.ts"
+import * as Deliveries from "./commands/Deliveries.ts"
+import * as Demo from "./commands/Demo.ts"
+import * as Doctor from "./commands/Doctor.ts"
+import * as Forget from "./commands/Forget.ts"
+import * as Ingest from "./commands/Ingest.ts"
+import * as Migrate from "./commands/Migrate.ts"
+import * as Orphans from "./commands/Orphans.ts"
+import * as Prune from "./commands/Prune.ts"
+import * as SendTest from "./commands/SendTest.ts"
+import * as Serve from "./commands/Serve.ts"
+import * as Status from "./commands/Status.ts"
+import * as Webhooks from "./commands/Webhooks.ts"
+import * as ConfigFile from "./config/ConfigFile.ts"
+import * as Failure from "./terminal/Failure.ts"
+import * as Logs from "./terminal/Logs.ts"
+import * as Quit from "./terminal/Quit.ts"
 
 const { version } = Schema.decodeUnknownSync(
   Schema.fromJsonString(Schema.Struct({ version: Schema.String }))
@@ -38,29 +44,29 @@ const configFile = GlobalFlag.Setting("config")({
   )
 })
 
-const settings = Layer.unwrap(Effect.map(configFile, Settings.layer))
+const settings = Layer.unwrap(Effect.map(configFile, ConfigFile.layer))
 
 const waybill = Command.make("waybill").pipe(
   Command.withDescription("Knows what became of every message you sent"),
   Command.withSubcommands([
-    MigrateCommand.migrate,
-    DeliveryCommands.record,
-    DeliveryCommands.dispatch,
-    IngestCommand.ingest,
-    DeliveryCommands.show,
-    OrphanCommands.orphans,
-    OrphanCommands.reconcile,
-    AuditCommands.verify,
-    AuditCommands.rebuild,
-    ForgetCommand.forget,
-    ServeCommand.serve,
-    WebhookCommands.webhooks,
-    PruneCommand.prune,
-    SendTestCommand.sendTest,
-    StatusCommand.status,
-    DoctorCommand.doctor,
-    ConfigCommand.config,
-    DemoCommand.demo
+    Migrate.migrate,
+    Deliveries.record,
+    Deliveries.dispatch,
+    Ingest.ingest,
+    Deliveries.show,
+    Orphans.orphans,
+    Orphans.reconcile,
+    Audit.verify,
+    Audit.rebuild,
+    Forget.forget,
+    Serve.serve,
+    Webhooks.webhooks,
+    Prune.prune,
+    SendTest.sendTest,
+    Status.status,
+    Doctor.doctor,
+    Config.config,
+    Demo.demo
   ]),
   Command.provide(Layer.provideMerge(Logs.layer, settings)),
   Command.withGlobalFlags([configFile])

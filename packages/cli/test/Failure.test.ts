@@ -3,7 +3,7 @@ import { LedgerError } from "@waybill/core"
 import { Cause, Effect } from "effect"
 import { SqlError } from "effect/sql"
 import { TestConsole } from "effect/testing"
-import * as Failure from "../src/Failure.ts"
+import * as Failure from "../src/terminal/Failure.ts"
 
 const refused = new SqlError.SqlError({
   reason: new SqlError.UnknownError({

@@ -4,8 +4,8 @@ import { Schedules } from "@waybill/runtime"
 import { MemoryTicks } from "@waybill/storage"
 import { DateTime, Effect, Layer, Option, Result } from "effect"
 import { TestClock } from "effect/testing"
-import * as Readiness from "../src/Readiness.ts"
-import * as Store from "../src/Store.ts"
+import * as Database from "../src/store/Database.ts"
+import * as Readiness from "../src/work/Readiness.ts"
 
 const cron = Result.getOrThrow(Schedules.parse("*/5 * * * *"))
 
@@ -18,8 +18,8 @@ const options: Readiness.Options = {
   lastBatchAt: Effect.succeed(at("12:01:00"))
 }
 
-const database = (pending: Store.Database["Service"]["pending"]) =>
-  Layer.succeed(Store.Database, {
+const database = (pending: Database.Database["Service"]["pending"]) =>
+  Layer.succeed(Database.Database, {
     kind: "Server",
     schema: "waybill",
     pending,

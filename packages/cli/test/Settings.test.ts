@@ -2,13 +2,17 @@ import { assert, describe, it } from "@effect/vitest"
 import { Inbox } from "@waybill/core"
 import { Providers } from "@waybill/webhooks"
 import { ConfigProvider, Duration, Effect, FileSystem, Layer, Option, Redacted, Result, Schema } from "effect"
-import * as Settings from "../src/Settings.ts"
+import * as ConfigFile from "../src/config/ConfigFile.ts"
+import * as Credentials from "../src/config/Credentials.ts"
+import * as ProviderSettings from "../src/config/ProviderSettings.ts"
+import * as Setting from "../src/config/Setting.ts"
+import * as Settings from "../src/config/Settings.ts"
 import * as Waybill from "./Waybill.ts"
 
 const environment = (env: Record<string, string>) => ConfigProvider.layer(ConfigProvider.fromEnv({ env }))
 
 const withFile = (text: string, env: Record<string, string> = {}) =>
-  Settings.layer(Option.some("waybill.json")).pipe(
+  ConfigFile.layer(Option.some("waybill.json")).pipe(
     Layer.provide(FileSystem.layerNoop({ readFileString: () => Effect.succeed(text) })),
     Layer.provideMerge(environment(env))
   )
@@ -26,7 +30,7 @@ const Config = Schema.Struct({
 })
 
 const fileIssue = (text: string) =>
-  Result.match(Settings.parseFile("waybill.json", text), {
+  Result.match(ConfigFile.parse("waybill.json", text), {
     onFailure: ({ issue }) => issue,
     onSuccess: () => assert.fail("it was taken")
   })
@@ -34,16 +38,22 @@ const fileIssue = (text: string) =>
 describe("settings", () => {
   it("each have a default that is what they must be, and a key of their own", () => {
     for (const { fallback, name, parse } of Settings.all) assert.isTrue(Option.isSome(parse(fallback)), name)
-    const keys = Settings.all.map(({ name }) => Settings.keyOf(name))
+    const keys = Settings.all.map(({ name }) => Setting.keyOf(name))
     assert.strictEqual(new Set(keys).size, keys.length)
     assert.includeMembers(keys, ["databaseUrl", "otlpEndpoint", "sesConfirmSubscriptions"])
   })
 
   it("name the secrets of every provider", () => {
-    for (const { name, secretsVariable } of Providers.all) {
-      assert.strictEqual(Settings.providerSecrets[name]?.name, secretsVariable)
+    for (const { name, secrets } of Providers.all) {
+      assert.strictEqual(ProviderSettings.secrets[name]?.name, secrets.variable)
     }
-    assert.lengthOf(Object.keys(Settings.providerSecrets), Providers.all.length)
+    assert.lengthOf(Object.keys(ProviderSettings.secrets), Providers.all.length)
+  })
+
+  it("name the switches of every provider, which no two share", () => {
+    const switches = Providers.all.flatMap(({ switches = [] }) => switches)
+    for (const { name, variable } of switches) assert.strictEqual(ProviderSettings.switches[name]?.name, variable)
+    assert.lengthOf(Object.keys(ProviderSettings.switches), switches.length)
   })
 
   it("take no webhook that the inbox does not", () => {
@@ -65,7 +75,7 @@ describe("settings", () => {
       "a:se-cret,b"
     ]
     for (
-      const { name, show } of [Settings.databaseUrl, Settings.providerSecrets["postmark"], Settings.otlpEndpoint]
+      const { name, show } of [Settings.databaseUrl, ProviderSettings.secrets["postmark"], Settings.otlpEndpoint]
         .flatMap((setting) => setting === undefined ? [] : [setting])
     ) {
       for (const text of texts) {
@@ -84,13 +94,13 @@ describe("settings", () => {
 
   it.effect("come from the environment, or else from the file, or else from the default", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* Settings.read(Settings.grace), Duration.seconds(5))
-      assert.deepStrictEqual(yield* Settings.given(Settings.grace), { text: "5s", source: "environment" })
-      assert.strictEqual(yield* Settings.read(Settings.port), 8080)
-      assert.deepStrictEqual(yield* Settings.given(Settings.port), { text: "8080", source: "file" })
-      assert.isTrue(yield* Settings.read(Settings.rowLevelSecurity))
-      assert.strictEqual(yield* Settings.read(Settings.schemaName), "waybill")
-      assert.deepStrictEqual(yield* Settings.given(Settings.schemaName), { text: "waybill", source: "default" })
+      assert.deepStrictEqual(yield* Setting.read(Settings.grace), Duration.seconds(5))
+      assert.deepStrictEqual(yield* Setting.given(Settings.grace), { text: "5s", source: "environment" })
+      assert.strictEqual(yield* Setting.read(Settings.port), 8080)
+      assert.deepStrictEqual(yield* Setting.given(Settings.port), { text: "8080", source: "file" })
+      assert.isTrue(yield* Setting.read(Settings.rowLevelSecurity))
+      assert.strictEqual(yield* Setting.read(Settings.schemaName), "waybill")
+      assert.deepStrictEqual(yield* Setting.given(Settings.schemaName), { text: "waybill", source: "default" })
       assert.strictEqual((yield* Settings.keep).dead, "forever")
     }).pipe(Effect.provide(withFile(
       JSON.stringify({ grace: "7s", port: 8080, rowLevelSecurity: true, keepDeadDays: "forever" }),
@@ -99,15 +109,15 @@ describe("settings", () => {
 
   it.effect("give each tenant its own secrets, those of a list as they are", () =>
     Effect.gen(function*() {
-      const credentials = yield* Settings.credentials
+      const credentials = yield* Credentials.credentials
       const plain = (tenantId: string, provider: string) =>
         (credentials[tenantId]?.secrets[provider] ?? []).map(Redacted.value)
       assert.deepStrictEqual(plain("default", "postmark"), ["a:b", "c:d"])
       assert.deepStrictEqual(plain("acme", "postmark"), ["a:b,c"])
       assert.deepStrictEqual(plain("acme", "ses"), ["arn:1", "arn:2"])
       assert.deepStrictEqual(plain("acme", "resend"), [])
-      assert.isTrue(credentials["acme"]?.confirmSubscriptions)
-      assert.isFalse(credentials["default"]?.confirmSubscriptions)
+      assert.isTrue(credentials["acme"]?.switches["confirmSubscriptions"])
+      assert.isFalse(credentials["default"]?.switches["confirmSubscriptions"])
     }).pipe(Effect.provide(withFile(
       JSON.stringify({
         tenants: {
@@ -119,9 +129,9 @@ describe("settings", () => {
 
   it.effect("that are wrong are named by where they are, without their value", () =>
     Effect.gen(function*() {
-      const inFile = yield* Effect.flip(Settings.read(Settings.grace))
+      const inFile = yield* Effect.flip(Setting.read(Settings.grace))
       assert.strictEqual(inFile.message, "grace in the configuration file must be a duration such as 60s, 0s or 5m")
-      const inEnvironment = yield* Effect.flip(Settings.read(Settings.reconcileCron))
+      const inEnvironment = yield* Effect.flip(Setting.read(Settings.reconcileCron))
       assert.strictEqual(inEnvironment.message, "WAYBILL_RECONCILE_CRON must be a cron expression such as */5 * * * *")
     }).pipe(Effect.provide(withFile("{\"grace\":\"se-cret\"}", { WAYBILL_RECONCILE_CRON: "0 0 31 2 *" }))))
 })

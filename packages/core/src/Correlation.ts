@@ -6,9 +6,19 @@
  *
  * @since 0.1.0
  */
-import { Option } from "effect"
+import { Brand, Option } from "effect"
 import type * as Event from "./Event.ts"
 import type * as Provider from "./Provider.ts"
+
+/**
+ * The key on which an event and a delivery meet within their tenant: `delivery:<id>` or `message:<provider>:<id>`.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Key = Brand.Branded<string, "CorrelationKey">
+
+const key = Brand.nominal<Key>()
 
 /**
  * The key of our own delivery id.
@@ -16,7 +26,7 @@ import type * as Provider from "./Provider.ts"
  * @category constructors
  * @since 0.1.0
  */
-export const ofDelivery = (deliveryId: Event.DeliveryId): string => `delivery:${deliveryId}`
+export const ofDelivery = (deliveryId: Event.DeliveryId): Key => key(`delivery:${deliveryId}`)
 
 /**
  * The key of a provider's message id.
@@ -24,19 +34,19 @@ export const ofDelivery = (deliveryId: Event.DeliveryId): string => `delivery:${
  * @category constructors
  * @since 0.1.0
  */
-export const ofMessage = (provider: Provider.Provider, messageId: Provider.MessageId): string =>
-  `message:${provider}:${messageId}`
+export const ofMessage = (provider: Provider.Provider, messageId: Provider.MessageId): Key =>
+  key(`message:${provider}:${messageId}`)
 
 /**
  * The key on which an event waits for its delivery; none where it names neither a delivery nor a message, so that it can
- * never be linked by itself.
+ * never be linked on its own.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const ofEvent = (
   event: Pick<Event.Event, "echoedDeliveryId" | "provider" | "providerMessageId">
-): Option.Option<string> =>
+): Option.Option<Key> =>
   Option.isSome(event.echoedDeliveryId)
     ? Option.some(ofDelivery(event.echoedDeliveryId.value))
     : Option.zipWith(event.provider, event.providerMessageId, ofMessage)

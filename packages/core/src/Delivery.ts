@@ -3,10 +3,11 @@
  *
  * @since 0.1.0
  */
-import { Effect, Option, Schema } from "effect"
+import { Effect, Option, Result, Schema } from "effect"
 import * as Event from "./Event.ts"
 import * as IdempotencyKey from "./IdempotencyKey.ts"
 import * as JsonBag from "./JsonBag.ts"
+import { DispatchConflict, StaleDelivery } from "./LedgerError.ts"
 import * as Projection from "./Projection.ts"
 import * as Provider from "./Provider.ts"
 import * as Recipient from "./Recipient.ts"
@@ -160,27 +161,33 @@ export const Dispatch = Schema.Struct({
 export type Dispatch = typeof Dispatch.Type
 
 /**
- * What a dispatch means for its delivery.
- *
- * @category models
- * @since 0.1.0
- */
-export type DispatchDecision =
-  | { readonly _tag: "Accepted" }
-  | { readonly _tag: "AlreadyDispatched" }
-  | { readonly _tag: "Stale"; readonly expectedVersion: number; readonly actualVersion: number }
-  | { readonly _tag: "OtherMessage" }
-
-/**
- * Tells whether a command has seen another version than the stored one.
+ * Checks that a command has seen the stored version of a delivery, where it says which one it has seen.
  *
  * @category decisions
- * @since 0.1.0
+ * @since 0.2.0
  */
-export const isStale = (
-  { lockVersion }: Pick<Delivery, "lockVersion">,
+export const checkVersion = (
+  { id, lockVersion, tenantId }: Pick<Delivery, "id" | "tenantId" | "lockVersion">,
   expectedVersion: Option.Option<number>
-): expectedVersion is Option.Some<number> => Option.isSome(expectedVersion) && expectedVersion.value !== lockVersion
+): Result.Result<void, StaleDelivery> =>
+  Option.isNone(expectedVersion) || expectedVersion.value === lockVersion
+    ? Result.succeed(undefined)
+    : Result.fail(
+      new StaleDelivery({
+        tenantId,
+        deliveryId: id,
+        expectedVersion: expectedVersion.value,
+        actualVersion: lockVersion
+      })
+    )
+
+/**
+ * What an accepted dispatch changes: a delivery that was dispatched already stays as it is.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type DispatchDecision = "Accepted" | "AlreadyDispatched"
 
 /**
  * Decides what a dispatch means: a delivery is dispatched once, under one message id; again under the same one nothing
@@ -190,22 +197,29 @@ export const isStale = (
  * @since 0.1.0
  */
 export const decideDispatch = (
-  delivery: Pick<Delivery, "provider" | "providerMessageId" | "dispatchedAt" | "lockVersion">,
+  delivery: Pick<Delivery, "id" | "tenantId" | "provider" | "providerMessageId" | "dispatchedAt" | "lockVersion">,
   command: Dispatch,
   messageId: Provider.MessageId
-): DispatchDecision => {
-  const { expectedVersion } = command
-  if (isStale(delivery, expectedVersion)) {
-    return { _tag: "Stale", expectedVersion: expectedVersion.value, actualVersion: delivery.lockVersion }
-  }
-  if (Option.isSome(delivery.providerMessageId)) {
-    const isSame = delivery.providerMessageId.value === messageId &&
-      Option.getOrNull(delivery.provider) === command.provider
-    if (!isSame) return { _tag: "OtherMessage" }
-    if (Option.isSome(delivery.dispatchedAt)) return { _tag: "AlreadyDispatched" }
-  }
-  return { _tag: "Accepted" }
+): Result.Result<DispatchDecision, StaleDelivery | DispatchConflict> => {
+  const version = checkVersion(delivery, command.expectedVersion)
+  if (Result.isFailure(version)) return Result.fail(version.failure)
+  if (Option.isNone(delivery.providerMessageId)) return Result.succeed("Accepted")
+  const isSame = delivery.providerMessageId.value === messageId &&
+    Option.getOrNull(delivery.provider) === command.provider
+  if (!isSame) return Result.fail(refuseDispatch(delivery, "other-message"))
+  return Result.succeed(Option.isSome(delivery.dispatchedAt) ? "AlreadyDispatched" : "Accepted")
 }
+
+/**
+ * The refusal of a dispatch: the delivery has another message id, or the message id is taken by another delivery.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const refuseDispatch = (
+  { id, tenantId }: Pick<Delivery, "id" | "tenantId">,
+  reason: DispatchConflict["reason"]
+): DispatchConflict => new DispatchConflict({ tenantId, deliveryId: id, reason })
 
 /**
  * A delivery after some more of its events: a new version, or the very same value where they change nothing.
@@ -237,6 +251,33 @@ export const dispatched = (
   provider: Option.some(message.provider),
   providerMessageId: Option.some(message.messageId),
   ...Projection.evolve(delivery, facts),
+  lockVersion: delivery.lockVersion + 1,
+  updatedAt: now
+})
+
+/**
+ * A delivery whose projection is the fold of its events again: the next version.
+ *
+ * @category folding
+ * @since 0.2.0
+ */
+export const refold = (delivery: Delivery, facts: Iterable<Projection.Fact>, now: Timestamp.Timestamp): Delivery => ({
+  ...delivery,
+  ...Projection.fold(facts),
+  lockVersion: delivery.lockVersion + 1,
+  updatedAt: now
+})
+
+/**
+ * A delivery without its recipient: the next version.
+ *
+ * @category folding
+ * @since 0.2.0
+ */
+export const forget = (delivery: Delivery, now: Timestamp.Timestamp): Delivery => ({
+  ...delivery,
+  recipient: Option.none(),
+  recipientDomain: Option.none(),
   lockVersion: delivery.lockVersion + 1,
   updatedAt: now
 })

@@ -31,6 +31,41 @@ export type Drift =
   }
 
 /**
+ * What is stored of an orphan beside what the ledger says of it.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface OrphanState {
+  readonly tenantId: Tenant.TenantId
+  readonly eventId: Event.EventId
+  /** The ledger holds it as an orphan that is neither linked nor dismissed. */
+  readonly isPending: boolean
+  /** It is in the queue of pending orphans. */
+  readonly isQueued: boolean
+  /** The queue says that a delivery it may be linked to exists. */
+  readonly isReady: boolean
+  /** Such a delivery exists. */
+  readonly isLinkable: boolean
+}
+
+/**
+ * The difference between an orphan's place in the queue and the ledger, where there is one.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const ofOrphan = (
+  { eventId, isLinkable, isPending, isQueued, isReady, tenantId }: OrphanState
+): Option.Option<Drift> => {
+  if (isPending && !isQueued) return Option.some({ _tag: "MissingOrphan", tenantId, eventId })
+  if (!isPending && isQueued) return Option.some({ _tag: "ExtraOrphan", tenantId, eventId })
+  return isQueued && isReady !== isLinkable
+    ? Option.some({ _tag: "OrphanReadiness", tenantId, eventId })
+    : Option.none()
+}
+
+/**
  * The difference between a delivery and the fold of its events, where there is one.
  *
  * @category constructors

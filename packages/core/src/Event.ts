@@ -197,6 +197,15 @@ export const NewEvent = Schema.Struct({
 export type NewEvent = typeof NewEvent.Type
 
 /**
+ * The recipient that a report names for certain; none where it names none, or several that the message went to.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const certainRecipient = ({ recipient }: Pick<NewEvent, "recipient">): Option.Option<Recipient.Recipient> =>
+  Option.isSome(recipient) && recipient.value.certain ? Option.some(recipient.value.address) : Option.none()
+
+/**
  * Tells whether Waybill wrote the event itself; a provider's events rank above our own.
  *
  * @category predicates

@@ -3,10 +3,11 @@
  *
  * @since 0.1.0
  */
-import { Context, type Effect, Option, Result as Checked, Schema } from "effect"
-import { InvalidInput, type LedgerError } from "./LedgerError.ts"
+import { Context, DateTime, type Duration, type Effect, Option, Result, Schema } from "effect"
+import { invalid, type InvalidInput, type LedgerError } from "./LedgerError.ts"
 import * as Provider from "./Provider.ts"
 import * as Recipient from "./Recipient.ts"
+import * as Retry from "./Retry.ts"
 import * as Tenant from "./Tenant.ts"
 import * as Text from "./Text.ts"
 import * as Timestamp from "./Timestamp.ts"
@@ -119,13 +120,13 @@ export const maxBodyBytes = 15_000_000
  * @category validation
  * @since 0.1.0
  */
-export const check = (webhook: NewWebhook): Checked.Result<NewWebhook, InvalidInput> => {
+export const check = (webhook: NewWebhook): Result.Result<NewWebhook, InvalidInput> => {
   const refuse = (field: string, issue = "must be well-formed text without NUL") =>
-    Checked.fail(new InvalidInput({ what: "query", index: 0, issue: `${field}: ${issue}` }))
+    Result.fail(invalid("webhook", `${field}: ${issue}`))
   if (!Object.entries(webhook.headers).flat().every(Text.isStorable)) return refuse("headers")
   if (Option.exists(webhook.token, ({ value }) => !Text.isStorable(value))) return refuse("token")
   if (webhook.body.length > maxBodyBytes) return refuse("body", `must be at most ${maxBodyBytes} bytes`)
-  return Checked.succeed(webhook)
+  return Result.succeed(webhook)
 }
 
 /**
@@ -201,50 +202,136 @@ export interface Count {
  * How a try at a webhook ended; a postponed one had a reason outside the webhook and is not counted.
  *
  * @category models
- * @since 0.1.0
+ * @since 0.2.0
  */
-export type Result =
+export type Ending =
   | { readonly _tag: "Succeeded" }
   | { readonly _tag: "Postponed"; readonly reason: string }
   | { readonly _tag: "Failed"; readonly reason: string }
   | { readonly _tag: "Dead"; readonly reason: string }
 
 /**
- * How long raw webhooks are kept, in days by status; what is absent is kept for good.
+ * What each ending makes of a webhook: its status, and whether the try is counted.
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const endings: Readonly<
+  Record<Ending["_tag"], { readonly status: "succeeded" | "failed" | "dead"; readonly isCounted: boolean }>
+> = {
+  Succeeded: { status: "succeeded", isCounted: true },
+  Postponed: { status: "failed", isCounted: false },
+  Failed: { status: "failed", isCounted: true },
+  Dead: { status: "dead", isCounted: true }
+}
+
+/**
+ * How often a webhook is tried before it is given up: once, and again after each of `Retry.waits`.
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const maxTries = Retry.waits.length + 1
+
+/**
+ * Gives up where the last of the bounded tries failed; any other ending is left as it is.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const giveUp = (ending: Ending, attempts: number): Ending =>
+  ending._tag === "Failed" && attempts >= maxTries ? { _tag: "Dead", reason: ending.reason } : ending
+
+/**
+ * What a webhook's row says once a try has ended.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Concluded extends Pick<Webhook, "status" | "attempts" | "lastError"> {
+  /** Before when it is not tried again; absent where it is not to be tried again. */
+  readonly nextAttemptAt: Option.Option<Timestamp.Timestamp>
+}
+
+/**
+ * Decides what the end of a try makes of a webhook that was begun so often: a failed one waits longer each time, a postponed
+ * one takes its try back and waits the first of the waits.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const conclude = (ending: Ending, attempts: number, now: Timestamp.Timestamp): Concluded => {
+  const { isCounted, status } = endings[ending._tag]
+  return {
+    status,
+    attempts: isCounted ? attempts : Math.max(attempts - 1, 0),
+    lastError: ending._tag === "Succeeded" ? Option.none() : Option.some(ending.reason),
+    nextAttemptAt: status === "failed"
+      ? Option.some(DateTime.addDuration(now, Retry.waitAfter(isCounted ? attempts : 1)))
+      : Option.none()
+  }
+}
+
+/**
+ * How long raw webhooks are kept after their last try, by status; what is absent is kept for good.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Retention {
-  readonly succeeded: Option.Option<number>
-  readonly dead: Option.Option<number>
-  readonly failed: Option.Option<number>
+  readonly succeeded: Option.Option<Duration.Duration>
+  readonly dead: Option.Option<Duration.Duration>
+  readonly failed: Option.Option<Duration.Duration>
 }
 
 /**
- * The waits, in milliseconds, before a webhook that failed is tried again, by how often it was tried: 1, 5 and 15 minutes,
- * 1, 6 and 24 hours.
+ * Which webhooks to claim, oldest first.
  *
- * @category constants
- * @since 0.1.0
+ * @category models
+ * @since 0.2.0
  */
-export const waits: readonly [number, ...ReadonlyArray<number>] = [
-  60_000,
-  300_000,
-  900_000,
-  3_600_000,
-  21_600_000,
-  86_400_000
-]
+export interface ClaimQuery {
+  readonly scope: Tenant.Scope
+  readonly limit: number
+  /** How long ago processing must have begun to count as ended by a crash. */
+  readonly stalledFor: Duration.Duration
+}
 
 /**
- * The wait before the next try, in milliseconds.
+ * Which webhooks to list.
  *
- * @category getters
- * @since 0.1.0
+ * @category models
+ * @since 0.2.0
  */
-export const waitAfter = (attempts: number): number =>
-  waits[Math.min(Math.max(attempts, 1), waits.length) - 1] ?? waits[0]
+export interface ListQuery {
+  readonly scope: Tenant.Scope
+  readonly status: Option.Option<WebhookStatus>
+  readonly limit: number
+}
+
+/**
+ * Which webhooks to delete.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface PruneQuery {
+  readonly retention: Retention
+  readonly limit: number
+  /** Counts and deletes nothing. */
+  readonly dryRun: boolean
+}
+
+/**
+ * Whom to forget.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface ForgetQuery {
+  readonly tenantId: Tenant.TenantId
+  readonly recipient: Recipient.Recipient
+}
 
 /**
  * Stands in raw webhooks for a recipient who was forgotten.
@@ -268,28 +355,19 @@ export class Inbox extends Context.Service<Inbox, {
    * Notes how a try ended. After one that failed the webhook may be claimed again after a growing wait, after one that was
    * postponed after the first wait. A webhook whose try has ended already is left as it is.
    */
-  readonly finish: (key: WebhookKey, result: Result) => Effect.Effect<void, LedgerError>
+  readonly finish: (key: WebhookKey, ending: Ending) => Effect.Effect<void, LedgerError>
 
   /**
    * Claims webhooks to be processed, oldest first, and counts a try for each: those that failed and have waited, and those
    * whose processing was begun more than `stalledFor` ago and never ended, as after a crash.
    */
-  readonly claim: (query: {
-    readonly scope: Tenant.Scope
-    readonly limit: number
-    /** Milliseconds. */
-    readonly stalledFor: number
-  }) => Effect.Effect<ReadonlyArray<Webhook>, InvalidInput | LedgerError>
+  readonly claim: (query: ClaimQuery) => Effect.Effect<ReadonlyArray<Webhook>, InvalidInput | LedgerError>
 
-  /** Gives one webhook. */
+  /** Returns one webhook. */
   readonly get: (scope: Tenant.Scope, id: WebhookId) => Effect.Effect<Option.Option<Webhook>, LedgerError>
 
-  /** Gives webhooks, newest first, without headers and bodies. */
-  readonly list: (query: {
-    readonly scope: Tenant.Scope
-    readonly status: Option.Option<WebhookStatus>
-    readonly limit: number
-  }) => Effect.Effect<ReadonlyArray<Summary>, InvalidInput | LedgerError>
+  /** Returns webhooks, newest first, without headers and bodies. */
+  readonly list: (query: ListQuery) => Effect.Effect<ReadonlyArray<Summary>, InvalidInput | LedgerError>
 
   /** Makes a webhook of any status claimable at once, its tries forgotten; false where there is none. */
   readonly release: (scope: Tenant.Scope, id: WebhookId) => Effect.Effect<boolean, LedgerError>
@@ -297,16 +375,9 @@ export class Inbox extends Context.Service<Inbox, {
   /** Counts webhooks by tenant and status. */
   readonly counts: (scope: Tenant.Scope) => Effect.Effect<ReadonlyArray<Count>, LedgerError>
 
-  /** Deletes at most `limit` webhooks that have been kept long enough and gives how many; with `dryRun` only counts. */
-  readonly prune: (query: {
-    readonly retention: Retention
-    readonly limit: number
-    readonly dryRun: boolean
-  }) => Effect.Effect<number, InvalidInput | LedgerError>
+  /** Deletes at most `limit` webhooks that have been kept long enough and returns how many; with `dryRun` only counts. */
+  readonly prune: (query: PruneQuery) => Effect.Effect<number, InvalidInput | LedgerError>
 
-  /** Puts the stand-in for a recipient into a tenant's raw webhooks and gives how many named it. */
-  readonly forget: (query: {
-    readonly tenantId: Tenant.TenantId
-    readonly recipient: Recipient.Recipient
-  }) => Effect.Effect<number, LedgerError>
+  /** Puts the stand-in for a recipient into a tenant's raw webhooks and returns how many named it. */
+  readonly forget: (query: ForgetQuery) => Effect.Effect<number, LedgerError>
 }>()("@waybill/core/Inbox") {}

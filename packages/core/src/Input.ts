@@ -4,18 +4,18 @@
  * @since 0.1.0
  */
 import { Effect, Option, Result, Schema, SchemaIssue } from "effect"
+import type * as Audit from "./Audit.ts"
 import * as Cursor from "./Cursor.ts"
 import * as Delivery from "./Delivery.ts"
 import * as Event from "./Event.ts"
-import type * as Ledger from "./Ledger.ts"
-import { InvalidInput } from "./LedgerError.ts"
+import { invalid, type InvalidInput } from "./LedgerError.ts"
 import * as Provider from "./Provider.ts"
 import * as Tenant from "./Tenant.ts"
 import * as Text from "./Text.ts"
 import * as Ticks from "./Ticks.ts"
 
 /**
- * The most rows that one call gives or claims.
+ * The most rows that one call returns or claims.
  *
  * @category constants
  * @since 0.1.0
@@ -35,7 +35,7 @@ const complaint = (issue: SchemaIssue.Issue): string => {
 const check = <A, E>(what: InvalidInput["what"], schema: Schema.Codec<A, E>) => {
   const validate = Schema.decodeUnknownResult(Schema.toType(schema))
   return (input: A, index = 0): Result.Result<A, InvalidInput> =>
-    Result.mapError(validate(input), (error) => new InvalidInput({ what, index, issue: complaint(error.issue) }))
+    Result.mapError(validate(input), (error) => invalid(what, complaint(error.issue), index))
 }
 
 /**
@@ -87,12 +87,7 @@ export const linkTo = check(
 export const messageId = (command: Delivery.Dispatch): Result.Result<Provider.MessageId, InvalidInput> =>
   Result.fromOption(
     Provider.canonicalMessageId(command.provider, command.providerMessageId),
-    () =>
-      new InvalidInput({
-        what: "dispatch",
-        index: 0,
-        issue: "providerMessageId: must be the id that the provider gave"
-      })
+    () => invalid("dispatch", "providerMessageId: must be the id that the provider gave")
   )
 
 /**
@@ -126,7 +121,7 @@ export const events = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, bat
 export const cursor = (place: Cursor.Cursor): Result.Result<Cursor.Cursor, InvalidInput> =>
   Schema.is(Cursor.Cursor)(place)
     ? Result.succeed(place)
-    : Result.fail(new InvalidInput({ what: "query", index: 0, issue: "after: must be a cursor that the feed gave" }))
+    : Result.fail(invalid("query", "after: must be a cursor that the feed gave"))
 
 const { counts, error, node, schedule, tick } = Ticks.Tick.fields
 
@@ -147,7 +142,7 @@ export const claim = check("query", Schema.Struct({ schedule, tick, node }))
 export const finish = check("query", Schema.Struct({ schedule, tick, counts, error }))
 
 /**
- * Checks whose ticks to give.
+ * Checks whose ticks to return.
  *
  * @category validation
  * @since 0.1.0
@@ -184,14 +179,14 @@ const isTenant = Schema.is(Tenant.TenantId)
  * @since 0.1.0
  */
 export const place = (
-  { after, part }: Pick<Ledger.AuditQuery, "after" | "part">
+  { after, part }: Pick<Audit.Query, "after" | "part">
 ): Result.Result<Option.Option<Place>, InvalidInput> => {
   if (Option.isNone(after)) return Result.succeed(Option.none())
   const [id, tenantId, ...rest] = after.value.split(" ")
   const isPlace = isId(id) && rest.length === 0 && (part === "orphans" ? tenantId === undefined : isTenant(tenantId))
   return isPlace
     ? Result.succeed(Option.some({ id, tenantId: tenantId ?? "" }))
-    : Result.fail(new InvalidInput({ what: "query", index: 0, issue: "after: must be the next of a page" }))
+    : Result.fail(invalid("query", "after: must be the next of a page"))
 }
 
 /**
@@ -203,6 +198,4 @@ export const place = (
 export const limit = (rows: number): Effect.Effect<number, InvalidInput> =>
   Number.isInteger(rows) && rows >= 1 && rows <= maxLimit
     ? Effect.succeed(rows)
-    : Effect.fail(
-      new InvalidInput({ what: "query", index: 0, issue: `limit: must be a whole number from 1 to ${maxLimit}` })
-    )
+    : Effect.fail(invalid("query", `limit: must be a whole number from 1 to ${maxLimit}`))

@@ -17,7 +17,7 @@ import * as Tenant from "./Tenant.ts"
  * @since 0.1.0
  */
 export class InvalidInput extends Schema.TaggedError<InvalidInput>("@waybill/core/InvalidInput")("InvalidInput", {
-  what: Schema.Literals(["delivery", "dispatch", "event", "query"]),
+  what: Schema.Literals(["delivery", "dispatch", "event", "query", "webhook"]),
   /** The position in the batch; 0 where there is one. */
   index: Schema.Int,
   issue: Schema.String
@@ -26,6 +26,15 @@ export class InvalidInput extends Schema.TaggedError<InvalidInput>("@waybill/cor
     return `invalid ${this.what}: ${this.issue}`
   }
 }
+
+/**
+ * The error of an input whose field breaks a rule, said as `field: rule`.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const invalid = (what: InvalidInput["what"], issue: string, index = 0): InvalidInput =>
+  new InvalidInput({ what, index, issue })
 
 /**
  * The tenant has no such delivery, or an orphan's has not been recorded yet.
@@ -58,7 +67,7 @@ export class EventNotFound extends Schema.TaggedError<EventNotFound>("@waybill/c
 }
 
 /**
- * An event names neither a message nor a delivery, so that nothing can link it by itself.
+ * An event names neither a message nor a delivery, so that nothing can link it on its own.
  *
  * @category errors
  * @since 0.1.0

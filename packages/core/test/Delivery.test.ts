@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Delivery, Drift, Event, IdempotencyKey, Provider, Recipient, Tenant } from "@waybill/core"
-import { Option, Schema } from "effect"
+import { Delivery, Drift, Event, IdempotencyKey, LedgerError, Provider, Recipient, Tenant } from "@waybill/core"
+import { Option, Result, Schema } from "effect"
 import * as Given from "./Given.ts"
 
 const messageId = Provider.MessageId.make("m-1")
@@ -29,24 +29,37 @@ describe("a dispatch", () => {
   const decide = (delivery: Delivery.Delivery, fields: Partial<Delivery.Dispatch> = {}, id = messageId) =>
     Delivery.decideDispatch(delivery, command(fields), id)
 
+  const otherMessage = Result.fail(
+    new LedgerError.DispatchConflict({
+      tenantId: dispatched.tenantId,
+      deliveryId: dispatched.id,
+      reason: "other-message"
+    })
+  )
+
   it("of a queued delivery is accepted, at the version that was seen", () => {
-    assert.deepStrictEqual(decide(Given.recorded()), { _tag: "Accepted" })
-    assert.deepStrictEqual(decide(Given.recorded(), { expectedVersion: Option.some(1) }), { _tag: "Accepted" })
+    assert.deepStrictEqual(decide(Given.recorded()), Result.succeed("Accepted"))
+    assert.deepStrictEqual(decide(Given.recorded(), { expectedVersion: Option.some(1) }), Result.succeed("Accepted"))
   })
 
   it("under the same message id again is nothing new", () => {
-    assert.deepStrictEqual(decide(dispatched), { _tag: "AlreadyDispatched" })
+    assert.deepStrictEqual(decide(dispatched), Result.succeed("AlreadyDispatched"))
   })
 
   it("under another message id or by another provider is another message", () => {
-    assert.deepStrictEqual(decide(dispatched, {}, Provider.MessageId.make("m-2")), { _tag: "OtherMessage" })
-    assert.deepStrictEqual(decide(dispatched, { provider: Provider.Provider.make("mailgun") }), {
-      _tag: "OtherMessage"
-    })
+    assert.deepStrictEqual(decide(dispatched, {}, Provider.MessageId.make("m-2")), otherMessage)
+    assert.deepStrictEqual(decide(dispatched, { provider: Provider.Provider.make("mailgun") }), otherMessage)
   })
 
   it("with another version is stale, whatever else it says", () => {
-    const expected = { _tag: "Stale", expectedVersion: 1, actualVersion: 2 } as const
+    const expected = Result.fail(
+      new LedgerError.StaleDelivery({
+        tenantId: dispatched.tenantId,
+        deliveryId: dispatched.id,
+        expectedVersion: 1,
+        actualVersion: 2
+      })
+    )
     assert.deepStrictEqual(decide(dispatched, { expectedVersion: Option.some(1) }), expected)
     assert.deepStrictEqual(
       decide(dispatched, { expectedVersion: Option.some(1) }, Provider.MessageId.make("m-2")),
@@ -60,8 +73,8 @@ describe("a dispatch", () => {
       provider: dispatched.provider,
       providerMessageId: dispatched.providerMessageId
     }
-    assert.deepStrictEqual(decide(imported), { _tag: "Accepted" })
-    assert.deepStrictEqual(decide(imported, {}, Provider.MessageId.make("m-2")), { _tag: "OtherMessage" })
+    assert.deepStrictEqual(decide(imported), Result.succeed("Accepted"))
+    assert.deepStrictEqual(decide(imported, {}, Provider.MessageId.make("m-2")), otherMessage)
   })
 
   it("gives the next version", () => {

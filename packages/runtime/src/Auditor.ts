@@ -6,11 +6,11 @@
  *
  * @since 0.1.0
  */
-import { type Drift, Ledger, type LedgerError, Tenant } from "@waybill/core"
+import { Audit, type Drift, type LedgerError, Tenant } from "@waybill/core"
 import { Context, Effect, Layer, Option } from "effect"
 
 /**
- * How many rows one page compares where nothing is said.
+ * How many rows one page compares by default.
  *
  * @category constants
  * @since 0.1.0
@@ -18,7 +18,7 @@ import { Context, Effect, Layer, Option } from "effect"
 export const defaultPageSize = 1000
 
 /**
- * How many drifts are given at most; all are counted.
+ * How many drifts are returned at most; all are counted.
  *
  * @category constants
  * @since 0.1.0
@@ -26,7 +26,7 @@ export const defaultPageSize = 1000
 export const maxDrifts = 1000
 
 /**
- * What to compare.
+ * The rows to compare.
  *
  * @category models
  * @since 0.1.0
@@ -34,7 +34,7 @@ export const maxDrifts = 1000
 export interface AuditOptions {
   /** One tenant; without it all of them. */
   readonly tenantId?: Tenant.TenantId
-  /** How many rows one page compares at most: 1 to 10,000; 1000 where nothing is said. */
+  /** How many rows one page compares at most: 1 to 10,000; 1000 by default. */
   readonly pageSize?: number
   /** Told after each page what was found so far. */
   readonly onPage?: (sofar: Progress) => Effect.Effect<void>
@@ -47,7 +47,7 @@ export interface AuditOptions {
  * @since 0.1.0
  */
 export interface Progress {
-  readonly part: Ledger.AuditQuery["part"]
+  readonly part: Audit.Query["part"]
   /** How many deliveries were compared. */
   readonly deliveries: number
   /** How many orphans were compared. */
@@ -57,7 +57,7 @@ export interface Progress {
 }
 
 /**
- * What a comparison found.
+ * The findings of a comparison.
  *
  * @category models
  * @since 0.1.0
@@ -80,7 +80,7 @@ export class Auditor extends Context.Service<Auditor, {
   ) => Effect.Effect<Audited, LedgerError.InvalidInput | LedgerError.LedgerError>
 
   /**
-   * Compares and repairs the drifts it gives; what has not drifted is not touched. Interrupted, it lets the page in hand
+   * Compares and repairs the drifts it returns; what has not drifted is not touched. Interrupted, it lets the page in hand
    * commit and begins no other.
    */
   readonly rebuild: (
@@ -90,12 +90,12 @@ export class Auditor extends Context.Service<Auditor, {
 
 const parts = ["deliveries", "orphans"] as const
 
-const audit = (operation: Ledger.Ledger["Service"]["verify"]) =>
+const audit = (operation: Audit.Audit["Service"]["verify"]) =>
   Effect.fnUntraced(function*(options: AuditOptions = {}) {
     const compared = { deliveries: 0, orphans: 0 }
     const drifts: Array<Drift.Drift> = []
     let drifted = 0
-    const compare = Effect.fnUntraced(function*(part: Ledger.AuditQuery["part"], after: Option.Option<string>) {
+    const compare = Effect.fnUntraced(function*(part: Audit.Query["part"], after: Option.Option<string>) {
       const page = yield* operation({
         part,
         scope: options.tenantId ?? Tenant.all,
@@ -124,11 +124,11 @@ const audit = (operation: Ledger.Ledger["Service"]["verify"]) =>
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<Auditor, never, Ledger.Ledger> = Layer.effect(
+export const layer: Layer.Layer<Auditor, never, Audit.Audit> = Layer.effect(
   Auditor,
-  Effect.map(Ledger.Ledger, (ledger) =>
+  Effect.map(Audit.Audit, (stored) =>
     Auditor.of({
-      verify: Effect.fn("Auditor.verify")(audit(ledger.verify)),
-      rebuild: Effect.fn("Auditor.rebuild")(audit(ledger.rebuild))
+      verify: Effect.fn("Auditor.verify")(audit(stored.verify)),
+      rebuild: Effect.fn("Auditor.rebuild")(audit(stored.rebuild))
     }))
 )

@@ -11,16 +11,16 @@ import { Effect, Fiber, Layer } from "effect"
 import * as ClusterCron from "effect/cluster/ClusterCron"
 import type * as Sharding from "effect/cluster/Sharding"
 import * as Reconciler from "./Reconciler.ts"
-import * as Schedules from "./Schedules.ts"
+import type * as Schedules from "./Schedules.ts"
 
 /**
- * When a sweep is made, and what it reaches.
+ * The times of a scheduled sweep, the orphans that it reaches, and the runners that make it.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Options extends Reconciler.CronOptions {
-  /** The shard group that the job runs on; the cluster's default where nothing is said. */
+  /** The shard group that the job runs on; the cluster's own by default. */
   readonly shardGroup?: string
 }
 
@@ -41,21 +41,12 @@ export const layer = (
   Reconciler.Reconciler | Ticks.Ticks | Sharding.Sharding
 > =>
   Layer.unwrap(Effect.gen(function*() {
-    yield* Reconciler.checkSweep(options)
-    const cron = yield* Effect.fromResult(
-      Schedules.parse(options.cron ?? Reconciler.defaultCron, options.timeZone)
-    )
-    const schedule = yield* Schedules.checkName("schedule", options.schedule ?? Reconciler.defaultSchedule)
-    const node = yield* Schedules.nodeName(options.node)
+    const { cron, runTick, schedule } = yield* Reconciler.job.prepare(options)
     const scope = yield* Effect.scope
     // The cluster runs its jobs uninterruptibly; a fiber of this layer's own can be stopped between two batches.
     const execute = Effect.gen(function*() {
       const tick = yield* ClusterCron.CurrentScheduledTime
-      const running = yield* Effect.forkIn(
-        Schedules.runTick({ schedule, node, tick }, Reconciler.work(options)),
-        scope,
-        { uninterruptible: false }
-      )
+      const running = yield* Effect.forkIn(runTick(tick), scope, { uninterruptible: false })
       yield* Fiber.await(running)
     })
     return ClusterCron.make({ name: `waybill/${schedule}`, cron, execute, shardGroup: options.shardGroup })

@@ -1,13 +1,20 @@
 /**
- * Tells when a delivery was moved: after commit, never before, and never for a duplicate; with the event's own type, also where
- * a link moved the delivery.
+ * Tells when a delivery was moved: after commit, never before, and never for a duplicate. An update has the event's own type,
+ * also if a link moved the delivery.
  *
  * In process, a subscriber hears what this process writes, from when it subscribes and as far as a bounded buffer holds; a slow
  * one misses the oldest and delays nobody. Across processes, and without missing any, the feed is followed.
  *
  * @since 0.1.0
  */
-import { type Checkpoints, type Cursor, Ledger, type LedgerError, type Tenant } from "@waybill/core"
+import {
+  type Checkpoints,
+  type Cursor,
+  type DeliveryUpdate,
+  Ledger,
+  type LedgerError,
+  type Tenant
+} from "@waybill/core"
 import { Context, Effect, Layer, Option, Stream } from "effect"
 import * as Arr from "effect/Array"
 import * as Feed from "./Feed.ts"
@@ -19,14 +26,14 @@ import * as Feed from "./Feed.ts"
  * @since 0.1.0
  */
 export class DeliveryUpdates extends Context.Service<DeliveryUpdates, {
-  /** Gives the updates of every tenant. */
-  readonly all: Stream.Stream<Ledger.DeliveryUpdate>
+  /** The updates of every tenant. */
+  readonly all: Stream.Stream<DeliveryUpdate.DeliveryUpdate>
 
-  /** Gives the updates of one tenant. */
-  readonly ofTenant: (tenantId: Tenant.TenantId) => Stream.Stream<Ledger.DeliveryUpdate>
+  /** The updates of one tenant. */
+  readonly ofTenant: (tenantId: Tenant.TenantId) => Stream.Stream<DeliveryUpdate.DeliveryUpdate>
 
-  /** Gives the updates of one delivery. */
-  readonly ofDelivery: (key: Ledger.DeliveryKey) => Stream.Stream<Ledger.DeliveryUpdate>
+  /** The updates of one delivery. */
+  readonly ofDelivery: (key: Ledger.DeliveryKey) => Stream.Stream<DeliveryUpdate.DeliveryUpdate>
 }>()("@waybill/runtime/DeliveryUpdates") {}
 
 /**
@@ -57,10 +64,10 @@ export const layer: Layer.Layer<DeliveryUpdates, never, Ledger.Ledger> = Layer.e
  * @since 0.1.0
  */
 export const ofChange = Effect.fn("DeliveryUpdates.ofChange")(function*({ event }: Ledger.Change) {
-  if (Option.isNone(event.deliveryId)) return Option.none<Ledger.DeliveryUpdate>()
+  if (Option.isNone(event.deliveryId)) return Option.none<DeliveryUpdate.DeliveryUpdate>()
   const key = { tenantId: event.tenantId, deliveryId: event.deliveryId.value }
   if (Option.isNone(event.sourceEventId)) {
-    return Option.some<Ledger.DeliveryUpdate>({ ...key, eventId: event.id, type: event.type, cause: "append" })
+    return Option.some<DeliveryUpdate.DeliveryUpdate>({ ...key, eventId: event.id, type: event.type, cause: "append" })
   }
   const ledger = yield* Ledger.Ledger
   const eventId = event.sourceEventId.value
@@ -68,7 +75,7 @@ export const ofChange = Effect.fn("DeliveryUpdates.ofChange")(function*({ event 
     ledger.timeline(key),
     (timeline) => Arr.findFirst(timeline, (entry) => entry.event.id === eventId)
   )
-  return Option.map(linked, ({ event: { type } }): Ledger.DeliveryUpdate => ({
+  return Option.map(linked, ({ event: { type } }): DeliveryUpdate.DeliveryUpdate => ({
     ...key,
     eventId,
     type,
@@ -84,7 +91,7 @@ export const ofChange = Effect.fn("DeliveryUpdates.ofChange")(function*({ event 
  */
 export interface Followed {
   readonly cursor: Cursor.Cursor
-  readonly update: Ledger.DeliveryUpdate
+  readonly update: DeliveryUpdate.DeliveryUpdate
 }
 
 /**
@@ -102,16 +109,16 @@ export const follow = (options: Feed.StreamOptions = {}): Stream.Stream<Followed
   )
 
 /**
- * What a consumer of updates follows and does.
+ * The updates that a consumer follows, and how it handles them.
  *
  * @category models
  * @since 0.1.0
  */
 export interface ConsumerOptions<E = never, R = never> extends Feed.Options {
-  /** The name under which its place is kept. */
+  /** The name under which it remembers its position. */
   readonly name: string
-  /** Handles some updates, in the order of the feed; where it fails, it is given them again. */
-  readonly handle: (updates: Arr.NonEmptyReadonlyArray<Ledger.DeliveryUpdate>) => Effect.Effect<void, E, R>
+  /** Handles some updates, in the order of the feed; if it fails, it is given them again. */
+  readonly handle: (updates: Arr.NonEmptyReadonlyArray<DeliveryUpdate.DeliveryUpdate>) => Effect.Effect<void, E, R>
 }
 
 const handled = <E, R>(

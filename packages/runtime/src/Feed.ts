@@ -1,12 +1,13 @@
 /**
  * Follows the feed of changes, in any process: every event once and none passed over, in the order of the feed.
  *
- * A consumer handles each event at least once and goes on where it stopped: its place is kept after what it handled. One
- * process at a time follows under a consumer's name; two would both handle the same events.
+ * A consumer handles each event at least once and goes on where it stopped: it remembers its position under its name. One
+ * process at a time follows under a name; two would both handle the same events.
  *
  * @since 0.1.0
  */
 import { Checkpoints, Cursor, Input, Ledger, LedgerError, Tenant } from "@waybill/core"
+import * as Attributes from "@waybill/core/Attributes"
 import {
   type Cause,
   DateTime,
@@ -21,13 +22,13 @@ import {
   Stream
 } from "effect"
 import * as Arr from "effect/Array"
-import * as Attributes from "./Attributes.ts"
+import { ageAt } from "./internal/age.ts"
 import { reasonOf } from "./internal/reason.ts"
+import * as Metrics from "./Metrics.ts"
 import * as Schedules from "./Schedules.ts"
-import * as Telemetry from "./Telemetry.ts"
 
 /**
- * How long a reader of the feed waits before it looks again where nothing is said.
+ * How long a reader of the feed waits before it looks again, by default.
  *
  * @category constants
  * @since 0.1.0
@@ -35,7 +36,7 @@ import * as Telemetry from "./Telemetry.ts"
 export const defaultPollEvery: Duration.Duration = Duration.seconds(1)
 
 /**
- * How many events are read at once where nothing is said.
+ * How many events are read at once by default.
  *
  * @category constants
  * @since 0.1.0
@@ -43,7 +44,7 @@ export const defaultPollEvery: Duration.Duration = Duration.seconds(1)
 export const defaultBatchSize = 500
 
 /**
- * What to follow, and how.
+ * The events to follow, and how.
  *
  * @category models
  * @since 0.1.0
@@ -51,40 +52,40 @@ export const defaultBatchSize = 500
 export interface Options {
   /** One tenant; without it all of them. */
   readonly scope?: Tenant.Scope
-  /** How many events are read at once at most: 1 to 10,000; 500 where nothing is said. */
+  /** How many events are read at once at most: 1 to 10,000; 500 by default. */
   readonly batchSize?: number
-  /** How long to wait at the end of the feed before looking again; a second where nothing is said. */
+  /** How long to wait at the end of the feed before looking again; a second by default. */
   readonly pollEvery?: Duration.Input
-  /** Whatever it gives ends the waiting early. When it ends or fails, polling goes on. */
+  /** Each element ends the waiting early. When it ends or fails, polling goes on. */
   readonly wake?: Stream.Stream<unknown, unknown>
 }
 
 /**
- * What a stream of the feed follows.
+ * The events that a stream of the feed follows.
  *
  * @category models
  * @since 0.1.0
  */
 export interface StreamOptions extends Options {
-  /** The place after which to begin; the start of the feed where nothing is said. */
+  /** The position after which to begin; the start of the feed by default. */
   readonly after?: Cursor.Cursor
 }
 
 /**
- * What a consumer follows and does.
+ * The events that a consumer follows, and how it handles them.
  *
  * @category models
  * @since 0.1.0
  */
 export interface ConsumerOptions<E = never, R = never> extends Options {
-  /** The name under which its place is kept. */
+  /** The name under which it remembers its position. */
   readonly name: string
-  /** Handles some events, in the order of the feed; where it fails, it is given them again. */
+  /** Handles some events, in the order of the feed; if it fails, it is given them again. */
   readonly handle: (changes: Arr.NonEmptyReadonlyArray<Ledger.Change>) => Effect.Effect<void, E, R>
 }
 
 /**
- * What reading the feed may fail with.
+ * The ways in which reading the feed fails.
  *
  * @category models
  * @since 0.1.0
@@ -93,7 +94,7 @@ export type FeedError = LedgerError.InvalidInput | LedgerError.LedgerError
 
 type Page = Arr.NonEmptyReadonlyArray<Ledger.Change>
 
-/** A way to read the page after a place, which waits until there is one and tells each look. */
+/** Reads the page after a position; it waits until there is one and reports each look. */
 const makeNext = Effect.fnUntraced(function*(
   options: Options,
   onLook: (changes: ReadonlyArray<Ledger.Change>) => Effect.Effect<void>
@@ -130,13 +131,13 @@ const checkPollEvery = (every: Duration.Input): Effect.Effect<Duration.Duration,
   Option.match(Option.filter(Duration.fromInput(every), Duration.isPositive), {
     onNone: () =>
       Effect.fail(
-        new LedgerError.InvalidInput({ what: "query", index: 0, issue: "pollEvery: must be a duration above 0" })
+        LedgerError.invalid("query", "pollEvery: must be a duration above 0")
       ),
     onSome: Effect.succeed
   })
 
 /**
- * Every event after a place, and those to come, with their places. It keeps nothing: whoever reads it remembers the place.
+ * Every event after a position, and those to come, with their positions. It keeps nothing: its reader remembers the position.
  *
  * @category streams
  * @since 0.1.0
@@ -153,20 +154,17 @@ export const stream = (options: StreamOptions = {}): Stream.Stream<Ledger.Change
   ))
 
 const ageOf = (change: Ledger.Change | undefined): Effect.Effect<Duration.Duration> =>
-  Effect.map(DateTime.now, (now) =>
-    change === undefined
-      ? Duration.zero
-      : Duration.max(Duration.zero, DateTime.distance(change.event.insertedAt, now)))
+  Effect.map(DateTime.now, (now) => change === undefined ? Duration.zero : ageAt(now, change.event.insertedAt))
 
 const noteLag = (consumer: Attributes.Name, changes: ReadonlyArray<Ledger.Change>) =>
   ageOf(changes[0]).pipe(
-    Effect.tap((age) => Telemetry.update(Telemetry.feedLag, Duration.toSeconds(age), { consumer }))
+    Effect.tap((age) => Metrics.update(Metrics.feedLag, Duration.toSeconds(age), { consumer }))
   )
 
 /**
  * Handles every event of the feed at least once, for as long as it runs, and begins where the consumer of that name stopped.
  *
- * The place is kept after each batch that was handled, and a batch that was handled is noted even where it is interrupted then.
+ * The position is saved after each batch that was handled, even if the consumer is interrupted then.
  *
  * @category consuming
  * @since 0.1.0
@@ -198,7 +196,7 @@ export const consume = <E, R>(
   }))
 
 /**
- * How long ago the oldest event was appended that a consumer has not handled; nothing where it has handled all.
+ * How long ago the oldest event was appended that a consumer has not handled; zero if it has handled all.
  *
  * An event shows in the feed when every transaction that began before its own has ended, and counts from then on.
  *
@@ -217,8 +215,8 @@ export const lag = Effect.fn("Feed.lag")(function*(
 })
 
 /**
- * Runs a consumer for as long as the layer lives; where it fails, it is logged and begins again after a pause, five seconds
- * where nothing is said.
+ * Runs a consumer for as long as the layer lives; if it fails, that is logged and it begins again after a pause of five
+ * seconds by default.
  *
  * @category layers
  * @since 0.1.0

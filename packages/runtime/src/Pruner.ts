@@ -1,6 +1,5 @@
 /**
- * Deletes what has been kept long enough: raw webhooks by how they ended, and the rows of old ticks. Nothing in the ledger is
- * ever pruned.
+ * Deletes raw webhooks and the rows of old ticks that were kept long enough. Nothing in the ledger is ever pruned.
  *
  * Webhooks go in bounded batches, so that no transaction is long; interrupted, it lets the batch in hand commit and begins no
  * other.
@@ -8,13 +7,13 @@
  * @since 0.1.0
  */
 import { Inbox, LedgerError, Ticks } from "@waybill/core"
-import { Context, DateTime, Effect, Layer, Option } from "effect"
-import * as Attributes from "./Attributes.ts"
+import * as Attributes from "@waybill/core/Attributes"
+import { Context, DateTime, Duration, Effect, Layer, Option } from "effect"
+import * as Metrics from "./Metrics.ts"
 import * as Schedules from "./Schedules.ts"
-import * as Telemetry from "./Telemetry.ts"
 
 /**
- * For how many days something is kept.
+ * How long something is kept, in days.
  *
  * @category models
  * @since 0.1.0
@@ -22,24 +21,24 @@ import * as Telemetry from "./Telemetry.ts"
 export type Days = number | "forever"
 
 /**
- * What is kept for how many days, each 1 to 36,500.
+ * How long each kind of row is kept, in days from 1 to 36,500.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Keep {
-  /** Webhooks that are in the ledger; 14 where nothing is said. */
+  /** Webhooks that are processed; 14 by default. */
   readonly succeeded?: Days
-  /** Webhooks that were given up; 90 where nothing is said. */
+  /** Webhooks that were given up; 90 by default. */
   readonly dead?: Days
-  /** Webhooks that are to be tried again; forever where nothing is said. */
+  /** Webhooks that are to be tried again; forever by default. */
   readonly failed?: Days
-  /** The rows of ticks that ended; 30 where nothing is said. */
+  /** The rows of ticks that ended; 30 by default. */
   readonly ticks?: Days
 }
 
 /**
- * What is kept for how many days where nothing is said.
+ * How long each kind of row is kept by default, in days.
  *
  * @category constants
  * @since 0.1.0
@@ -63,7 +62,7 @@ export const maxDays = 36_500
 export const batchSize = 1000
 
 /**
- * What to prune.
+ * The reach of a pruning.
  *
  * @category models
  * @since 0.1.0
@@ -77,19 +76,19 @@ export interface PruneOptions {
 }
 
 /**
- * What was pruned, or would be.
+ * The counts of what was pruned, or would be.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Pruned {
   readonly webhooks: number
-  /** Absent in a dry run, which does not count them, and where they are kept forever. */
+  /** Absent in a dry run, which does not count them, and if they are kept forever. */
   readonly ticks: Option.Option<number>
 }
 
 /**
- * Deletes what has been kept long enough.
+ * Deletes raw webhooks and old ticks that were kept long enough.
  *
  * @category services
  * @since 0.1.0
@@ -106,7 +105,7 @@ const kinds = ["succeeded", "dead", "failed", "ticks"] as const
 const isDays = (days: Days): boolean => days === "forever" || (Number.isInteger(days) && days >= 1 && days <= maxDays)
 
 /**
- * Checks for how long things are to be kept, and fills in what is not said.
+ * Checks how long things are to be kept, and fills in the defaults.
  *
  * @category validation
  * @since 0.1.0
@@ -117,15 +116,15 @@ export const checkKeep = (keep: Keep = {}): Effect.Effect<Required<Keep>, Ledger
   return wrong === undefined
     ? Effect.succeed(filled)
     : Effect.fail(
-      new LedgerError.InvalidInput({
-        what: "query",
-        index: 0,
-        issue: `keep.${wrong}: must be a whole number of days from 1 to ${maxDays}, or "forever"`
-      })
+      LedgerError.invalid(
+        "query",
+        `keep.${wrong}: must be a whole number of days from 1 to ${maxDays}, or "forever"`
+      )
     )
 }
 
-const limited = (days: Days): Option.Option<number> => days === "forever" ? Option.none() : Option.some(days)
+const limited = (days: Days): Option.Option<Duration.Duration> =>
+  days === "forever" ? Option.none() : Option.some(Duration.days(days))
 
 const make = Effect.gen(function*() {
   const inbox = yield* Inbox.Inbox
@@ -150,7 +149,7 @@ const make = Effect.gen(function*() {
     }
     const nextBatch = Effect.uninterruptible(Effect.gen(function*() {
       const deleted = yield* inbox.prune({ retention, limit: batchSize, dryRun: false })
-      yield* Telemetry.update(Telemetry.webhooksPruned, deleted)
+      yield* Metrics.update(Metrics.webhooksPruned, deleted)
       if (deleted > 0) yield* tell({ ...pruned, webhooks: pruned.webhooks + deleted })
       return deleted
     }))
@@ -180,7 +179,7 @@ const countsOf = ({ ticks, webhooks }: Pruned) => ({ webhooks, ticks: Option.get
 export const layer: Layer.Layer<Pruner, never, Inbox.Inbox | Ticks.Ticks> = Layer.effect(Pruner, make)
 
 /**
- * When something is pruned where nothing is said: at three in the morning.
+ * The cron of pruning by default: at three in the morning.
  *
  * @category constants
  * @since 0.1.0
@@ -188,7 +187,7 @@ export const layer: Layer.Layer<Pruner, never, Inbox.Inbox | Ticks.Ticks> = Laye
 export const defaultCron = "0 3 * * *"
 
 /**
- * The schedule's name where none is said.
+ * The schedule's name by default.
  *
  * @category constants
  * @since 0.1.0
@@ -196,29 +195,21 @@ export const defaultCron = "0 3 * * *"
 export const defaultSchedule = "prune"
 
 /**
- * The name under which pruning by hand is noted.
- *
- * @category constants
- * @since 0.1.0
- */
-export const byHand = "prune by hand"
-
-/**
- * When something is pruned, and what is kept.
+ * When something is pruned, and how long things are kept.
  *
  * @category models
  * @since 0.1.0
  */
-export interface CronOptions extends Pick<PruneOptions, "keep"> {
-  /** Three in the morning where nothing is said. */
-  readonly cron?: string
-  /** An IANA name or an offset; UTC where nothing is said. */
-  readonly timeZone?: string
-  /** The name by which all nodes know the schedule; `prune` where nothing is said. */
-  readonly schedule?: string
-  /** The name of this node in the history; a random one where nothing is said. */
-  readonly node?: string
-}
+export interface CronOptions extends Pick<PruneOptions, "keep">, Schedules.When {}
+
+const job = Schedules.job({
+  name: defaultSchedule,
+  cron: defaultCron,
+  check: ({ keep }: Pick<PruneOptions, "keep">) => checkKeep(keep),
+  work: ({ keep = {} }, onBatch: (sofar: Pruned) => Effect.Effect<void>) =>
+    Pruner.use(({ prune }) => prune({ keep, onBatch })),
+  counts: countsOf
+})
 
 /**
  * Prunes now and notes it in the history of ticks, as `prune by hand`; a dry run is not noted.
@@ -226,20 +217,10 @@ export interface CronOptions extends Pick<PruneOptions, "keep"> {
  * @category scheduling
  * @since 0.1.0
  */
-export const recordedPrune = Effect.fn("Pruner.recordedPrune")(function*(
-  options: PruneOptions & { readonly node?: string } = {}
-) {
-  const pruner = yield* Pruner
-  if (options.dryRun === true) return yield* pruner.prune(options)
-  let last: Pruned = { webhooks: 0, ticks: Option.none() }
-  yield* Schedules.runNow({ schedule: byHand, node: options.node }, (note) =>
-    Effect.gen(function*() {
-      const onBatch = (sofar: Pruned) => Effect.andThen(note(countsOf(sofar)), options.onBatch?.(sofar) ?? Effect.void)
-      last = yield* pruner.prune({ ...options, onBatch })
-      return countsOf(last)
-    }))
-  return last
-})
+export const recordedPrune = (
+  options: PruneOptions & Pick<Schedules.When, "node"> = {}
+): Effect.Effect<Pruned, LedgerError.InvalidInput | LedgerError.LedgerError, Pruner | Ticks.Ticks> =>
+  options.dryRun === true ? Pruner.use(({ prune }) => prune(options)) : job.runNow(options)
 
 /**
  * Prunes at the times of a cron, on each tick by one of all nodes.
@@ -249,19 +230,4 @@ export const recordedPrune = Effect.fn("Pruner.recordedPrune")(function*(
  */
 export const layerCron = (
   options: CronOptions = {}
-): Layer.Layer<never, Schedules.InvalidCron | LedgerError.InvalidInput, Pruner | Ticks.Ticks> =>
-  Schedules.layer(
-    {
-      schedule: options.schedule ?? defaultSchedule,
-      cron: options.cron ?? defaultCron,
-      timeZone: options.timeZone,
-      node: options.node
-    },
-    (note) =>
-      Effect.gen(function*() {
-        const pruner = yield* Pruner
-        return countsOf(
-          yield* pruner.prune({ keep: options.keep ?? {}, onBatch: (sofar) => note(countsOf(sofar)) })
-        )
-      })
-  ).pipe(Layer.provide(Layer.effectDiscard(checkKeep(options.keep))))
+): Layer.Layer<never, Schedules.InvalidCron | LedgerError.InvalidInput, Pruner | Ticks.Ticks> => job.layerCron(options)

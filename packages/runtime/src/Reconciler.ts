@@ -6,13 +6,13 @@
  *
  * @since 0.1.0
  */
-import { type Event, Input, Ledger, LedgerError, Tenant, type Ticks } from "@waybill/core"
+import { type Event, Input, LedgerError, Orphan, Orphans, Tenant, type Ticks } from "@waybill/core"
+import * as Attributes from "@waybill/core/Attributes"
 import { Context, DateTime, Duration, Effect, Layer, Option } from "effect"
-import * as Attributes from "./Attributes.ts"
 import * as Schedules from "./Schedules.ts"
 
 /**
- * How many orphans are given where no limit is named.
+ * How many orphans are returned by default.
  *
  * @category constants
  * @since 0.1.0
@@ -20,7 +20,7 @@ import * as Schedules from "./Schedules.ts"
 export const defaultLimit = 100
 
 /**
- * How many orphans one batch of a sweep claims where nothing else is said.
+ * How many orphans one batch of a sweep claims by default.
  *
  * @category constants
  * @since 0.1.0
@@ -28,7 +28,7 @@ export const defaultLimit = 100
 export const defaultBatchSize = 1000
 
 /**
- * How old an orphan must be for a sweep to look at it where nothing else is said.
+ * The grace by default: a sweep leaves younger orphans alone.
  *
  * @category constants
  * @since 0.1.0
@@ -36,7 +36,7 @@ export const defaultBatchSize = 1000
 export const defaultGrace: Duration.Duration = Duration.seconds(60)
 
 /**
- * The horizon where none is named: seven days in minutes. Older orphans are unlikely ever to be linked.
+ * The horizon by default: seven days in minutes. Older orphans are unlikely ever to be linked.
  *
  * @category constants
  * @since 0.1.0
@@ -52,7 +52,7 @@ export const defaultMaxAgeMinutes = 10_080
 export const maxMaxAgeMinutes = 52_560_000
 
 /**
- * Which pending orphans to give.
+ * The pending orphans to return.
  *
  * @category models
  * @since 0.1.0
@@ -60,14 +60,14 @@ export const maxMaxAgeMinutes = 52_560_000
 export interface OrphanOptions {
   /** One tenant; without it all of them. */
   readonly tenantId?: Tenant.TenantId
-  /** 1 to 10,000; 100 where nothing is said. */
+  /** 1 to 10,000; 100 by default. */
   readonly limit?: number
-  /** Leaves out older ones; 10,080 where nothing is said. */
+  /** Leaves out older ones; 10,080 by default. */
   readonly maxAgeMinutes?: number
 }
 
 /**
- * What a sweep reaches.
+ * The orphans that a sweep reaches.
  *
  * @category models
  * @since 0.1.0
@@ -75,18 +75,18 @@ export interface OrphanOptions {
 export interface SweepOptions {
   /** One tenant; without it all of them. */
   readonly tenantId?: Tenant.TenantId
-  /** How many orphans one transaction claims at most: 1 to 10,000; 1000 where nothing is said. */
+  /** How many orphans one transaction claims at most: 1 to 10,000; 1000 by default. */
   readonly batchSize?: number
-  /** Leaves out younger ones; 60 seconds where nothing is said. */
+  /** Leaves out younger ones; 60 seconds by default. */
   readonly grace?: Duration.Input
-  /** Leaves out older ones; 10,080 where nothing is said. */
+  /** Leaves out older ones; 10,080 by default. */
   readonly maxAgeMinutes?: number
   /** Told after each batch what the sweep has done so far. */
   readonly onBatch?: (sofar: Swept) => Effect.Effect<void>
 }
 
 /**
- * What a sweep did.
+ * The counts of a sweep.
  *
  * @category models
  * @since 0.1.0
@@ -96,7 +96,7 @@ export interface Swept {
   readonly scanned: number
   /** How many new links it made. */
   readonly linked: number
-  /** How many failed by themselves and were set aside. */
+  /** How many failed on their own and were set aside. */
   readonly failed: number
   /** How many linkable ones it left in the end, because other transactions held their deliveries. */
   readonly remaining: number
@@ -109,17 +109,17 @@ export interface Swept {
  * @since 0.1.0
  */
 export class Reconciler extends Context.Service<Reconciler, {
-  /** Gives pending orphans inside the horizon, oldest first. */
+  /** Returns pending orphans inside the horizon, oldest first. */
   readonly findOrphans: (
     options?: OrphanOptions
   ) => Effect.Effect<ReadonlyArray<Event.Event>, LedgerError.InvalidInput | LedgerError.LedgerError>
 
   /** Looks up the delivery that an event is about, and changes nothing. */
-  readonly attemptLink: Ledger.Ledger["Service"]["attemptLink"]
+  readonly attemptLink: Orphans.Orphans["Service"]["attemptLink"]
 
   /**
    * Links every orphan between grace and horizon whose delivery exists, in batches until none is left; of a backlog, two
-   * batches at a time. Where another transaction holds a delivery, it comes back a few times, for ten seconds in all.
+   * batches at a time. If another transaction holds a delivery, it comes back a few times, for ten seconds in all.
    * Interrupted, it lets what is in hand commit and begins no other.
    */
   readonly sweep: (
@@ -130,7 +130,7 @@ export class Reconciler extends Context.Service<Reconciler, {
 /** How often a sweep comes back for orphans whose deliveries other transactions held. */
 const maxRests = 10
 
-const invalid = (issue: string) => new LedgerError.InvalidInput({ what: "query", index: 0, issue })
+const invalid = (issue: string) => LedgerError.invalid("query", issue)
 
 const checkMaxAge = (minutes: number): Effect.Effect<Duration.Duration, LedgerError.InvalidInput> =>
   Number.isInteger(minutes) && minutes >= 1 && minutes <= maxMaxAgeMinutes
@@ -152,25 +152,25 @@ const checkGrace = (grace: Duration.Input): Effect.Effect<Duration.Duration, Led
   )
 
 const make = Effect.gen(function*() {
-  const ledger = yield* Ledger.Ledger
+  const orphans = yield* Orphans.Orphans
 
   const findOrphans = Effect.fn("Reconciler.findOrphans")(function*(options: OrphanOptions = {}) {
     const maxAge = yield* checkMaxAge(options.maxAgeMinutes ?? defaultMaxAgeMinutes)
     const now = yield* DateTime.now
-    const orphans = yield* ledger.findOrphans({
+    const found = yield* orphans.find({
       scope: options.tenantId ?? Tenant.all,
       limit: options.limit ?? defaultLimit,
       failedOnly: false,
       insertedFrom: Option.some(DateTime.subtractDuration(now, maxAge))
     })
-    return orphans.map(({ event }) => event)
+    return found.map(({ event }) => event)
   })
 
   const sweep = Effect.fn("Reconciler.sweep")(function*(options: SweepOptions = {}) {
     const grace = yield* checkGrace(options.grace ?? defaultGrace)
     const maxAge = yield* checkMaxAge(options.maxAgeMinutes ?? defaultMaxAgeMinutes)
     const now = yield* DateTime.now
-    const query: Ledger.LinkQuery = {
+    const query: Orphans.LinkQuery = {
       scope: options.tenantId ?? Tenant.all,
       limit: options.batchSize ?? defaultBatchSize,
       insertedFrom: DateTime.subtractDuration(now, maxAge),
@@ -178,7 +178,7 @@ const make = Effect.gen(function*() {
     }
     let swept: Swept = { scanned: 0, linked: 0, failed: 0, remaining: 0 }
     const next = Effect.uninterruptible(Effect.gen(function*() {
-      const batch = yield* ledger.link(query)
+      const batch = yield* orphans.link(query)
       swept = {
         scanned: swept.scanned + batch.scanned,
         linked: swept.linked + batch.links.length,
@@ -199,14 +199,14 @@ const make = Effect.gen(function*() {
     })
     yield* drain
     for (let rests = 0; rests < maxRests && swept.remaining > 0; rests++) {
-      yield* Effect.sleep(Ledger.heldRest)
+      yield* Effect.sleep(Orphan.heldRest)
       yield* drain
     }
     yield* Effect.logDebug("sweep finished").pipe(Attributes.annotateLogs({ ...swept }))
     return swept
   })
 
-  return Reconciler.of({ findOrphans, attemptLink: ledger.attemptLink, sweep })
+  return Reconciler.of({ findOrphans, attemptLink: orphans.attemptLink, sweep })
 })
 
 /**
@@ -215,27 +215,18 @@ const make = Effect.gen(function*() {
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<Reconciler, never, Ledger.Ledger> = Layer.effect(Reconciler, make)
+export const layer: Layer.Layer<Reconciler, never, Orphans.Orphans> = Layer.effect(Reconciler, make)
 
 /**
- * When a sweep is made, and what it reaches.
+ * The times of a scheduled sweep, and the orphans that it reaches.
  *
  * @category models
  * @since 0.1.0
  */
-export interface CronOptions extends SweepOptions {
-  /** Every five minutes where nothing is said. */
-  readonly cron?: string
-  /** An IANA name or an offset; UTC where nothing is said. */
-  readonly timeZone?: string
-  /** The name by which all nodes know the schedule; `reconcile` where nothing is said. */
-  readonly schedule?: string
-  /** The name of this node in the history; a random one where nothing is said. */
-  readonly node?: string
-}
+export interface CronOptions extends SweepOptions, Schedules.When {}
 
 /**
- * When a scheduled sweep is made where nothing is said: every five minutes.
+ * The cron of scheduled sweeps by default: every five minutes.
  *
  * @category constants
  * @since 0.1.0
@@ -243,49 +234,33 @@ export interface CronOptions extends SweepOptions {
 export const defaultCron = "*/5 * * * *"
 
 /**
- * The schedule's name where none is said.
+ * The schedule's name by default.
  *
  * @category constants
  * @since 0.1.0
  */
 export const defaultSchedule = "reconcile"
 
-/**
- * The name under which sweeps made by hand are noted.
- *
- * @category constants
- * @since 0.1.0
- */
-export const byHand = "reconcile by hand"
-
-/**
- * Checks what a sweep is asked to reach, before it is ever made.
- *
- * @category validation
- * @since 0.1.0
- */
-export const checkSweep = Effect.fnUntraced(function*(options: SweepOptions) {
+const checkSweep = Effect.fnUntraced(function*(options: SweepOptions) {
   yield* checkGrace(options.grace ?? defaultGrace)
   yield* checkMaxAge(options.maxAgeMinutes ?? defaultMaxAgeMinutes)
   yield* Input.limit(options.batchSize ?? defaultBatchSize)
 })
 
 /**
- * A sweep as the work of a schedule.
+ * The sweep as a job: by a cron, by hand, or woken by another scheduler.
  *
  * @category scheduling
- * @since 0.1.0
+ * @since 0.2.0
  */
-export const work =
-  (options: SweepOptions): Schedules.Work<LedgerError.InvalidInput | LedgerError.LedgerError, Reconciler> => (note) =>
-    Effect.gen(function*() {
-      const reconciler = yield* Reconciler
-      return { ...yield* reconciler.sweep({ ...options, onBatch: noting(note, options) }) }
-    })
-
-/** Notes each batch, and tells of it whoever asked. */
-const noting = (note: Parameters<Schedules.Work>[0], options: SweepOptions) => (sofar: Swept): Effect.Effect<void> =>
-  Effect.andThen(note({ ...sofar }), options.onBatch?.(sofar) ?? Effect.void)
+export const job: Schedules.Job<SweepOptions, Swept, LedgerError.InvalidInput | LedgerError.LedgerError, Reconciler> =
+  Schedules.job({
+    name: defaultSchedule,
+    cron: defaultCron,
+    check: checkSweep,
+    work: (options, onBatch) => Reconciler.use(({ sweep }) => sweep({ ...options, onBatch })),
+    counts: (swept) => ({ ...swept })
+  })
 
 /**
  * Sweeps now and notes it in the history of ticks, as `reconcile by hand`.
@@ -293,18 +268,10 @@ const noting = (note: Parameters<Schedules.Work>[0], options: SweepOptions) => (
  * @category scheduling
  * @since 0.1.0
  */
-export const recordedSweep = Effect.fn("Reconciler.recordedSweep")(function*(
-  options: SweepOptions & { readonly node?: string } = {}
-) {
-  const reconciler = yield* Reconciler
-  let last: Swept = { scanned: 0, linked: 0, failed: 0, remaining: 0 }
-  yield* Schedules.runNow({ schedule: byHand, node: options.node }, (note) =>
-    Effect.gen(function*() {
-      last = yield* reconciler.sweep({ ...options, onBatch: noting(note, options) })
-      return { ...last }
-    }))
-  return last
-})
+export const recordedSweep = (
+  options: SweepOptions & Pick<Schedules.When, "node"> = {}
+): Effect.Effect<Swept, LedgerError.InvalidInput | LedgerError.LedgerError, Reconciler | Ticks.Ticks> =>
+  job.runNow(options)
 
 /**
  * Sweeps at the times of a cron, on each tick by one of all nodes.
@@ -317,12 +284,4 @@ export const recordedSweep = Effect.fn("Reconciler.recordedSweep")(function*(
 export const layerCron = (
   options: CronOptions = {}
 ): Layer.Layer<never, Schedules.InvalidCron | LedgerError.InvalidInput, Reconciler | Ticks.Ticks> =>
-  Schedules.layer(
-    {
-      schedule: options.schedule ?? defaultSchedule,
-      cron: options.cron ?? defaultCron,
-      timeZone: options.timeZone,
-      node: options.node
-    },
-    work(options)
-  ).pipe(Layer.provide(Layer.effectDiscard(checkSweep(options))))
+  job.layerCron(options)

@@ -1,11 +1,13 @@
 /**
  * @since 0.1.0
  */
-export * as Attributes from "./Attributes.ts"
 export * as Auditor from "./Auditor.ts"
+export * as Backlog from "./Backlog.ts"
 export * as DeliveryUpdates from "./DeliveryUpdates.ts"
 export * as Feed from "./Feed.ts"
+export * as Metrics from "./Metrics.ts"
 export * as Pruner from "./Pruner.ts"
 export * as Reconciler from "./Reconciler.ts"
 export * as Schedules from "./Schedules.ts"
+export * as SpanGuard from "./SpanGuard.ts"
 export * as Telemetry from "./Telemetry.ts"

@@ -1,6 +1,5 @@
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
-import { Provider, Tenant } from "@waybill/core"
-import { Attributes } from "@waybill/runtime"
+import { Attributes, Provider, Tenant } from "@waybill/core"
 import { Schema } from "effect"
 
 describe("pick", () => {

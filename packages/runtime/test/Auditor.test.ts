@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type Drift, Event, Ledger, Tenant } from "@waybill/core"
+import { Audit, type Drift, Event, Ledger, Tenant } from "@waybill/core"
 import { Auditor } from "@waybill/runtime"
 import { Given, Importer } from "@waybill/storage/testing"
 import { Effect, Fiber, Layer, Option } from "effect"
@@ -21,10 +21,9 @@ const drift = (n: number): Drift.Drift => ({
 })
 
 /** A ledger whose pages are these many drifts each, of both parts, and what it was asked. */
-const drifting = Effect.fnUntraced(function*(sizes: ReadonlyArray<number>) {
-  const ledger = yield* Ledger.Ledger
+const drifting = (sizes: ReadonlyArray<number>) => {
   const asked: Array<string> = []
-  const page = (name: string) => ({ after, part }: Ledger.AuditQuery) =>
+  const page = (name: string) => ({ after, part }: Audit.Query) =>
     Effect.sync(() => {
       const index = Number(Option.getOrElse(after, () => "0"))
       asked.push(`${name} ${part} ${index}`)
@@ -36,10 +35,10 @@ const drifting = Effect.fnUntraced(function*(sizes: ReadonlyArray<number>) {
       }
     })
   const auditor = Auditor.layer.pipe(
-    Layer.provide(Layer.succeed(Ledger.Ledger, { ...ledger, verify: page("verify"), rebuild: page("rebuild") }))
+    Layer.provide(Layer.succeed(Audit.Audit, { verify: page("verify"), rebuild: page("rebuild") }))
   )
   return { asked, auditor: Layer.fresh(auditor) }
-})
+}
 
 describe("verify", () => {
   it.effect("compares every delivery and every orphan, page by page, and finds none that drifted", () =>
@@ -73,7 +72,7 @@ describe("verify", () => {
 
   it.effect("counts all drifts and gives the first thousand", () =>
     Effect.gen(function*() {
-      const { asked, auditor } = yield* drifting([700, 700])
+      const { asked, auditor } = drifting([700, 700])
       const audited = yield* Auditor.Auditor.use(({ verify }) => verify()).pipe(Effect.provide(auditor))
       assert.strictEqual(audited.drifted, 2800)
       assert.lengthOf(audited.drifts, Auditor.maxDrifts)
@@ -95,7 +94,7 @@ describe("verify", () => {
 describe("rebuild", () => {
   it.effect("repairs page by page, and begins no other when it is stopped", () =>
     Effect.gen(function*() {
-      const { asked, auditor } = yield* drifting([1, 1, 1])
+      const { asked, auditor } = drifting([1, 1, 1])
       const running = yield* Auditor.Auditor.use(({ rebuild }) => rebuild({ onPage: () => Effect.sleep("1 minutes") }))
         .pipe(
           Effect.provide(auditor),

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Ledger, Tenant, Ticks } from "@waybill/core"
+import { Ledger, Orphans, Tenant, Ticks } from "@waybill/core"
 import { Reconciler } from "@waybill/runtime"
 import * as ClusterReconciler from "@waybill/runtime/ClusterReconciler"
 import { MemoryTicks } from "@waybill/storage"
@@ -101,10 +101,10 @@ describe("layer", () => {
   it.effect("lets the batch in hand commit when it is closed, and begins no other", () =>
     Effect.gen(function*() {
       yield* linkable(5)
-      const ledger = yield* Ledger.Ledger
-      const slow = Reconciler.layer.pipe(Layer.provide(Layer.succeed(Ledger.Ledger, {
-        ...ledger,
-        link: (query) => Effect.delay(ledger.link(query), "1 minutes")
+      const orphans = yield* Orphans.Orphans
+      const slow = Reconciler.layer.pipe(Layer.provide(Layer.succeed(Orphans.Orphans, {
+        ...orphans,
+        link: (query) => Effect.delay(orphans.link(query), "1 minutes")
       })))
       const job = ClusterReconciler.layer({ cron: "*/5 * * * *", batchSize: 2, node: "one" })
       const scope = yield* start(Layer.provide(job, Layer.fresh(slow)))

@@ -9,7 +9,7 @@ import { SecureRandom } from "effect/crypto"
 const acme = Tenant.TenantId.make("acme")
 
 const stores = Layer.mergeAll(
-  Telemetry.layer.pipe(Layer.provide(PgLedger.layer())),
+  Telemetry.layer.pipe(Layer.provideMerge(PgLedger.layer())),
   PgTicks.layer(),
   PgInbox.layer(),
   PgCheckpoints.layer(),

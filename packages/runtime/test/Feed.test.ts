@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Checkpoints, Ledger, LedgerError, Tenant } from "@waybill/core"
-import { DeliveryUpdates, Feed, Telemetry } from "@waybill/runtime"
+import { Checkpoints, DeliveryUpdate, Ledger, LedgerError, Orphans, Tenant } from "@waybill/core"
+import { DeliveryUpdates, Feed, Metrics } from "@waybill/runtime"
 import { MemoryCheckpoints } from "@waybill/storage"
 import { Given, Importer } from "@waybill/storage/testing"
 import { DateTime, Duration, Effect, Exit, Fiber, Layer, Logger, Metric, Option, Queue, Scope, Stream } from "effect"
@@ -250,7 +250,7 @@ describe("lag", () => {
       yield* report(2)
       yield* TestClock.adjust("5 seconds")
       assert.strictEqual(yield* lag, 15)
-      const gauge = (yield* Metric.snapshot).find(({ id }) => id === Telemetry.feedLag.id)
+      const gauge = (yield* Metric.snapshot).find(({ id }) => id === Metrics.feedLag.id)
       assert.deepStrictEqual([gauge?.attributes, gauge?.state], [{ consumer: "collector" }, { value: 15 }])
 
       yield* fork(collecting([]))
@@ -259,7 +259,7 @@ describe("lag", () => {
     }).pipe(Effect.provide(everything), Effect.provideService(Metric.MetricRegistry, new Map())))
 })
 
-const comparable = (updates: ReadonlyArray<Ledger.DeliveryUpdate>) =>
+const comparable = (updates: ReadonlyArray<DeliveryUpdate.DeliveryUpdate>) =>
   updates.map(({ cause, deliveryId, eventId, tenantId, type }) =>
     `${tenantId} ${deliveryId} ${eventId} ${type} ${cause}`
   )
@@ -267,6 +267,7 @@ const comparable = (updates: ReadonlyArray<Ledger.DeliveryUpdate>) =>
 /** A life with a race: an orphan linked by a dispatch, one by a sweep, an event appended to its delivery, and a duplicate. */
 const live = Effect.gen(function*() {
   const ledger = yield* Ledger.Ledger
+  const orphans = yield* Orphans.Orphans
   const importer = yield* Importer.Importer
   yield* report(1)
   const delivery = yield* Given.recorded(acme)
@@ -281,7 +282,7 @@ const live = Effect.gen(function*() {
     providerMessageId: Given.messageId("message-2")
   })
   yield* TestClock.adjust("2 minutes")
-  yield* ledger.link({ scope: "*", limit: 10, insertedFrom: DateTime.makeUnsafe(0), insertedTo: Given.noon })
+  yield* orphans.link({ scope: "*", limit: 10, insertedFrom: DateTime.makeUnsafe(0), insertedTo: Given.noon })
   return delivery
 })
 
@@ -331,7 +332,7 @@ describe("DeliveryUpdates", () => {
 
   it.effect("gives a consumer each update once, and goes on where it stopped", () =>
     Effect.gen(function*() {
-      const seen: Array<Ledger.DeliveryUpdate> = []
+      const seen: Array<DeliveryUpdate.DeliveryUpdate> = []
       const consuming = DeliveryUpdates.consume({
         name: "updates",
         batchSize: 2,
@@ -358,7 +359,7 @@ describe("DeliveryUpdates", () => {
     Effect.gen(function*() {
       const ledger = yield* Ledger.Ledger
       yield* ledger.updates
-      const count = Ledger.updatesCapacity + 100
+      const count = DeliveryUpdate.capacity + 100
       yield* Effect.forEach(Array.from({ length: count }), () => Given.recorded(acme), { discard: true })
       assert.lengthOf(yield* ledger.deliveries({ tenantId: acme, after: Option.none(), limit: 10_000 }), count)
     }).pipe(Effect.scoped, Effect.provide(everything)))

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Inbox, Tenant, Ticks } from "@waybill/core"
-import { Pruner, Telemetry } from "@waybill/runtime"
+import { Metrics, Pruner } from "@waybill/runtime"
 import { MemoryInbox, MemoryTicks } from "@waybill/storage"
 import { Given } from "@waybill/storage/testing"
 import { DateTime, Effect, Exit, Fiber, Layer, Metric, Option, Scope } from "effect"
@@ -25,7 +25,7 @@ const store = Inbox.Inbox.use((inbox) =>
 )
 
 /** Webhooks that end now. */
-const ended = Effect.fnUntraced(function*(result: Inbox.Result, count: number) {
+const ended = Effect.fnUntraced(function*(result: Inbox.Ending, count: number) {
   const inbox = yield* Inbox.Inbox
   for (let n = 0; n < count; n++) {
     const { id } = yield* store
@@ -97,7 +97,7 @@ describe("prune", () => {
       yield* TestClock.adjust("15 days")
       yield* prune({ onBatch: ({ webhooks }) => Effect.sync(() => sofar.push(webhooks)) })
       assert.deepStrictEqual(sofar, [1000, 2000, 2100, 2100])
-      const counter = (yield* Metric.snapshot).find(({ id }) => id === Telemetry.webhooksPruned.id)
+      const counter = (yield* Metric.snapshot).find(({ id }) => id === Metrics.webhooksPruned.id)
       assert.deepStrictEqual(counter?.state, { count: 2100, incremental: true })
     }).pipe(Effect.provide(everything), Effect.provideService(Metric.MetricRegistry, new Map())))
 

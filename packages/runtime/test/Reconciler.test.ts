@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Delivery, Event, IdempotencyKey, Ledger, Provider, Recipient, Tenant } from "@waybill/core"
+import { Delivery, Event, IdempotencyKey, Ledger, Orphans, Provider, Recipient, Tenant } from "@waybill/core"
 import { Reconciler } from "@waybill/runtime"
-import { MemoryLedger } from "@waybill/storage"
+import { Importer } from "@waybill/storage/testing"
 import { Context, DateTime, Effect, Fiber, Layer, Option } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { TestClock } from "effect/testing"
@@ -19,22 +19,20 @@ class Writer extends Context.Service<Writer, {
 
 const layer = Layer.provideMerge(
   Reconciler.layer,
-  Layer.effectContext(
-    Effect.map(
-      MemoryLedger.make,
-      ({ importDelivery, ledger }) =>
-        Context.make(Ledger.Ledger, ledger).pipe(Context.add(Writer, {
-          insert: (tenantId, n) =>
-            importDelivery({
-              tenantId,
-              id: deliveryId(n),
-              recipient: Recipient.Recipient.make(`reader-${n}@example.com`),
-              provider: postmark,
-              providerMessageId: Provider.MessageId.make(`message-${n}`)
-            })
-        }))
-    )
-  ).pipe(Layer.provide(SecureRandom.layerWebCrypto))
+  Layer.effect(
+    Writer,
+    Effect.map(Importer.Importer, ({ importDelivery }) =>
+      Writer.of({
+        insert: (tenantId, n) =>
+          Effect.orDie(importDelivery({
+            tenantId,
+            id: deliveryId(n),
+            recipient: Recipient.Recipient.make(`reader-${n}@example.com`),
+            provider: postmark,
+            providerMessageId: Provider.MessageId.make(`message-${n}`)
+          }))
+      }))
+  ).pipe(Layer.provideMerge(Importer.layerMemory), Layer.provide(SecureRandom.layerWebCrypto))
 )
 
 /** A report on message `n`, appended now. */
@@ -151,10 +149,10 @@ describe("sweep", () => {
       const windows: Array<readonly [number, number]> = []
       let left = 3
       const slow = Layer.effect(
-        Ledger.Ledger,
-        Ledger.Ledger.use((ledger) =>
-          Effect.succeed(Ledger.Ledger.of({
-            ...ledger,
+        Orphans.Orphans,
+        Orphans.Orphans.use((orphans) =>
+          Effect.succeed(Orphans.Orphans.of({
+            ...orphans,
             link: Effect.fnUntraced(function*(query) {
               windows.push([query.insertedFrom.epochMilliseconds, query.insertedTo.epochMilliseconds])
               yield* TestClock.adjust("1 hours")
@@ -179,10 +177,10 @@ describe("sweep", () => {
       const holding = (batches: number) => {
         let left = batches
         return Layer.effect(
-          Ledger.Ledger,
-          Ledger.Ledger.use((ledger) =>
-            Effect.succeed(Ledger.Ledger.of({
-              ...ledger,
+          Orphans.Orphans,
+          Orphans.Orphans.use((orphans) =>
+            Effect.succeed(Orphans.Orphans.of({
+              ...orphans,
               // It holds two orphans in every other batch, which is what a pass sees once.
               link: () =>
                 Effect.sync(() => {

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Ledger, LedgerError, Tenant, Ticks } from "@waybill/core"
-import { Reconciler, Schedules, Telemetry } from "@waybill/runtime"
+import { Ledger, LedgerError, Orphans, Tenant, Ticks } from "@waybill/core"
+import { Metrics, Reconciler, Schedules } from "@waybill/runtime"
 import { MemoryTicks } from "@waybill/storage"
 import { Given, Importer } from "@waybill/storage/testing"
 import {
@@ -208,7 +208,7 @@ describe("layer", () => {
         [{ linked: 3 }, null]
       ])
       assert.deepStrictEqual(logged.flat(), ["scheduled run failed", "scheduled run failed"])
-      const failed = (yield* Metric.snapshot).find(({ id }) => id === Telemetry.sweepsFailed.id)
+      const failed = (yield* Metric.snapshot).find(({ id }) => id === Metrics.sweepsFailed.id)
       assert.deepStrictEqual(failed?.attributes, { schedule: "brave" })
       assert.deepStrictEqual(failed?.state, { count: 2, incremental: true })
     }).pipe(Effect.provide(stores), Effect.provideService(Metric.MetricRegistry, new Map())))
@@ -347,14 +347,14 @@ describe("Reconciler.layerCron", () => {
   it.effect("lets the batch in hand commit when it is stopped, begins no other, and notes what was done", () =>
     Effect.gen(function*() {
       yield* linkable(5)
-      const ledger = yield* Ledger.Ledger
+      const orphans = yield* Orphans.Orphans
       let batches = 0
-      const slow = Reconciler.layer.pipe(Layer.provide(Layer.succeed(Ledger.Ledger, {
-        ...ledger,
+      const slow = Reconciler.layer.pipe(Layer.provide(Layer.succeed(Orphans.Orphans, {
+        ...orphans,
         link: (query) =>
           Effect.sync(() => {
             batches++
-          }).pipe(Effect.delay("1 minutes"), Effect.andThen(ledger.link(query)))
+          }).pipe(Effect.delay("1 minutes"), Effect.andThen(orphans.link(query)))
       })))
       const sweeps = Reconciler.layerCron({ batchSize: 2, node: "one" })
       const scope = yield* start(Layer.provide(sweeps, Layer.fresh(slow)))

@@ -1,6 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Inbox, Ledger, LedgerError, Tenant, Ticks } from "@waybill/core"
-import { Auditor, DeliveryUpdates, Feed, Pruner, Reconciler, Schedules, Telemetry } from "@waybill/runtime"
+import { Inbox, Ledger, LedgerError, Orphans, Tenant, Ticks } from "@waybill/core"
+import {
+  Auditor,
+  Backlog,
+  DeliveryUpdates,
+  Feed,
+  Metrics,
+  Pruner,
+  Reconciler,
+  Schedules,
+  SpanGuard,
+  Telemetry
+} from "@waybill/runtime"
 import { MemoryCheckpoints, MemoryInbox, MemoryTicks } from "@waybill/storage"
 import { Given, Importer } from "@waybill/storage/testing"
 import {
@@ -45,9 +56,9 @@ const metrics = Effect.map(Metric.snapshot, (snapshot) =>
   ))
 
 const linkAll = Effect.gen(function*() {
-  const ledger = yield* Ledger.Ledger
+  const orphans = yield* Orphans.Orphans
   const now = yield* DateTime.now
-  return yield* ledger.link({ scope: "*", limit: 100, insertedFrom: DateTime.makeUnsafe(0), insertedTo: now })
+  return yield* orphans.link({ scope: "*", limit: 100, insertedFrom: DateTime.makeUnsafe(0), insertedTo: now })
 })
 
 const imported = Effect.fnUntraced(function*(message: string) {
@@ -85,6 +96,7 @@ describe("layer", () => {
   it.effect("counts what a dispatch, a record and a hand link, and what a sweep links with how long it waited", () =>
     Effect.gen(function*() {
       const ledger = yield* Ledger.Ledger
+      const orphans = yield* Orphans.Orphans
       yield* ledger.append(acme, [Given.report("delivered", "one"), Given.report("opened", "two")])
       const delivery = yield* Given.recorded(acme)
       yield* ledger.dispatch(Given.dispatch(delivery, "one"))
@@ -93,13 +105,13 @@ describe("layer", () => {
       yield* linkAll
       const [lost] = yield* ledger.append(acme, [Given.report("clicked", "three")])
       if (lost !== undefined && !Ledger.isConflict(lost)) {
-        yield* ledger.linkTo({
+        yield* orphans.linkTo({
           tenantId: acme,
           eventId: lost.eventId,
           deliveryId: delivery.id,
           expectedVersion: Option.none()
         })
-        yield* ledger.linkTo({
+        yield* orphans.linkTo({
           tenantId: acme,
           eventId: lost.eventId,
           deliveryId: delivery.id,
@@ -110,7 +122,7 @@ describe("layer", () => {
       const found = yield* metrics
       assert.strictEqual(found["waybill_orphans_linked"], 2)
       assert.strictEqual(found["waybill_orphans_linked{event_type=opened}"], 1)
-      const histogram = (yield* Metric.snapshot).find(({ id }) => id === Telemetry.timeToLink.id)
+      const histogram = (yield* Metric.snapshot).find(({ id }) => id === Metrics.timeToLink.id)
       assert.deepInclude(histogram?.state, { count: 1, sum: 90, min: 90, max: 90 })
     }).pipe(Effect.provide(stores), Effect.provideService(Metric.MetricRegistry, new Map())))
 
@@ -134,7 +146,7 @@ describe("measureBacklog", () => {
       yield* ledger.append(Tenant.defaultTenantId, [Given.report("delivered", "one"), Given.report("delivered", "two")])
       yield* TestClock.adjust("2 days")
       const scope = yield* Scope.make()
-      yield* Layer.buildWithScope(Telemetry.layerBacklog(), scope)
+      yield* Layer.buildWithScope(Backlog.layer(), scope)
       yield* TestClock.adjust("1 minutes")
       const measured = yield* metrics
       assert.strictEqual(measured["waybill_orphans_pending"], 3)
@@ -151,7 +163,7 @@ describe("measureBacklog", () => {
 
   it.effect("measures nothing as nothing", () =>
     Effect.gen(function*() {
-      yield* Telemetry.measureBacklog()
+      yield* Backlog.measure()
       assert.deepStrictEqual(yield* metrics, {
         waybill_orphans_pending: 0,
         waybill_orphans_expired: 0,
@@ -174,7 +186,7 @@ const watched = Effect.fnUntraced(function*<A, E, R>(self: Effect.Effect<A, E, R
   const exit = yield* Effect.exit(self).pipe(
     Effect.provide(Logger.layer([Logger.map(Logger.formatJson, (line) => seen.push(line))])),
     Effect.provideService(References.MinimumLogLevel, "Trace"),
-    Effect.provide(Layer.provide(Telemetry.layerGuard, Layer.succeed(Tracer.Tracer, tracer)))
+    Effect.provide(Layer.provide(SpanGuard.layer, Layer.succeed(Tracer.Tracer, tracer)))
   )
   for (const { attributes, events, name, status } of spans) {
     seen.push(JSON.stringify([name, ...attributes, events]))
@@ -202,6 +214,7 @@ const secrets = Arbitrary.map(
 const everyPath = Effect.fnUntraced(function*(secret: { address: string; subject: string; body: string }) {
   const { address, body, subject } = secret
   const ledger = yield* Ledger.Ledger
+  const orphans = yield* Orphans.Orphans
   const reconciler = yield* Reconciler.Reconciler
   const inbox = yield* Inbox.Inbox
   const ticks = yield* Ticks.Ticks
@@ -252,7 +265,7 @@ const everyPath = Effect.fnUntraced(function*(secret: { address: string; subject
     Layer.mergeAll(
       Reconciler.layerCron({ cron: "* * * * *" }),
       Pruner.layerCron({ cron: "* * * * *" }),
-      Telemetry.layerBacklog(),
+      Backlog.layer(),
       Schedules.layer({ schedule: "broken", cron: "* * * * *" }, () => Effect.die(new TypeError(text))),
       Schedules.layer({ schedule: "addressed", cron: "* * * * *" }, () => Effect.fail(notFound)),
       Schedules.layer({ schedule: "refused", cron: "* * * * *" }, () => Effect.andThen(broken, Effect.succeed({}))),
@@ -279,9 +292,9 @@ const everyPath = Effect.fnUntraced(function*(secret: { address: string; subject
   yield* auditor.rebuild()
   for (const { id, tenantId } of yield* reconciler.findOrphans()) {
     yield* Effect.exit(reconciler.attemptLink({ tenantId, id }))
-    yield* ledger.explain({ tenantId, eventId: id })
-    yield* ledger.retry({ tenantId, eventId: id })
-    yield* ledger.dismiss({ tenantId, eventId: id })
+    yield* orphans.explain({ tenantId, eventId: id })
+    yield* orphans.retry({ tenantId, eventId: id })
+    yield* orphans.dismiss({ tenantId, eventId: id })
   }
   const stored = yield* inbox.store({
     tenantId: acme,

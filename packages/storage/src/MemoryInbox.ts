@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Inbox, Input, Tenant } from "@waybill/core"
-import { DateTime, Effect, Layer, Option } from "effect"
+import { DateTime, Duration, Effect, Layer, Option } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { createHash } from "node:crypto"
 import { erase } from "./internal/erase.ts"
@@ -15,10 +15,6 @@ interface Row {
   readonly claimedAt: number
   readonly nextAttemptAt: number
 }
-
-const dayMillis = 86_400_000
-
-const statuses = { Succeeded: "succeeded", Postponed: "failed", Failed: "failed", Dead: "dead" } as const
 
 const digestOf = (body: Uint8Array): string => createHash("sha256").update(body).digest("hex")
 
@@ -67,22 +63,16 @@ const make = Effect.gen(function*() {
     return { _tag: "Stored" as const, id, receivedAt: now }
   })
 
-  const finish = Effect.fn("Inbox.finish")(function*(key: Inbox.WebhookKey, result: Inbox.Result) {
+  const finish = Effect.fn("Inbox.finish")(function*(key: Inbox.WebhookKey, ending: Inbox.Ending) {
     const now = yield* DateTime.now
     const row = rows.get(key.id)
     if (row === undefined || row.webhook.tenantId !== key.tenantId) return
     if (row.webhook.status !== "processing" && row.webhook.status !== "received") return
-    const postponed = result._tag === "Postponed"
+    const { nextAttemptAt, ...concluded } = Inbox.conclude(ending, row.webhook.attempts, now)
     rows.set(key.id, {
-      webhook: {
-        ...row.webhook,
-        status: statuses[result._tag],
-        attempts: postponed ? Math.max(row.webhook.attempts - 1, 0) : row.webhook.attempts,
-        lastError: result._tag === "Succeeded" ? Option.none() : Option.some(result.reason),
-        processedAt: Option.some(now)
-      },
+      webhook: { ...row.webhook, ...concluded, processedAt: Option.some(now) },
       claimedAt: 0,
-      nextAttemptAt: now.epochMilliseconds + Inbox.waitAfter(postponed ? 1 : row.webhook.attempts)
+      nextAttemptAt: Option.match(nextAttemptAt, { onNone: () => 0, onSome: (at) => at.epochMilliseconds })
     })
   })
 
@@ -105,15 +95,11 @@ const make = Effect.gen(function*() {
     return begun
   }
 
-  const claim = Effect.fn("Inbox.claim")(function*(query: {
-    readonly scope: Tenant.Scope
-    readonly limit: number
-    readonly stalledFor: number
-  }) {
+  const claim = Effect.fn("Inbox.claim")(function*(query: Inbox.ClaimQuery) {
     const limit = yield* Input.limit(query.limit)
     const now = (yield* DateTime.now).epochMilliseconds
     return inScope(query.scope)
-      .filter((row) => isDue(row, now, query.stalledFor))
+      .filter((row) => isDue(row, now, Duration.toMillis(query.stalledFor)))
       .toSorted((left, right) => byAge(left.webhook, right.webhook))
       .slice(0, limit)
       .map(({ webhook }) => handed(begin(webhook, now)))
@@ -127,11 +113,7 @@ const make = Effect.gen(function*() {
       )
     )
 
-  const list = Effect.fn("Inbox.list")(function*(query: {
-    readonly scope: Tenant.Scope
-    readonly status: Option.Option<Inbox.WebhookStatus>
-    readonly limit: number
-  }) {
+  const list = Effect.fn("Inbox.list")(function*(query: Inbox.ListQuery) {
     const limit = yield* Input.limit(query.limit)
     return inScope(query.scope)
       .map(({ webhook }) => webhook)
@@ -159,24 +141,20 @@ const make = Effect.gen(function*() {
       return Array.from(found).toSorted(([left], [right]) => left < right ? -1 : 1).map(([, count]) => count)
     })
 
-  const prune = Effect.fn("Inbox.prune")(function*(query: {
-    readonly retention: Inbox.Retention
-    readonly limit: number
-    readonly dryRun: boolean
-  }) {
+  const prune = Effect.fn("Inbox.prune")(function*(query: Inbox.PruneQuery) {
     const limit = yield* Input.limit(query.limit)
     const now = (yield* DateTime.now).epochMilliseconds
-    const kept: Partial<Record<Inbox.WebhookStatus, Option.Option<number>>> = query.retention
+    const kept: Partial<Record<Inbox.WebhookStatus, Option.Option<Duration.Duration>>> = query.retention
     const old = inScope(Tenant.all).filter(({ webhook }) => {
-      const days = kept[webhook.status]
-      return days !== undefined && Option.isSome(days) && processedAt(webhook) < now - days.value * dayMillis
+      const time = kept[webhook.status]
+      return time !== undefined && Option.isSome(time) && processedAt(webhook) < now - Duration.toMillis(time.value)
     }).toSorted((left, right) => processedAt(left.webhook) - processedAt(right.webhook))
     if (query.dryRun) return old.length
     for (const { webhook } of old.slice(0, limit)) rows.delete(webhook.id)
     return Math.min(old.length, limit)
   })
 
-  const forget = (query: { readonly tenantId: Tenant.TenantId; readonly recipient: string }) =>
+  const forget = (query: Inbox.ForgetQuery) =>
     Effect.sync(() => {
       let forgotten = 0
       for (const row of inScope(query.tenantId)) {

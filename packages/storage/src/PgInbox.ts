@@ -7,13 +7,13 @@
  *
  * @since 0.1.0
  */
-import { Inbox, Input, type LedgerError, Tenant, type Timestamp } from "@waybill/core"
+import { Inbox, Input, type LedgerError, Retry, Tenant, type Timestamp } from "@waybill/core"
 import { DateTime, Effect, Layer, Option, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { type SqlClient } from "effect/sql"
 import * as Coalescer from "./internal/Coalescer.ts"
 import { erase } from "./internal/erase.ts"
-import * as PgScope from "./internal/PgScope.ts"
+import * as Scope from "./internal/pg/Scope.ts"
 import * as PgError from "./PgError.ts"
 import * as PgMigrations from "./PgMigrations.ts"
 import * as PgRows from "./PgRows.ts"
@@ -38,11 +38,9 @@ const decodeSummaries = Schema.decodeUnknownEffect(Schema.Array(SummaryRow))
 
 const decodeCounts = Schema.decodeUnknownEffect(Schema.Array(CountRow))
 
-/** Statuses whose webhooks are pruned, and after how many days. */
+/** The statuses whose webhooks are pruned, and how long each is kept. */
 const keptFor = (retention: Inbox.Retention) =>
   [["succeeded", retention.succeeded], ["dead", retention.dead], ["failed", retention.failed]] as const
-
-const statuses = { Succeeded: "succeeded", Postponed: "failed", Failed: "failed", Dead: "dead" } as const
 
 /** A webhook that is to be inserted. */
 interface Fresh {
@@ -54,15 +52,15 @@ interface Fresh {
 /** How a try at a webhook ended, and when. */
 interface Finished {
   readonly id: Inbox.WebhookId
-  readonly result: Inbox.Result
+  readonly ending: Inbox.Ending
   readonly at: Timestamp.Timestamp
 }
 
 /** How many bytes of bodies weigh as much as one more webhook does. */
 const bytesPerWeight = 4096
 
-const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
-  const { inScope, isJoined, one, sql, table, transaction } = yield* PgScope.make(options)
+const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
+  const { inScope, isJoined, sql, statements, table, transaction } = yield* Scope.make(options)
   const random = yield* SecureRandom.SecureRandom
   const webhooks = table("webhooks")
   const tokens = table("webhook_tokens")
@@ -84,7 +82,7 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
       Effect.flatMap(isJoined, (joined) => joined ? all(tenantId, [call]) : coalesced(tenantId, call))
   })
 
-  /** Consumes a token; gives the webhook that it came with before, where that had the same body. */
+  /** Consumes a token; returns the webhook that it came with before, where that had the same body. */
   const consume = Effect.fnUntraced(function*(webhook: Inbox.NewWebhook, token: Inbox.Token, id: Inbox.WebhookId) {
     const { body, provider, tenantId } = webhook
     const { value, verifiedBy } = token
@@ -105,7 +103,7 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
 
   /** Inserts webhooks of a tenant, also a second time, as when the connection broke while they were committed. */
   const insertAll = (tenantId: Tenant.TenantId, fresh: ReadonlyArray<Fresh>) =>
-    one(
+    statements(
       tenantId,
       sql`
       INSERT INTO ${webhooks} (id, tenant_id, provider, headers, body, status, attempts, received_at, claimed_at)
@@ -144,14 +142,16 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
     )
   })
 
-  const intervals = PgRows.texts(Inbox.waits.map((millis) => `${millis} milliseconds`))
+  const intervals = PgRows.intervals(Retry.waits)
 
+  // What `Inbox.conclude` decides, for many webhooks at once, by the tries that their rows count.
+  //
   // By the ids alone, and planned anew each time: the planner may not know yet that nearly all rows are of one tenant, and a
   // plan that is kept reads all of the table, if the table was small when it was made. What a crash of the server undoes here
   // is done again by a sweep of the inbox, so the commit does not wait for the disk.
   const finishAll = (tenantId: Tenant.TenantId, finished: ReadonlyArray<Finished>) =>
     Effect.flatMap(isJoined, (joined) =>
-      one(
+      statements(
         tenantId,
         sql`
         WITH haste AS MATERIALIZED (
@@ -160,15 +160,15 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
         UPDATE ${webhooks} w SET status = given.status, last_error = given.reason, processed_at = given.at,
           claimed_at = NULL, attempts = greatest(w.attempts - CASE WHEN given.is_counted THEN 0 ELSE 1 END, 0),
           next_attempt_at = CASE WHEN given.status = 'failed' THEN given.at + (${intervals}::interval[])[
-            CASE WHEN given.is_counted THEN least(greatest(w.attempts, 1), ${Inbox.waits.length}) ELSE 1 END
+            CASE WHEN given.is_counted THEN least(greatest(w.attempts, 1), ${Retry.waits.length}) ELSE 1 END
           ] END
         FROM (SELECT count(*) FROM haste) once CROSS JOIN unnest(
           (SELECT ${PgRows.uuids(finished.map(({ id }) => id))}::uuid[]),
-          (SELECT ${PgRows.texts(finished.map(({ result }) => statuses[result._tag]))}::text[]),
+          (SELECT ${PgRows.texts(finished.map(({ ending }) => Inbox.endings[ending._tag].status))}::text[]),
           (SELECT ${
-          PgRows.texts(finished.map(({ result }) => result._tag === "Succeeded" ? null : result.reason))
+          PgRows.texts(finished.map(({ ending }) => ending._tag === "Succeeded" ? null : ending.reason))
         }::text[]),
-          (SELECT ${PgRows.booleans(finished.map(({ result }) => result._tag !== "Postponed"))}::boolean[]),
+          (SELECT ${PgRows.booleans(finished.map(({ ending }) => Inbox.endings[ending._tag].isCounted))}::boolean[]),
           (SELECT ${PgRows.instants(finished.map(({ at }) => at.epochMilliseconds))}::timestamptz[])
         ) AS given (id, status, reason, is_counted, at)
         WHERE w.id = given.id
@@ -178,20 +178,16 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
 
   const finishOne = yield* together(finishAll, () => 1)
 
-  const finish = Effect.fn("Inbox.finish")(function*(key: Inbox.WebhookKey, result: Inbox.Result) {
-    yield* finishOne(key.tenantId, { id: key.id, result, at: yield* DateTime.now })
+  const finish = Effect.fn("Inbox.finish")(function*(key: Inbox.WebhookKey, ending: Inbox.Ending) {
+    yield* finishOne(key.tenantId, { id: key.id, ending, at: yield* DateTime.now })
   })
 
-  const claim = Effect.fn("Inbox.claim")(function*(query: {
-    readonly scope: Tenant.Scope
-    readonly limit: number
-    readonly stalledFor: number
-  }) {
+  const claim = Effect.fn("Inbox.claim")(function*(query: Inbox.ClaimQuery) {
     const limit = yield* Input.limit(query.limit)
     const time = yield* DateTime.now
     const now = PgRows.instant(time)
-    const stalled = PgRows.instant(DateTime.subtract(time, { milliseconds: query.stalledFor }))
-    const rows = yield* one(
+    const stalled = PgRows.instant(DateTime.subtractDuration(time, query.stalledFor))
+    const rows = yield* statements(
       query.scope,
       sql`
       WITH due AS (
@@ -213,7 +209,7 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
   })
 
   const get = Effect.fn("Inbox.get")(function*(scope: Tenant.Scope, id: Inbox.WebhookId) {
-    const rows = yield* one(
+    const rows = yield* statements(
       scope,
       sql`SELECT ${webhookColumns} FROM ${webhooks} w WHERE w.id = ${id} AND ${inScope(scope)}`
     )
@@ -221,13 +217,9 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
     return Option.fromUndefinedOr(found)
   })
 
-  const list = Effect.fn("Inbox.list")(function*(query: {
-    readonly scope: Tenant.Scope
-    readonly status: Option.Option<Inbox.WebhookStatus>
-    readonly limit: number
-  }) {
+  const list = Effect.fn("Inbox.list")(function*(query: Inbox.ListQuery) {
     const limit = yield* Input.limit(query.limit)
-    const rows = yield* one(
+    const rows = yield* statements(
       query.scope,
       sql`
       SELECT ${summaryColumns} FROM ${webhooks} w
@@ -239,7 +231,7 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
   })
 
   const release = Effect.fn("Inbox.release")(function*(scope: Tenant.Scope, id: Inbox.WebhookId) {
-    const released = yield* one(
+    const released = yield* statements(
       scope,
       sql`
       UPDATE ${webhooks} w SET status = 'received', attempts = 0, claimed_at = NULL, next_attempt_at = NULL
@@ -250,7 +242,7 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
   })
 
   const counts = Effect.fn("Inbox.counts")(function*(scope: Tenant.Scope) {
-    const rows = yield* one(
+    const rows = yield* statements(
       scope,
       sql`
       SELECT tenant_id AS "tenantId", status, count(*)::integer AS count FROM ${webhooks} w
@@ -260,21 +252,17 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
     return yield* Effect.orDie(decodeCounts(rows))
   })
 
-  const prune = Effect.fn("Inbox.prune")(function*(query: {
-    readonly retention: Inbox.Retention
-    readonly limit: number
-    readonly dryRun: boolean
-  }) {
+  const prune = Effect.fn("Inbox.prune")(function*(query: Inbox.PruneQuery) {
     const limit = yield* Input.limit(query.limit)
     const now = yield* DateTime.now
-    const limits = keptFor(query.retention).flatMap(([status, days]) =>
-      Option.isSome(days) ? [{ status, before: DateTime.subtract(now, { days: days.value }) }] : []
+    const limits = keptFor(query.retention).flatMap(([status, kept]) =>
+      Option.isSome(kept) ? [{ status, before: DateTime.subtractDuration(now, kept.value) }] : []
     )
     if (limits.length === 0) return 0
     const old = sql.or(
       limits.map(({ before, status }) => sql`(w.status = ${status} AND w.processed_at < ${PgRows.instant(before)})`)
     )
-    const [counted] = yield* one(
+    const [counted] = yield* statements(
       Tenant.all,
       query.dryRun
         ? sql<{ readonly count: number }>`SELECT count(*)::integer AS count FROM ${webhooks} w WHERE ${old}`
@@ -290,14 +278,11 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
     return counted?.count ?? 0
   })
 
-  const forget = Effect.fn("Inbox.forget")(function*(query: {
-    readonly tenantId: Tenant.TenantId
-    readonly recipient: string
-  }) {
+  const forget = Effect.fn("Inbox.forget")(function*(query: Inbox.ForgetQuery) {
     let forgotten = 0
     let after = "00000000-0000-0000-0000-000000000000"
     while (true) {
-      const page = yield* one(
+      const page = yield* statements(
         query.tenantId,
         sql<{ readonly id: string; readonly body: Uint8Array }>`
         SELECT id, body FROM ${webhooks} WHERE tenant_id = ${query.tenantId} AND id > ${after} ORDER BY id LIMIT 10
@@ -306,7 +291,7 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
       for (const { body, id } of page) {
         const erased = erase(body, query.recipient)
         if (Option.isSome(erased)) {
-          yield* one(query.tenantId, sql`UPDATE ${webhooks} SET body = ${erased.value} WHERE id = ${id}`)
+          yield* statements(query.tenantId, sql`UPDATE ${webhooks} SET body = ${erased.value} WHERE id = ${id}`)
           forgotten++
         }
       }
@@ -320,7 +305,7 @@ const make = Effect.fnUntraced(function*(options: PgScope.PgOptions) {
 })
 
 /**
- * The inbox in the schema of a migrated database, `waybill` unless another is named.
+ * The inbox in the schema of a migrated database, `waybill` by default.
  *
  * @category layers
  * @since 0.1.0

@@ -5,7 +5,7 @@
  */
 import { PgTypes } from "@effect/sql-pg"
 import { Delivery, Event, EventType, type Projection } from "@waybill/core"
-import { type DateTime, Option, Result, Schema } from "effect"
+import { type DateTime, Duration, Option, Result, Schema } from "effect"
 
 const at = Schema.DateTimeUtcFromDate
 
@@ -79,15 +79,24 @@ export const deliveryColumns = columns(Delivery.Delivery.fields)
 export const eventColumns = columns(Event.Event.fields)
 
 /**
- * The rows of array parameters, from `$1` on, by their element types.
+ * The names of so many parameters, from one of them on: `$1, $2`.
+ *
+ * @category parameters
+ * @since 0.2.0
+ */
+export const placeholders = (from: number, count: number): string =>
+  Array.from({ length: count }, (_, index) => `$${from + index}`).join(", ")
+
+/**
+ * The rows of array parameters, by their element types, the first of which is the parameter `from`, `$1` by default.
  *
  * The planner does not see how long the arrays are, so that it goes by an index whatever the tables hold today.
  *
  * @category parameters
  * @since 0.1.0
  */
-export const unnested = (types: ReadonlyArray<string>): string =>
-  `unnest(${types.map((type, index) => `(SELECT $${index + 1}::${type}[])`).join(", ")})`
+export const unnested = (types: ReadonlyArray<string>, from = 1): string =>
+  `unnest(${types.map((type, index) => `(SELECT $${from + index}::${type}[])`).join(", ")})`
 
 const array = (oid: number) => (values: ReadonlyArray<unknown>): PgTypes.Parameter =>
   Result.getOrThrow(PgTypes.array(values, oid))
@@ -99,6 +108,15 @@ const array = (oid: number) => (values: ReadonlyArray<unknown>): PgTypes.Paramet
  * @since 0.1.0
  */
 export const texts: (values: ReadonlyArray<string | null>) => PgTypes.Parameter = array(PgTypes.OID.text)
+
+/**
+ * Durations as a `text[]` parameter, to be cast to `interval[]`.
+ *
+ * @category parameters
+ * @since 0.2.0
+ */
+export const intervals = (durations: ReadonlyArray<Duration.Duration>): PgTypes.Parameter =>
+  texts(durations.map((duration) => `${Duration.toMillis(duration)} milliseconds`))
 
 /**
  * A `uuid[]` parameter.

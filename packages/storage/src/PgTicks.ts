@@ -4,10 +4,10 @@
  * @since 0.1.0
  */
 import { PgTypes } from "@effect/sql-pg"
-import { Input, type LedgerError, Ticks, type Timestamp } from "@waybill/core"
+import { Input, type LedgerError, Tenant, Ticks, type Timestamp } from "@waybill/core"
 import { DateTime, Effect, Layer, Option, Schema } from "effect"
-import { SqlClient } from "effect/sql"
-import * as PgError from "./PgError.ts"
+import { type SqlClient } from "effect/sql"
+import * as Scope from "./internal/pg/Scope.ts"
 import * as PgMigrations from "./PgMigrations.ts"
 import * as PgRows from "./PgRows.ts"
 
@@ -17,20 +17,22 @@ const TickRow = Schema.Struct({ ...Ticks.Tick.fields, tick: at, beganAt: at, end
 
 const decodeTicks = Schema.decodeUnknownEffect(Schema.Array(TickRow))
 
-const make = Effect.fnUntraced(function*(schema: string) {
-  const sql = yield* SqlClient.SqlClient
-  const refine = PgError.refine(schema)
-  const sweeps = sql(`${schema}.sweeps`)
+const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
+  const { sql, statements, table } = yield* Scope.make(options)
+  const sweeps = table("sweeps")
   const columns = sql.literal(PgRows.columns(Ticks.Tick.fields)("s"))
 
   const claim = Effect.fn("Ticks.claim")(function*(key: Ticks.TickKey & Pick<Ticks.Tick, "node">) {
     yield* Effect.fromResult(Input.claim(key))
     const now = yield* DateTime.now
-    const inserted = yield* refine(sql`
+    const inserted = yield* statements(
+      Tenant.all,
+      sql`
       INSERT INTO ${sweeps} (schedule, tick, node, began_at)
       VALUES (${key.schedule}, ${PgRows.instant(key.tick)}, ${key.node}, ${PgRows.instant(now)})
       ON CONFLICT DO NOTHING RETURNING tick
-    `)
+    `
+    )
     return inserted.length > 0
   })
 
@@ -40,11 +42,14 @@ const make = Effect.fnUntraced(function*(schema: string) {
   ) {
     yield* Effect.fromResult(Input.finish({ ...key, ...result }))
     const now = yield* DateTime.now
-    yield* refine(sql`
+    yield* statements(
+      Tenant.all,
+      sql`
       UPDATE ${sweeps} SET ended_at = ${PgRows.instant(now)}, counts = ${PgTypes.jsonb(result.counts)},
         error = ${Option.getOrNull(result.error)}
       WHERE schedule = ${key.schedule} AND tick = ${PgRows.instant(key.tick)}
-    `)
+    `
+    )
   })
 
   const recent = Effect.fn("Ticks.recent")(function*(query: {
@@ -53,16 +58,22 @@ const make = Effect.fnUntraced(function*(schema: string) {
   }) {
     const limit = yield* Input.limit(query.limit)
     yield* Effect.fromResult(Input.recent(query))
-    const rows = yield* refine(sql`
+    const rows = yield* statements(
+      Tenant.all,
+      sql`
       SELECT ${columns} FROM ${sweeps} s
       ${Option.isSome(query.schedule) ? sql`WHERE s.schedule = ${query.schedule.value}` : sql``}
       ORDER BY s.began_at DESC, s.schedule, s.tick DESC LIMIT ${limit}
-    `)
+    `
+    )
     return yield* Effect.orDie(decodeTicks(rows))
   })
 
   const prune = Effect.fn("Ticks.prune")(function*(before: Timestamp.Timestamp) {
-    const deleted = yield* refine(sql`DELETE FROM ${sweeps} WHERE ended_at < ${PgRows.instant(before)} RETURNING 1`)
+    const deleted = yield* statements(
+      Tenant.all,
+      sql`DELETE FROM ${sweeps} WHERE ended_at < ${PgRows.instant(before)} RETURNING 1`
+    )
     return deleted.length
   })
 
@@ -70,12 +81,18 @@ const make = Effect.fnUntraced(function*(schema: string) {
 })
 
 /**
- * The ticks in the schema of a migrated database, `waybill` unless another is named.
+ * The ticks in the schema of a migrated database, `waybill` by default.
  *
  * @category layers
  * @since 0.1.0
  */
 export const layer = (
-  options: { readonly schema?: string } = {}
+  options: { readonly schema?: string; readonly rowLevelSecurity?: boolean } = {}
 ): Layer.Layer<Ticks.Ticks, LedgerError.LedgerError, SqlClient.SqlClient> =>
-  Layer.effect(Ticks.Ticks, make(options.schema ?? PgMigrations.defaultSchema))
+  Layer.effect(
+    Ticks.Ticks,
+    make({
+      schema: options.schema ?? PgMigrations.defaultSchema,
+      rowLevelSecurity: options.rowLevelSecurity ?? false
+    })
+  )

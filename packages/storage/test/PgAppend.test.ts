@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Delivery, Event, IdempotencyKey, Ledger, Provider, Recipient, Tenant } from "@waybill/core"
+import { Delivery, Event, IdempotencyKey, Ledger, Orphans, Provider, Recipient, Tenant } from "@waybill/core"
 import { DateTime, Deferred, Effect, Exit, Fiber, Option, PubSub } from "effect"
 import { SqlClient } from "effect/sql"
 import * as TestDatabase from "./TestDatabase.ts"
@@ -37,6 +37,7 @@ describe("appends at once on PostgreSQL", () => {
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
       const ledger = yield* Ledger.Ledger
+      const orphans = yield* Orphans.Orphans
       yield* Effect.forEach(numbers(20), (index) => dispatched(`m-${index}`))
       const outcomes = yield* Effect.forEach(
         numbers(200),
@@ -54,7 +55,7 @@ describe("appends at once on PostgreSQL", () => {
         SELECT count(DISTINCT transaction_id::text)::integer AS transactions FROM waybill.events WHERE type = 'opened'
       `
       assert.isBelow(counted?.transactions ?? 200, 100)
-      const pending = yield* ledger.findOrphans({
+      const pending = yield* orphans.find({
         scope: tenantId,
         limit: 100,
         failedOnly: false,

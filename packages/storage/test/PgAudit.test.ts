@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type Drift, type Event, Ledger, type Tenant } from "@waybill/core"
+import { Audit, type Drift, type Event, Ledger, Orphans, type Tenant } from "@waybill/core"
 import { Given } from "@waybill/storage/testing"
 import { DateTime, Deferred, Effect, Fiber, Option } from "effect"
 import { SqlClient } from "effect/sql"
@@ -10,16 +10,16 @@ const audit = Effect.fnUntraced(function*(
   part: "deliveries" | "orphans",
   scope: Tenant.Scope
 ) {
-  const ledger = yield* Ledger.Ledger
-  return (yield* ledger[operation]({ part, scope, after: Option.none(), limit: 1000 })).drifts
+  const stored = yield* Audit.Audit
+  return (yield* stored[operation]({ part, scope, after: Option.none(), limit: 1000 })).drifts
 })
 
 const names = (drifts: ReadonlyArray<Drift.Drift>) => drifts.map(({ _tag }) => _tag)
 
 const sweep = Effect.fnUntraced(function*(scope: Tenant.Scope) {
-  const ledger = yield* Ledger.Ledger
+  const orphans = yield* Orphans.Orphans
   const now = yield* DateTime.now
-  return yield* ledger.link({
+  return yield* orphans.link({
     scope,
     limit: 100,
     insertedFrom: DateTime.subtract(now, { days: 1 }),
@@ -119,9 +119,10 @@ describe("audits on PostgreSQL", () => {
         const sql = yield* SqlClient.SqlClient
         const tenantId = yield* Given.tenant
         const ledger = yield* Ledger.Ledger
+        const orphans = yield* Orphans.Orphans
         const dismissed = yield* appendOne(tenantId, Given.report("delivered", "m-1"))
         const toForgotten = yield* appendOne(tenantId, Given.report("opened", "m-2", toAnn))
-        assert.isTrue(yield* ledger.dismiss({ tenantId, eventId: dismissed }))
+        assert.isTrue(yield* orphans.dismiss({ tenantId, eventId: dismissed }))
         yield* ledger.forget({ tenantId, recipient: Given.recipient })
         assert.deepStrictEqual(yield* audit("verify", "orphans", tenantId), [])
 
@@ -134,7 +135,9 @@ describe("audits on PostgreSQL", () => {
         VALUES (${dismissed}, ${tenantId}, 'message:postmark:m-1', now())
       `
         assert.deepStrictEqual(names(yield* audit("rebuild", "orphans", tenantId)), ["ExtraOrphan"])
-        assert.deepStrictEqual(yield* ledger.explain({ tenantId, eventId: dismissed }), { _tag: "Dismissed" })
+        assert.deepStrictEqual(yield* (yield* Orphans.Orphans).explain({ tenantId, eventId: dismissed }), {
+          _tag: "Dismissed"
+        })
         assert.strictEqual((yield* ledger.dispatch(Given.dispatch(yield* Given.recorded(tenantId), "m-1"))).linked, 0)
         assert.strictEqual((yield* ledger.dispatch(Given.dispatch(yield* Given.recorded(tenantId), "m-2"))).linked, 0)
         assert.deepStrictEqual(yield* audit("verify", "orphans", tenantId), [])
@@ -147,14 +150,15 @@ describe("audits on PostgreSQL", () => {
       const sql = yield* SqlClient.SqlClient
       const tenantId = yield* Given.tenant
       const ledger = yield* Ledger.Ledger
+      const orphans = yield* Orphans.Orphans
       const first = yield* appendOne(tenantId, Given.report("delivered", "m-1", toAnn))
       const second = yield* appendOne(tenantId, Given.report("opened", "m-2"))
       yield* sql`UPDATE waybill.orphans SET next_attempt_at = now() + interval '1 day', last_error = 'it failed'`
-      yield* ledger.retry({ tenantId, eventId: first })
-      yield* ledger.retry({ tenantId, eventId: first })
+      yield* orphans.retry({ tenantId, eventId: first })
+      yield* orphans.retry({ tenantId, eventId: first })
       yield* ledger.forget({ tenantId, recipient: Given.recipient })
-      yield* ledger.dismiss({ tenantId, eventId: second })
-      yield* ledger.dismiss({ tenantId, eventId: second })
+      yield* orphans.dismiss({ tenantId, eventId: second })
+      yield* orphans.dismiss({ tenantId, eventId: second })
       const acts = yield* sql`
         SELECT tenant_id, act, event_id, deliveries, orphans FROM waybill.acts ORDER BY id
       `

@@ -1,5 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cursor, Delivery, Event, IdempotencyKey, Inbox, Ledger, Provider, Recipient, Tenant } from "@waybill/core"
+import {
+  Audit,
+  Cursor,
+  Delivery,
+  Event,
+  IdempotencyKey,
+  Inbox,
+  Ledger,
+  Orphans,
+  Provider,
+  Recipient,
+  Tenant
+} from "@waybill/core"
 import { PgInbox } from "@waybill/storage"
 import { DateTime, Deferred, Effect, Fiber, Layer, Option, PubSub } from "effect"
 import * as Arr from "effect/Array"
@@ -38,12 +50,12 @@ const sent = Effect.fnUntraced(function*(messageId: string, recipient = address)
 })
 
 const audit = Effect.fnUntraced(function*(operation: "verify" | "rebuild", limit = 2) {
-  const ledger = yield* Ledger.Ledger
+  const stored = yield* Audit.Audit
   const found: Array<string> = []
   for (const part of ["deliveries", "orphans"] as const) {
     let after = Option.none<string>()
     do {
-      const page = yield* ledger[operation]({ part, scope: Tenant.all, after, limit })
+      const page = yield* stored[operation]({ part, scope: Tenant.all, after, limit })
       for (const drift of page.drifts) {
         found.push(drift._tag === "Projection" ? drift.fields.join(" ") : drift._tag)
       }
@@ -53,12 +65,14 @@ const audit = Effect.fnUntraced(function*(operation: "verify" | "rebuild", limit
   return found
 })
 
+const findOrphans = (query: Orphans.Query) => Orphans.Orphans.use((orphans) => orphans.find(query))
+
 const everyOrphan = { scope: Tenant.all, limit: 100, insertedFrom: Option.none(), failedOnly: false } as const
 
 const sweep = Effect.gen(function*() {
-  const ledger = yield* Ledger.Ledger
+  const orphans = yield* Orphans.Orphans
   const now = yield* DateTime.now
-  return yield* ledger.link({
+  return yield* orphans.link({
     scope: Tenant.all,
     limit: 100,
     insertedFrom: DateTime.subtract(now, { days: 7 }),
@@ -93,13 +107,13 @@ describe("operations on PostgreSQL", () => {
         const known = yield* Effect.fromOption(before)
         assert.deepStrictEqual({ ...after, lockVersion: 0, updatedAt: 0 }, { ...known, lockVersion: 0, updatedAt: 0 })
         assert.deepStrictEqual(yield* ledger.delivery({ tenantId, deliveryId: first.id }), untouched)
-        assert.strictEqual((yield* ledger.findOrphans(everyOrphan)).length, 1)
+        assert.strictEqual((yield* findOrphans(everyOrphan)).length, 1)
 
         // A rebuilt orphan still knows whom it named.
         yield* sent("nobody", Recipient.Recipient.make("another@example.com"))
-        assert.strictEqual((yield* ledger.findOrphans(everyOrphan)).length, 1)
+        assert.strictEqual((yield* findOrphans(everyOrphan)).length, 1)
         yield* sent("nobody", Recipient.Recipient.make("SomeOne@Example.com"))
-        assert.strictEqual((yield* ledger.findOrphans(everyOrphan)).length, 0)
+        assert.strictEqual((yield* findOrphans(everyOrphan)).length, 0)
       }).pipe(Effect.provide(TestDatabase.ledger)),
     30_000
   )
@@ -108,8 +122,9 @@ describe("operations on PostgreSQL", () => {
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
       const ledger = yield* Ledger.Ledger
+      const orphans = yield* Orphans.Orphans
       yield* ledger.append(tenantId, [event("delivered", "m-1")])
-      const [orphan] = yield* ledger.findOrphans(everyOrphan)
+      const [orphan] = yield* orphans.find(everyOrphan)
       yield* sent("m-1")
       yield* sql`
         INSERT INTO waybill.orphans (event_id, tenant_id, correlation, inserted_at)
@@ -126,8 +141,9 @@ describe("operations on PostgreSQL", () => {
       Effect.gen(function*() {
         const sql = yield* SqlClient.SqlClient
         const ledger = yield* Ledger.Ledger
+        const orphans = yield* Orphans.Orphans
         yield* ledger.append(tenantId, [event("delivered", "m-1"), event("opened", "nobody")])
-        const [linked] = yield* ledger.findOrphans(everyOrphan)
+        const [linked] = yield* orphans.find(everyOrphan)
         yield* sent("m-1")
         // What a writer leaves whose triggers did not run.
         yield* sql`UPDATE waybill.orphans SET ready = true`
@@ -140,7 +156,7 @@ describe("operations on PostgreSQL", () => {
         assert.deepStrictEqual(first.links, [])
         assert.strictEqual((yield* sweep).scanned, 0)
         assert.deepStrictEqual(yield* audit("verify"), [])
-        assert.strictEqual((yield* ledger.findOrphans(everyOrphan)).length, 1)
+        assert.strictEqual((yield* findOrphans(everyOrphan)).length, 1)
       }).pipe(Effect.provide(TestDatabase.ledger)),
     30_000
   )
@@ -151,6 +167,7 @@ describe("operations on PostgreSQL", () => {
       Effect.gen(function*() {
         const sql = yield* SqlClient.SqlClient
         const ledger = yield* Ledger.Ledger
+        const orphans = yield* Orphans.Orphans
         const count = 3000
         yield* ledger.append(tenantId, [event("delivered", "m-0")])
         yield* sent("m-0")
@@ -171,7 +188,7 @@ describe("operations on PostgreSQL", () => {
         const read = yield* sql.withTransaction(Effect.gen(function*() {
           const now = yield* DateTime.now
           const insertedFrom = DateTime.subtract(now, { days: 1 })
-          const { links } = yield* ledger.link({ scope: Tenant.all, limit, insertedFrom, insertedTo: now })
+          const { links } = yield* orphans.link({ scope: Tenant.all, limit, insertedFrom, insertedTo: now })
           assert.lengthOf(links, limit)
           return yield* sql<{ readonly rows: number }>`
             SELECT (seq_tup_read + idx_tup_fetch)::integer AS rows FROM pg_stat_xact_user_tables
@@ -308,13 +325,15 @@ describe("operations on PostgreSQL", () => {
       Effect.gen(function*() {
         const sql = yield* SqlClient.SqlClient
         const ledger = yield* Ledger.Ledger
+        const orphans = yield* Orphans.Orphans
         yield* ledger.append(tenantId, [
           event("delivered", "m-1"),
           event("delivered", "m-2"),
           event("delivered", "m-3")
         ])
-        const orphans = yield* ledger.findOrphans(everyOrphan)
-        const bad = orphans.find(({ event }) => Option.getOrNull(event.providerMessageId) === "m-2")
+        const bad = (yield* orphans.find(everyOrphan)).find(({ event }) =>
+          Option.getOrNull(event.providerMessageId) === "m-2"
+        )
         const badId = yield* Effect.fromNullishOr(bad?.event.id)
         yield* sql.unsafe(`
         CREATE FUNCTION waybill.fail_one() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -328,9 +347,9 @@ describe("operations on PostgreSQL", () => {
         const swept = yield* sweep
         assert.deepStrictEqual([swept.scanned, swept.links.length, swept.failed], [3, 2, 1])
         assert.deepStrictEqual((yield* sweep).scanned, 0)
-        const failed = yield* ledger.findOrphans({ ...everyOrphan, failedOnly: true })
+        const failed = yield* orphans.find({ ...everyOrphan, failedOnly: true })
         assert.deepStrictEqual(failed.map(({ event }) => event.id), [badId])
-        const explanation = yield* ledger.explain({ tenantId, eventId: badId })
+        const explanation = yield* orphans.explain({ tenantId, eventId: badId })
         assert(explanation._tag === "SetAside")
         const { attempts, nextAttemptAt, reason } = explanation
         assert.deepStrictEqual(
@@ -340,8 +359,8 @@ describe("operations on PostgreSQL", () => {
         assert.deepInclude(explanation, { attempts: 1, reason: "UnknownError" })
         yield* sql`DROP TRIGGER fail_one ON waybill.events`
         assert.strictEqual((yield* sweep).scanned, 0)
-        assert.isTrue(yield* ledger.retry({ tenantId, eventId: badId }))
-        const [released] = yield* ledger.findOrphans({ ...everyOrphan, failedOnly: true })
+        assert.isTrue(yield* orphans.retry({ tenantId, eventId: badId }))
+        const [released] = yield* orphans.find({ ...everyOrphan, failedOnly: true })
         assert.deepStrictEqual(released?.failure, Option.some({ attempts, reason, nextAttemptAt: Option.none() }))
         assert.strictEqual((yield* sweep).links.length, 1)
         assert.deepStrictEqual(yield* audit("verify"), [])
@@ -353,6 +372,7 @@ describe("operations on PostgreSQL", () => {
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
       const ledger = yield* Ledger.Ledger
+      const orphans = yield* Orphans.Orphans
       const small = Tenant.TenantId.make("small")
       const tiny = Tenant.TenantId.make("tiny")
       yield* ledger.append(tenantId, Array.from({ length: 40 }, (_, index) => event("opened", `m-${index}`)))
@@ -368,13 +388,13 @@ describe("operations on PostgreSQL", () => {
         insertedFrom: DateTime.subtract(now, { days: 7 }),
         insertedTo: DateTime.add(now, { minutes: 1 })
       }
-      const batch = yield* ledger.link({ scope: Tenant.all, limit: 9, ...window })
+      const batch = yield* orphans.link({ scope: Tenant.all, limit: 9, ...window })
       const shares = (of: string) => batch.links.filter((link) => link.tenantId === of).length
       assert.deepStrictEqual([shares(tenantId), shares(small), shares(tiny)], [3, 2, 1])
-      const next = yield* ledger.link({ scope: Tenant.all, limit: 9, ...window })
+      const next = yield* orphans.link({ scope: Tenant.all, limit: 9, ...window })
       assert.strictEqual(next.links.length, 9)
-      assert.strictEqual((yield* ledger.link({ scope: Tenant.all, limit: 100, ...window })).links.length, 28)
-      assert.strictEqual((yield* ledger.link({ scope: Tenant.all, limit: 100, ...window })).scanned, 0)
+      assert.strictEqual((yield* orphans.link({ scope: Tenant.all, limit: 100, ...window })).links.length, 28)
+      assert.strictEqual((yield* orphans.link({ scope: Tenant.all, limit: 100, ...window })).scanned, 0)
     }).pipe(Effect.provide(TestDatabase.ledger)), 30_000)
 
   it.live(
@@ -461,7 +481,7 @@ describe("operations on PostgreSQL", () => {
         }
         // The orphan named the recipient; its name cannot be found again.
         yield* sent("m-2")
-        assert.strictEqual((yield* ledger.findOrphans(everyOrphan)).length, 1)
+        assert.strictEqual((yield* findOrphans(everyOrphan)).length, 1)
         assert.deepStrictEqual(yield* audit("verify"), [])
       }).pipe(Effect.provide(PgInbox.layer().pipe(Layer.provideMerge(TestDatabase.ledger)))),
     30_000

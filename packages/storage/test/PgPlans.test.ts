@@ -5,7 +5,19 @@
  */
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
-import { Cursor, Delivery, Event, IdempotencyKey, Inbox, Ledger, Provider, Recipient, Tenant } from "@waybill/core"
+import {
+  Audit,
+  Cursor,
+  Delivery,
+  Event,
+  IdempotencyKey,
+  Inbox,
+  Ledger,
+  Orphans,
+  Provider,
+  Recipient,
+  Tenant
+} from "@waybill/core"
 import { PgInbox, PgLedger } from "@waybill/storage"
 import { Context, DateTime, Effect, Layer, Option, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
@@ -211,16 +223,16 @@ describe("plans on PostgreSQL", () => {
 
     it.effect("a sweep's batch of one tenant goes by indexes", () =>
       Effect.gen(function*() {
-        const ledger = yield* Ledger.Ledger
+        const orphans = yield* Orphans.Orphans
         const query = { scope: tenant(1), limit: 50, ...window }
-        assert.strictEqual((yield* assertIndexed(ledger.link(query))).links.length, 50)
+        assert.strictEqual((yield* assertIndexed(orphans.link(query))).links.length, 50)
       }), 30_000)
 
     it.effect("a sweep's batch of all tenants goes by indexes", () =>
       Effect.gen(function*() {
-        const ledger = yield* Ledger.Ledger
+        const orphans = yield* Orphans.Orphans
         const query = { scope: Tenant.all, limit: 200, ...window }
-        assert.isAbove((yield* assertIndexed(ledger.link(query))).links.length, 100)
+        assert.isAbove((yield* assertIndexed(orphans.link(query))).links.length, 100)
       }), 30_000)
 
     it.effect("appending one event goes by indexes", () =>
@@ -277,10 +289,10 @@ describe("plans on PostgreSQL", () => {
 
     it.effect("a transaction sets nothing where the client has its time limits", () =>
       Effect.gen(function*() {
-        const ledger = yield* Ledger.Ledger
+        const audit = yield* Audit.Audit
         const sent = yield* Recorded
         sent.length = 0
-        yield* ledger.verify({ part: "deliveries", scope: tenant(3), after: Option.none(), limit: 1 })
+        yield* audit.verify({ part: "deliveries", scope: tenant(3), after: Option.none(), limit: 1 })
         assert.isAbove(sent.length, 0)
         assert.isFalse(sent.some(({ text }) => text.includes("set_config")))
       }))
@@ -308,24 +320,24 @@ describe("plans on PostgreSQL", () => {
 
     it.effect("a page of an audit goes by indexes, of one tenant and of all", () =>
       Effect.gen(function*() {
-        const ledger = yield* Ledger.Ledger
+        const audit = yield* Audit.Audit
         for (const scope of [tenant(4), Tenant.all]) {
           for (const part of ["deliveries", "orphans"] as const) {
             const query = { part, scope, limit: 20 }
-            const first = yield* assertIndexed(ledger.verify({ ...query, after: Option.none() }), 100)
+            const first = yield* assertIndexed(audit.verify({ ...query, after: Option.none() }), 100)
             assert.strictEqual(first.checked, 20)
-            yield* assertIndexed(ledger.verify({ ...query, after: first.next }), 100)
+            yield* assertIndexed(audit.verify({ ...query, after: first.next }), 100)
           }
         }
       }), 30_000)
 
     it.effect("a page of pending orphans goes by indexes", () =>
       Effect.gen(function*() {
-        const ledger = yield* Ledger.Ledger
+        const orphans = yield* Orphans.Orphans
         const query = { limit: 100, failedOnly: false, insertedFrom: Option.none() }
-        const page = yield* assertIndexed(ledger.findOrphans({ ...query, scope: tenant(4) }))
+        const page = yield* assertIndexed(orphans.find({ ...query, scope: tenant(4) }))
         assert.strictEqual(page.length, 100)
-        yield* assertIndexed(ledger.findOrphans({ ...query, scope: Tenant.all }))
+        yield* assertIndexed(orphans.find({ ...query, scope: Tenant.all }))
       }), 30_000)
   })
 })

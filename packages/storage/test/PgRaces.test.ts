@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Delivery, Event, IdempotencyKey, Ledger, Provider, Recipient, Tenant } from "@waybill/core"
+import { Delivery, Event, IdempotencyKey, Ledger, Orphans, Provider, Recipient, Tenant } from "@waybill/core"
 import { PgMigrations } from "@waybill/storage"
 import { Clock, DateTime, Deferred, type Duration, Effect, Fiber, Option, Random } from "effect"
 import { SecureRandom } from "effect/crypto"
@@ -54,7 +54,8 @@ const held = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
 
 const assertLinked = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, deliveryId: Event.DeliveryId) {
   const ledger = yield* Ledger.Ledger
-  const pending = yield* ledger.findOrphans({
+  const orphans = yield* Orphans.Orphans
+  const pending = yield* orphans.find({
     scope: tenantId,
     limit: 100,
     insertedFrom: Option.none(),
@@ -95,11 +96,11 @@ const holding = Effect.fnUntraced(function*(id: Event.DeliveryId) {
 
 /** Links in batches until none is left, and gives the links. */
 const sweep = Effect.fnUntraced(function*(limit: number) {
-  const ledger = yield* Ledger.Ledger
-  const links: Array<Ledger.Link> = []
+  const orphans = yield* Orphans.Orphans
+  const links: Array<Orphans.Link> = []
   while (true) {
     const now = yield* DateTime.now
-    const batch = yield* ledger.link({
+    const batch = yield* orphans.link({
       scope: Tenant.all,
       limit,
       insertedFrom: DateTime.subtract(now, { days: 7 }),
@@ -163,6 +164,7 @@ describe("races on PostgreSQL", () => {
     () =>
       Effect.gen(function*() {
         const ledger = yield* Ledger.Ledger
+        const orphans = yield* Orphans.Orphans
         const size = 12
         for (let round = 0; round < 25; round++) {
           const tenantId = Tenant.TenantId.make(`busy-${round}`)
@@ -185,7 +187,7 @@ describe("races on PostgreSQL", () => {
             ),
             ...Array.from({ length: 2 }, () =>
               Effect.flatMap(DateTime.now, (now) =>
-                ledger.link({
+                orphans.link({
                   scope: tenantId,
                   limit: 5,
                   insertedFrom: DateTime.subtract(now, { days: 1 }),

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Ledger } from "@waybill/core"
+import { Ledger, Orphans } from "@waybill/core"
 import { PgError } from "@waybill/storage"
 import { Given } from "@waybill/storage/testing"
 import { DateTime, Effect, Exit } from "effect"
@@ -77,6 +77,7 @@ describe("least privilege on PostgreSQL", () => {
       Effect.gen(function*() {
         const sql = yield* SqlClient.SqlClient
         const ledger = yield* Ledger.Ledger
+        const orphans = yield* Orphans.Orphans
         const tenantId = yield* Given.tenant
         yield* ledger.append(tenantId, [
           Given.report("delivered", "m-1", { recipient: Given.named("ann@example.com", true) })
@@ -109,7 +110,7 @@ describe("least privilege on PostgreSQL", () => {
           VALUES ('${tenantId}', 'welcome', 'bulk', 'Ann@example.com', 'postmark', '<m-1>')
         `)
         const now = yield* DateTime.now
-        const { links } = yield* ledger.link({
+        const { links } = yield* orphans.link({
           scope: tenantId,
           limit: 10,
           insertedFrom: DateTime.subtract(now, { days: 1 }),

@@ -9,6 +9,7 @@
  * @since 0.1.0
  */
 import { Schema } from "effect"
+import type * as Row from "./Row.ts"
 import type * as Webhook from "./Webhook.ts"
 
 /**
@@ -67,7 +68,7 @@ const statuses: Readonly<Record<Outcome, number | "refusal" | "unavailable">> = 
  * @category getters
  * @since 0.1.0
  */
-export const status = (provider: Pick<Webhook.Provider, "refusal" | "unavailable">, outcome: Outcome): number => {
+export const status = (provider: Pick<Row.Row, "refusal" | "unavailable">, outcome: Outcome): number => {
   const status = statuses[outcome]
   return typeof status === "number" ? status : provider[status]
 }
@@ -79,8 +80,8 @@ export const status = (provider: Pick<Webhook.Provider, "refusal" | "unavailable
  * @since 0.1.0
  */
 export const ofVerification = (
-  error: Webhook.VerificationError | { readonly _tag: "CertificateUnavailable" }
+  error: Webhook.VerificationError | Webhook.VerificationUnavailable
 ): Outcome => {
-  if (error._tag === "CertificateUnavailable") return "unavailable"
+  if (error._tag === "VerificationUnavailable") return "unavailable"
   return error.reason === "MisconfiguredSecret" ? "misconfigured" : "refused"
 }

@@ -11,12 +11,13 @@
  *
  * @since 0.1.0
  */
-import { type Event, Inbox, Input, Ledger, LedgerError, Tenant, Text } from "@waybill/core"
-import { Context, Duration, Effect, Fiber, Layer, Option, Result } from "effect"
-import * as Arr from "effect/Array"
+import { type Event, Inbox, Ledger, LedgerError, Tenant, Text } from "@waybill/core"
+import { Context, Duration, Effect, Fiber, Layer, Option } from "effect"
 import type * as Answer from "./Answer.ts"
-import { ProviderTable } from "./ProviderTable.ts"
-import { SnsSubscriptions, type SubscriptionNotConfirmed } from "./SnsSubscriptions.ts"
+import * as Reading from "./internal/reading.ts"
+import { Providers } from "./Providers.ts"
+import type * as Row from "./Row.ts"
+import { Secrets } from "./Secrets.ts"
 import type * as Webhook from "./Webhook.ts"
 
 /**
@@ -28,15 +29,7 @@ import type * as Webhook from "./Webhook.ts"
 export const batchSize = 1000
 
 /**
- * How often a webhook is tried before it is given up: once, and again after each of the inbox's waits.
- *
- * @category constants
- * @since 0.1.0
- */
-export const maxTries = Inbox.waits.length + 1
-
-/**
- * How long processing may take before a sweep believes that its process has died, where nothing else is said.
+ * How long processing may take before a sweep believes that its process has died, by default.
  *
  * @category constants
  * @since 0.1.0
@@ -52,7 +45,7 @@ export const defaultStalledFor: Duration.Duration = Duration.minutes(5)
 export const storeWithin: Duration.Duration = Duration.seconds(5)
 
 /**
- * How long the processing of a stored webhook is waited for; after that it goes on by itself.
+ * How long the processing of a stored webhook is waited for; after that it goes on on its own.
  *
  * @category constants
  * @since 0.1.0
@@ -68,7 +61,7 @@ export const awaitedFor: Duration.Duration = Duration.seconds(5)
 export interface VerifiedWebhook extends Webhook.Request {
   readonly tenantId: Tenant.TenantId
   readonly token: Option.Option<Inbox.Token>
-  readonly provider: Webhook.Provider
+  readonly provider: Pick<Row.Row, "name" | "headers">
 }
 
 /**
@@ -101,7 +94,7 @@ export interface Counts {
  * @since 0.1.0
  */
 export interface Processed {
-  readonly result: Inbox.Result
+  readonly result: Inbox.Ending
   readonly counts: Counts
 }
 
@@ -121,6 +114,31 @@ export interface Receipt {
 }
 
 /**
+ * An event of a webhook, and what became of it in the ledger.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Ingested {
+  readonly event: Event.NewEvent
+  readonly outcome: Ledger.Outcome
+}
+
+/**
+ * What became of a webhook that was processed to its end, event by event.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface FullReceipt extends Receipt {
+  readonly result: Inbox.Ending
+  /** In the order of the body, each with its outcome; one that no ledger took is not among them. */
+  readonly events: ReadonlyArray<Ingested>
+  /** Whether every event that the body names is in the ledger, whatever else could not be understood. */
+  readonly isComplete: boolean
+}
+
+/**
  * What a sweep of the inbox reaches.
  *
  * @category models
@@ -129,7 +147,7 @@ export interface Receipt {
 export interface SweepOptions {
   /** One tenant; without it all of them. */
   readonly tenantId?: Tenant.TenantId
-  /** How long processing may take before it counts as stalled; 5 minutes where nothing is said. */
+  /** How long processing may take before it counts as stalled; 5 minutes by default. */
   readonly stalledFor?: Duration.Input
 }
 
@@ -160,10 +178,28 @@ export class Ingestion extends Context.Service<Ingestion, {
    * Stores a verified webhook and processes it. Once the webhook is stored it succeeds, whatever the processing meets and
    * within 5 seconds, however long that goes on; it fails where the webhook was not stored within 5 seconds. A caller that
    * is interrupted interrupts neither.
+   *
+   * The receipt counts the events and holds none, however many a body has.
    */
   readonly receive: (
     webhook: VerifiedWebhook
   ) => Effect.Effect<Receipt, Inbox.TokenReplayed | LedgerError.InvalidInput | LedgerError.LedgerError>
+
+  /**
+   * Stores a verified webhook and processes it to its end, however long that takes; one that is repeated is processed again.
+   * The receipt has every event. It fails where the webhook was not stored, and where its body as a whole cannot be read:
+   * that one is kept all the same.
+   */
+  readonly ingest: (
+    webhook: VerifiedWebhook
+  ) => Effect.Effect<
+    FullReceipt,
+    | Inbox.TokenReplayed
+    | Inbox.WebhookNotFound
+    | Webhook.MalformedBody
+    | LedgerError.InvalidInput
+    | LedgerError.LedgerError
+  >
 
   /**
    * Processes every webhook that is due: those that failed and have waited, those that were released, and those whose
@@ -180,32 +216,6 @@ export class Ingestion extends Context.Service<Ingestion, {
   ) => Effect.Effect<Processed, Inbox.WebhookNotFound | LedgerError.LedgerError>
 }>()("@waybill/webhooks/Ingestion") {}
 
-const nothing: Counts = {
-  appended: 0,
-  duplicates: 0,
-  conflicts: 0,
-  orphans: 0,
-  unknown: 0,
-  undecodable: 0,
-  ignored: 0
-}
-
-const sum = (left: Counts, right: Counts): Counts => ({
-  appended: left.appended + right.appended,
-  duplicates: left.duplicates + right.duplicates,
-  conflicts: left.conflicts + right.conflicts,
-  orphans: left.orphans + right.orphans,
-  unknown: left.unknown + right.unknown,
-  undecodable: left.undecodable + right.undecodable,
-  ignored: left.ignored + right.ignored
-})
-
-const piecesOf = (
-  provider: Webhook.Provider,
-  webhook: Inbox.Webhook
-): Result.Result<Iterable<Webhook.Normalized>, Webhook.MalformedBody> =>
-  provider.pieces?.(webhook) ?? Result.map(provider.normalize(webhook), (whole) => [whole])
-
 const outcomeOf = ({ counts, result }: Processed): Receipt["outcome"] => {
   if (counts.undecodable > 0) return "undecodable"
   const told = counts.appended + counts.duplicates + counts.conflicts
@@ -221,27 +231,8 @@ const receipt = (webhookId: Inbox.WebhookId, outcome: Receipt["outcome"], counts
   counts
 })
 
-/** The most places that a reason names. */
-const maxNamed = 10
-
-const complaint = (items: ReadonlyArray<{ readonly index: number; readonly reason: string }>): string => {
-  const named = items.slice(0, maxNamed).map(({ index, reason }) => `${index} (${reason})`).join(", ")
-  const more = items.length > maxNamed ? ` and ${items.length - maxNamed} more` : ""
-  return `items not understood: ${named}${more}`
-}
-
-const failed = (reason: string): Inbox.Result => ({ _tag: "Failed", reason })
-
-/** What storage delays is no fault of the webhook. */
-const resultOf = (
-  error: LedgerError.LedgerError | LedgerError.InvalidInput | SubscriptionNotConfirmed
-): Inbox.Result =>
-  error._tag === "InvalidInput" || error._tag === "SubscriptionNotConfirmed"
-    ? failed(error.message)
-    : { _tag: "Postponed", reason: error.message }
-
 /** The headers that normalizing a body again needs, as far as every inbox can store them. */
-const kept = (provider: Webhook.Provider, headers: Webhook.Request["headers"]): Webhook.Request["headers"] =>
+const kept = (provider: Pick<Row.Row, "headers">, headers: Webhook.Request["headers"]): Webhook.Request["headers"] =>
   Object.fromEntries(
     provider.headers.flatMap((name) => {
       const value = headers[name]
@@ -249,109 +240,36 @@ const kept = (provider: Webhook.Provider, headers: Webhook.Request["headers"]): 
     })
   )
 
-/** A failure of the last try gives up. */
-const conclude = (result: Inbox.Result, attempts: number): Inbox.Result =>
-  result._tag === "Failed" && attempts >= maxTries ? { _tag: "Dead", reason: result.reason } : result
-
 const make = Effect.gen(function*() {
   const inbox = yield* Inbox.Inbox
   const ledger = yield* Ledger.Ledger
-  const subscriptions = yield* SnsSubscriptions
-  const providers: ReadonlyMap<string, Webhook.Provider> = new Map(
-    (yield* ProviderTable).map((provider) => [provider.name, provider])
-  )
+  const providers = yield* Providers
+  const read = Reading.make(ledger, yield* Secrets, batchSize)
   const scope = yield* Effect.scope
 
-  /** Appends what can be stored; gives an outcome for each event, none for one that cannot. */
-  const append = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, events: ReadonlyArray<Event.NewEvent>) {
-    return yield* Effect.catchTag(ledger.append(tenantId, events), "InvalidInput", (error) => {
-      const storable = events.filter((event) => Result.isSuccess(Input.event(event)))
-      return storable.length === events.length || error.what !== "event"
-        ? Effect.fail(error)
-        : ledger.append(tenantId, storable)
-    })
-  })
-
-  const appendAll = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, events: ReadonlyArray<Event.NewEvent>) {
-    const counts = { appended: 0, duplicates: 0, conflicts: 0, orphans: 0, refused: 0 }
-    for (const batch of Arr.chunksOf(events, batchSize)) {
-      const outcomes = yield* append(tenantId, batch)
-      counts.refused += batch.length - outcomes.length
-      for (const outcome of outcomes) {
-        if (Ledger.isConflict(outcome)) counts.conflicts++
-        else if (outcome._tag === "Duplicate") counts.duplicates++
-        else {
-          counts.appended++
-          if (Option.isNone(outcome.deliveryId)) counts.orphans++
-        }
-      }
-    }
-    return counts
-  })
-
-  /** Takes what a piece of a body says, and adds it to what is counted. */
-  const takePiece = Effect.fnUntraced(
-    function*({ id, tenantId }: Inbox.Webhook, { confirmation, events, ignored, undecodable }: Webhook.Normalized) {
-      if (Option.isSome(confirmation) && !(yield* subscriptions.confirm(tenantId, confirmation.value))) {
-        yield* Effect.logWarning("subscription of Amazon SNS not confirmed").pipe(Effect.annotateLogs({ webhook: id }))
-      }
-      const { refused, ...told } = yield* appendAll(tenantId, events)
-      const counts: Counts = {
-        ...told,
-        unknown: events.filter(({ type }) => type === "unknown").length,
-        undecodable: undecodable.length + refused,
-        ignored: ignored.length
-      }
-      return { counts, refused, undecodable }
-    }
-  )
-
-  const understand = Effect.fnUntraced(function*(webhook: Inbox.Webhook) {
-    const provider = providers.get(webhook.provider)
-    if (provider === undefined) return { result: failed("the provider is not known"), counts: nothing }
-    const read = piecesOf(provider, webhook)
-    if (Result.isFailure(read)) return { result: failed(read.failure.message), counts: nothing }
-    const taken: Array<Effect.Success<ReturnType<typeof takePiece>>> = []
-    for (const piece of read.success) {
-      // Others have their turn between two pieces.
-      if (taken.length > 0) yield* Effect.yieldNow
-      taken.push(yield* takePiece(webhook, piece))
-    }
-    const undecodable = taken.flatMap((piece) => piece.undecodable)
-    const refused = taken.reduce((total, piece) => total + piece.refused, 0)
-    const reasons = [
-      ...undecodable.length > 0 ? [complaint(undecodable)] : [],
-      ...refused > 0 ? [`events that cannot be stored: ${refused}`] : []
-    ]
-    return {
-      result: reasons.length === 0 ? { _tag: "Succeeded" as const } : failed(reasons.join("; ")),
-      counts: taken.reduce((total, { counts }) => sum(total, counts), nothing)
-    }
-  })
-
   /** Notes how a try ended; where even that cannot be noted, a sweep finds the webhook stalled. */
-  const note = (key: Inbox.WebhookKey, result: Inbox.Result) =>
+  const note = (key: Inbox.WebhookKey, result: Inbox.Ending) =>
     Effect.catchCause(inbox.finish(key, result), () => Effect.void)
 
-  const process = Effect.fnUntraced(function*(webhook: Inbox.Webhook) {
-    const processed = yield* Effect.suspend(() => understand(webhook)).pipe(
-      Effect.catch((error) => Effect.succeed({ result: resultOf(error), counts: nothing })),
-      Effect.catchDefect(() =>
-        Effect.as(
-          Effect.logError("processing a webhook died").pipe(Effect.annotateLogs({ provider: webhook.provider })),
-          { result: failed("processing it died"), counts: nothing }
-        )
-      )
-    )
-    const result = conclude(processed.result, webhook.attempts)
+  const process = Effect.fnUntraced(function*(webhook: Inbox.Webhook, told?: Reading.Told) {
+    const tried = yield* read(providers.get(webhook.provider), webhook, told)
+    const result = Inbox.giveUp(tried.result, webhook.attempts)
     yield* note(webhook, result)
-    return { result, counts: processed.counts }
+    return { ...tried, result }
   })
 
   const detached = <A, E>(effect: Effect.Effect<A, E>) => Effect.forkIn(effect, scope, { startImmediately: true })
 
+  /** Processes a stored webhook again, its tries forgotten. */
+  const again = Effect.fnUntraced(function*(scope: Tenant.Scope, id: Inbox.WebhookId, told?: Reading.Told) {
+    const webhook = (yield* inbox.release(scope, id)) ? yield* inbox.get(scope, id) : Option.none()
+    return Option.isSome(webhook)
+      ? yield* Effect.uninterruptible(process(webhook.value, told))
+      : yield* new Inbox.WebhookNotFound({ webhookId: id })
+  })
+
   /** Stores a webhook and begins to process it; one that is repeated is not processed again. */
-  const take = Effect.fnUntraced(function*(webhook: VerifiedWebhook) {
+  const take = Effect.fnUntraced(function*(webhook: VerifiedWebhook, told?: Reading.Told) {
     const { body, provider, tenantId, token } = webhook
     const headers = kept(provider, webhook.headers)
     const stored = yield* Effect.timeoutOrElse(
@@ -373,37 +291,49 @@ const make = Effect.gen(function*() {
       lastError: Option.none(),
       receivedAt: stored.receivedAt,
       processedAt: Option.none()
-    }))
+    }, told))
     return { id: stored.id, processing: Option.some(processing) }
   })
 
   const receive = Effect.fn("Ingestion.receive")(function*(webhook: VerifiedWebhook) {
     const { id, processing } = yield* Effect.flatMap(detached(take(webhook)), Fiber.join)
-    if (Option.isNone(processing)) return receipt(id, "duplicate", nothing)
+    if (Option.isNone(processing)) return receipt(id, "duplicate", Reading.nothing)
     const processed = yield* Effect.timeoutOption(Fiber.join(processing.value), awaitedFor)
     return Option.isSome(processed)
       ? receipt(id, outcomeOf(processed.value), processed.value.counts)
-      : receipt(id, "stored", nothing)
+      : receipt(id, "stored", Reading.nothing)
+  })
+
+  const ingest = Effect.fn("Ingestion.ingest")(function*(webhook: VerifiedWebhook) {
+    const events: Array<Ingested> = []
+    const told: Reading.Told = (event, outcome) => void events.push({ event, outcome })
+    const { id, processing } = yield* Effect.flatMap(detached(take(webhook, told)), Fiber.join)
+    const tried = Option.isSome(processing)
+      ? yield* Fiber.join(processing.value)
+      : yield* again(webhook.tenantId, id, told)
+    if (Option.isSome(tried.malformed)) return yield* tried.malformed.value
+    const { counts, isComplete, result } = tried
+    return { ...receipt(id, outcomeOf(tried), counts), result, events, isComplete }
   })
 
   const giveUp = Effect.fnUntraced(function*(webhook: Inbox.Webhook) {
-    const result: Inbox.Result = {
+    const result: Inbox.Ending = {
       _tag: "Dead",
       reason: `processing was begun ${webhook.attempts - 1} times and never ended`
     }
     yield* note(webhook, result)
-    return { result, counts: nothing }
+    return { result, counts: Reading.nothing }
   })
 
   const sweep = Effect.fn("Ingestion.sweep")(function*(options: SweepOptions = {}) {
-    const stalledFor = Duration.toMillis(options.stalledFor ?? defaultStalledFor)
+    const stalledFor = Duration.fromInputUnsafe(options.stalledFor ?? defaultStalledFor)
     const postponed = new Set<Inbox.WebhookId>()
     let swept: Swept = { claimed: 0, succeeded: 0, postponed: 0, failed: 0, dead: 0, appended: 0 }
     // One at a time, so that a webhook that ends the process costs no other a try.
     const next = Effect.uninterruptible(Effect.gen(function*() {
       const [webhook] = yield* inbox.claim({ scope: options.tenantId ?? Tenant.all, limit: 1, stalledFor })
       if (webhook === undefined) return false
-      const { counts, result } = webhook.attempts > maxTries ? yield* giveUp(webhook) : yield* process(webhook)
+      const { counts, result } = webhook.attempts > Inbox.maxTries ? yield* giveUp(webhook) : yield* process(webhook)
       swept = {
         claimed: swept.claimed + 1,
         succeeded: swept.succeeded + (result._tag === "Succeeded" ? 1 : 0),
@@ -422,23 +352,20 @@ const make = Effect.gen(function*() {
   })
 
   const replay = Effect.fn("Ingestion.replay")(function*(scope: Tenant.Scope, id: Inbox.WebhookId) {
-    if (!(yield* inbox.release(scope, id))) return yield* new Inbox.WebhookNotFound({ webhookId: id })
-    const webhook = yield* inbox.get(scope, id)
-    return Option.isSome(webhook)
-      ? yield* Effect.uninterruptible(process(webhook.value))
-      : yield* new Inbox.WebhookNotFound({ webhookId: id })
+    const { counts, result } = yield* again(scope, id)
+    return { result, counts }
   })
 
-  return Ingestion.of({ receive, sweep, replay })
+  return Ingestion.of({ receive, ingest, sweep, replay })
 })
 
 /**
- * Takes webhooks into an inbox and a ledger, reading them by the rows of `ProviderTable`.
+ * Takes webhooks into an inbox and a ledger, reading them by the rows of `Providers`.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<Ingestion, never, Inbox.Inbox | Ledger.Ledger | SnsSubscriptions> = Layer.effect(
+export const layer: Layer.Layer<Ingestion, never, Inbox.Inbox | Ledger.Ledger | Providers | Secrets> = Layer.effect(
   Ingestion,
   make
 )

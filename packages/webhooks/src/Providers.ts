@@ -1,15 +1,19 @@
 /**
  * Lists the providers: another one is a module and a row here.
  *
+ * `all` is the list and `get` the lookup, both without any service. `Table` says which rows an application uses, so that it
+ * may add its own or leave some out. `Providers` has them opened, for whoever takes webhooks in.
+ *
  * @since 0.1.0
  */
-import { Option } from "effect"
-import * as Mailgun from "./Mailgun.ts"
-import * as Postmark from "./Postmark.ts"
-import * as Resend from "./Resend.ts"
-import * as SendGrid from "./SendGrid.ts"
-import * as Ses from "./Ses.ts"
-import type * as Webhook from "./Webhook.ts"
+import { Context, Effect, Layer, Option } from "effect"
+import type * as HttpClient from "effect/http/HttpClient"
+import * as Mailgun from "./providers/Mailgun.ts"
+import * as Postmark from "./providers/Postmark.ts"
+import * as Resend from "./providers/Resend.ts"
+import * as SendGrid from "./providers/SendGrid.ts"
+import * as Ses from "./providers/Ses.ts"
+import * as Row from "./Row.ts"
 
 /**
  * Every provider whose webhooks are understood.
@@ -17,15 +21,18 @@ import type * as Webhook from "./Webhook.ts"
  * @category constants
  * @since 0.1.0
  */
-export const all: ReadonlyArray<Webhook.Provider> = [
-  Postmark.provider,
-  SendGrid.provider,
-  Resend.provider,
-  Ses.provider,
-  Mailgun.provider
+export const all: ReadonlyArray<Row.Row> = [
+  Postmark.row,
+  SendGrid.row,
+  Resend.row,
+  Ses.row,
+  Mailgun.row
 ]
 
-const byName: ReadonlyMap<string, Webhook.Provider> = new Map(all.map((provider) => [provider.name, provider]))
+const lookupIn = <R extends Row.Row>(rows: ReadonlyArray<R>): (name: string) => Option.Option<R> => {
+  const byName: ReadonlyMap<string, R> = new Map(rows.map((row) => [row.name, row]))
+  return (name) => Option.fromUndefinedOr(byName.get(name))
+}
 
 /**
  * The provider of a name; none where there is no such row.
@@ -33,4 +40,39 @@ const byName: ReadonlyMap<string, Webhook.Provider> = new Map(all.map((provider)
  * @category getters
  * @since 0.1.0
  */
-export const get = (name: string): Option.Option<Webhook.Provider> => Option.fromUndefinedOr(byName.get(name))
+export const get: (name: string) => Option.Option<Row.Row> = lookupIn(all)
+
+/**
+ * The rows that an application uses: `all` by default.
+ *
+ * @category services
+ * @since 0.2.0
+ */
+export const Table = Context.Reference<ReadonlyArray<Row.Row>>("@waybill/webhooks/Providers/Table", {
+  defaultValue: () => all
+})
+
+/**
+ * The rows of the table, opened.
+ *
+ * @category services
+ * @since 0.2.0
+ */
+export class Providers extends Context.Service<Providers, {
+  /** Returns the provider of a name; none where the table has no such row. */
+  readonly get: (name: string) => Option.Option<Row.OpenRow>
+}>()("@waybill/webhooks/Providers") {}
+
+/**
+ * Opens every row of the table.
+ *
+ * @category layers
+ * @since 0.2.0
+ */
+export const layer: Layer.Layer<Providers, never, HttpClient.HttpClient> = Layer.effect(
+  Providers,
+  Effect.gen(function*() {
+    const rows = yield* Effect.forEach(yield* Table, Row.open)
+    return Providers.of({ get: lookupIn(rows) })
+  })
+)

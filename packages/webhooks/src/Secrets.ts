@@ -1,11 +1,12 @@
 /**
- * Gives what a tenant's webhooks are verified with, so that tenants with secrets of their own cannot write into each other.
+ * Looks up what a tenant's webhooks are verified with, so that tenants with secrets of their own cannot write into each
+ * other.
  *
  * @since 0.1.0
  */
 import { type Provider, Tenant } from "@waybill/core"
 import { Config, Context, Effect, Layer, Option, Redacted, Schema } from "effect"
-import { ProviderTable } from "./ProviderTable.ts"
+import * as Providers from "./Providers.ts"
 
 /**
  * What a tenant's webhooks of one provider are verified with.
@@ -16,8 +17,8 @@ import { ProviderTable } from "./ProviderTable.ts"
 export interface Credentials {
   /** All that are active: during a rotation the old one and the new one. None says that the provider is not set up. */
   readonly secrets: ReadonlyArray<Redacted.Redacted>
-  /** Whether a subscription that Amazon SNS offers for a listed topic is confirmed. */
-  readonly confirmSubscriptions: boolean
+  /** The names of the providers' switches that are on. */
+  readonly switches: ReadonlySet<string>
 }
 
 /**
@@ -29,8 +30,8 @@ export interface Credentials {
 export interface TenantSecrets {
   /** By the provider's name; for Amazon SES the ARNs of the topics that count. */
   readonly secrets: Readonly<Record<string, ReadonlyArray<Redacted.Redacted>>>
-  /** Whether a subscription that Amazon SNS offers for a listed topic is confirmed; it is not where nothing is said. */
-  readonly confirmSubscriptions?: boolean | undefined
+  /** By the names that the providers' rows give them; each is off by default. */
+  readonly switches?: Readonly<Record<string, boolean>> | undefined
 }
 
 /**
@@ -55,7 +56,7 @@ export class SecretsUnavailable extends Schema.TaggedError<SecretsUnavailable>("
  * @since 0.1.0
  */
 export class Secrets extends Context.Service<Secrets, {
-  /** Gives what a tenant's webhooks of a provider are verified with; none where there is no such tenant. */
+  /** Returns what a tenant's webhooks of a provider are verified with; none where there is no such tenant. */
   readonly lookup: (
     tenantId: Tenant.TenantId,
     provider: Provider.Provider
@@ -64,17 +65,20 @@ export class Secrets extends Context.Service<Secrets, {
 
 const ofTenants = (tenants: Readonly<Record<string, TenantSecrets>>): Secrets["Service"] => {
   const byTenant = new Map(
-    Object.entries(tenants).map(([tenantId, { confirmSubscriptions = false, secrets }]) => [
+    Object.entries(tenants).map(([tenantId, { secrets, switches = {} }]) => [
       tenantId,
-      { confirmSubscriptions, secrets: new Map(Object.entries(secrets)) }
+      {
+        secrets: new Map(Object.entries(secrets)),
+        switches: new Set(Object.keys(switches).filter((name) => switches[name] === true))
+      }
     ])
   )
   return Secrets.of({
     lookup: (tenantId, provider) =>
       Effect.succeed(
-        Option.map(Option.fromUndefinedOr(byTenant.get(tenantId)), ({ confirmSubscriptions, secrets }) => ({
+        Option.map(Option.fromUndefinedOr(byTenant.get(tenantId)), ({ secrets, switches }) => ({
           secrets: secrets.get(provider) ?? [],
-          confirmSubscriptions
+          switches
         }))
       )
   })
@@ -89,19 +93,25 @@ const ofTenants = (tenants: Readonly<Record<string, TenantSecrets>>): Secrets["S
 export const layer = (tenants: Readonly<Record<string, TenantSecrets>>): Layer.Layer<Secrets> =>
   Layer.succeed(Secrets, ofTenants(tenants))
 
-/** Several secrets are separated by commas; one with a comma in it needs `layer`. */
-const secretsOf = (variable: string) =>
+/**
+ * Reads the secrets of a setting: one, or several separated by commas. A text with line breaks has one in each line, which
+ * may then hold commas.
+ *
+ * @category parsing
+ * @since 0.2.0
+ */
+export const parse = (text: string): ReadonlyArray<string> =>
+  text.split(text.includes("\n") ? "\n" : ",").map((part) => part.trim()).filter((part) => part !== "")
+
+const secretsIn = (variable: string) =>
   Effect.map(
     Config.Redacted(variable).pipe(Config.withDefault(Redacted.make(""))),
-    (text) =>
-      Redacted.value(text).split(",").map((secret) => secret.trim()).filter((secret) => secret !== "").map((secret) =>
-        Redacted.make(secret)
-      )
+    (text) => parse(Redacted.value(text)).map((secret) => Redacted.make(secret))
   )
 
 /**
  * The secrets of one tenant from the environment: each provider's variable, such as `WAYBILL_POSTMARK_BASIC_AUTH`, may hold
- * several, separated by commas. `WAYBILL_SES_CONFIRM_SUBSCRIPTIONS` opts in to confirming subscriptions of Amazon SNS.
+ * several, separated by commas. Its switches, such as `WAYBILL_SES_CONFIRM_SUBSCRIPTIONS`, are `true` or `false`.
  *
  * @category layers
  * @since 0.1.0
@@ -112,14 +122,18 @@ export const layerConfig = (
   Layer.effect(
     Secrets,
     Effect.gen(function*() {
-      const providers = yield* ProviderTable
-      const confirmSubscriptions = yield* Config.Boolean("WAYBILL_SES_CONFIRM_SUBSCRIPTIONS").pipe(
-        Config.withDefault(false)
+      const rows = yield* Providers.Table
+      const switches = yield* Effect.forEach(
+        rows.flatMap(({ switches = [] }) => switches),
+        ({ name, variable }) =>
+          Effect.map(Config.Boolean(variable).pipe(Config.withDefault(false)), (isOn) => [name, isOn] as const)
       )
       const secrets = yield* Effect.forEach(
-        providers,
-        ({ name, secretsVariable }) => Effect.map(secretsOf(secretsVariable), (secrets) => [name, secrets] as const)
+        rows,
+        ({ name, secrets }) => Effect.map(secretsIn(secrets.variable), (secrets) => [name, secrets] as const)
       )
-      return ofTenants({ [tenantId]: { secrets: Object.fromEntries(secrets), confirmSubscriptions } })
+      return ofTenants({
+        [tenantId]: { secrets: Object.fromEntries(secrets), switches: Object.fromEntries(switches) }
+      })
     })
   )

@@ -7,8 +7,7 @@
  * @since 0.1.0
  */
 import { type Event, Provider as CoreProvider } from "@waybill/core"
-import { type DateTime, type Effect, type Option, type Redacted, type Result, Schema } from "effect"
-import type * as SnsCertificates from "./SnsCertificates.ts"
+import { type DateTime, Option, type Redacted, Schema } from "effect"
 
 /**
  * A request as it was received: the names of the headers in lower case, the body byte for byte.
@@ -44,7 +43,7 @@ export interface Attempt extends Received {
 }
 
 /**
- * A request that passed verification.
+ * What a request that passed verification asks of whoever takes it.
  *
  * @category models
  * @since 0.1.0
@@ -52,9 +51,22 @@ export interface Attempt extends Received {
 export interface Verified {
   /** What makes the signature good for one body only, to be consumed once, where the signature does not cover the body. */
   readonly token: Option.Option<string>
-  /** Whether it is about the subscription to the webhooks and no mail, by which a tenant could be told. */
-  readonly isOfSubscription?: boolean
+  /** Whether the request only sets the webhooks up: it is about no mail by which its tenant could be told. */
+  readonly isSetup: boolean
 }
+
+/**
+ * What a request that passed verification asks for: nothing by default.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const verified = (
+  { isSetup = false, token }: { readonly isSetup?: boolean; readonly token?: string } = {}
+): Verified => ({
+  token: Option.fromUndefinedOr(token),
+  isSetup
+})
 
 /**
  * Why a request was refused.
@@ -103,6 +115,28 @@ export class VerificationError
 }
 
 /**
+ * Whether a provider sent a request cannot be told now; a later attempt may succeed.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class VerificationUnavailable
+  extends Schema.TaggedError<VerificationUnavailable>("@waybill/webhooks/VerificationUnavailable")(
+    "VerificationUnavailable",
+    {
+      provider: CoreProvider.Provider,
+      /** What is missing; it names no secret. */
+      issue: Schema.String,
+      cause: Schema.Defect()
+    }
+  )
+{
+  override get message(): string {
+    return this.issue
+  }
+}
+
+/**
  * A body as a whole is not what the provider sends; it names nothing of its content.
  *
  * @category errors
@@ -144,18 +178,7 @@ export interface Ignored {
 }
 
 /**
- * Amazon SNS asks whether the subscription is wanted: it is confirmed by a GET of the address.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Confirmation {
-  readonly topicArn: string
-  readonly subscribeUrl: string
-}
-
-/**
- * What a body says.
+ * What a body says, or a piece of it.
  *
  * @category models
  * @since 0.1.0
@@ -164,35 +187,39 @@ export interface Normalized {
   readonly events: ReadonlyArray<Event.NewEvent>
   readonly undecodable: ReadonlyArray<Undecodable>
   readonly ignored: ReadonlyArray<Ignored>
-  readonly confirmation: Option.Option<Confirmation>
 }
 
 /**
- * All that Waybill knows of a provider's webhooks.
+ * Puts together what the pieces of a body say.
  *
- * @category models
- * @since 0.1.0
+ * @category combining
+ * @since 0.2.0
  */
-export interface Provider {
-  readonly name: CoreProvider.Provider
-  /** The environment variable that holds the secrets, separated by commas. */
-  readonly secretsVariable: string
-  /** The headers to keep beside the body; none of them is a secret. */
-  readonly headers: ReadonlyArray<string>
-  /** The status that makes the provider give up a request that was refused. */
-  readonly refusal: 401 | 406
-  /** The status that makes the provider send a request again later; some drop an event at any 5xx. */
-  readonly unavailable: 503 | 429
-  /** Decides whether the provider sent a request; malformed input is refused and never throws. */
-  readonly verify: (
-    attempt: Attempt
-  ) => Effect.Effect<
-    Verified,
-    VerificationError | SnsCertificates.CertificateUnavailable,
-    SnsCertificates.SnsCertificates
-  >
-  /** Reduces a body to events; the same event gives the same idempotency key, however often and in whatever batch. */
-  readonly normalize: (received: Received) => Result.Result<Normalized, MalformedBody>
-  /** Does the same piece by piece, each when it is asked for, where a body may hold so many items that all take long. */
-  readonly pieces?: (received: Received) => Result.Result<Iterable<Normalized>, MalformedBody>
+export const join = (pieces: Iterable<Normalized>): Normalized => {
+  const all = [...pieces]
+  return {
+    events: all.flatMap(({ events }) => events),
+    undecodable: all.flatMap(({ undecodable }) => undecodable),
+    ignored: all.flatMap(({ ignored }) => ignored)
+  }
+}
+
+/**
+ * What a provider asks for beside events could not be done; a later attempt may succeed.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class FollowUpFailed extends Schema.TaggedError<FollowUpFailed>("@waybill/webhooks/FollowUpFailed")(
+  "FollowUpFailed",
+  {
+    provider: CoreProvider.Provider,
+    /** What could not be done; it names no address. */
+    issue: Schema.String,
+    cause: Schema.Defect()
+  }
+) {
+  override get message(): string {
+    return this.issue
+  }
 }

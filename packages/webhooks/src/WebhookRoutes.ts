@@ -19,9 +19,8 @@
  * @since 0.1.0
  */
 import { Inbox, Tenant } from "@waybill/core"
-import { ByteSize, DateTime, Duration, Effect, type Layer, Option } from "effect"
+import { ByteSize, Data, DateTime, Duration, Effect, type Layer, Option } from "effect"
 import {
-  HttpClientError,
   HttpIncomingMessage,
   HttpRouter,
   type HttpServerError,
@@ -30,13 +29,13 @@ import {
 } from "effect/http"
 import * as Answer from "./Answer.ts"
 import { Ingestion } from "./Ingestion.ts"
-import { ProviderTable } from "./ProviderTable.ts"
-import { Secrets } from "./Secrets.ts"
-import { type CertificateUnavailable, SnsCertificates } from "./SnsCertificates.ts"
-import * as Webhook from "./Webhook.ts"
+import { Intake, type IntakeError } from "./Intake.ts"
+import { Providers } from "./Providers.ts"
+import type * as Row from "./Row.ts"
+import type * as Webhook from "./Webhook.ts"
 
 /**
- * The largest body that is taken where nothing else is said: 10 MB.
+ * The largest body that is taken by default: 10 MB.
  *
  * @category constants
  * @since 0.1.0
@@ -44,7 +43,7 @@ import * as Webhook from "./Webhook.ts"
 export const defaultMaxBodySize: ByteSize.ByteSize = ByteSize.megabytes(10)
 
 /**
- * How long a body may take to arrive where nothing else is said.
+ * How long a body may take to arrive by default.
  *
  * @category constants
  * @since 0.1.0
@@ -58,7 +57,7 @@ export const defaultBodyTimeout: Duration.Duration = Duration.seconds(15)
  * @since 0.1.0
  */
 export interface Unassigned extends Webhook.Received {
-  readonly provider: Webhook.Provider["name"]
+  readonly provider: Row.Row["name"]
   /** The path and the query as they came. */
   readonly url: string
 }
@@ -70,16 +69,16 @@ export interface Unassigned extends Webhook.Received {
  * @since 0.1.0
  */
 export interface Options {
-  /** 10 MB where nothing is said, and never more than an inbox takes (15 MB). */
+  /** 10 MB by default, and never more than an inbox takes (15 MB). */
   readonly maxBodySize?: ByteSize.Input
-  /** 15 seconds where nothing is said. */
+  /** 15 seconds by default. */
   readonly bodyTimeout?: Duration.Input
-  /** Whose secrets verify what comes without a tenant in its path, and who gets it; `default` where nothing is said. */
+  /** The tenant whose secrets verify what comes without a tenant in its path, and which gets it; by default `default`. */
   readonly tenantId?: Tenant.TenantId
   /**
    * Tells whose a request without a tenant in its path is, after it was verified with the secrets of `tenantId`. Without a
-   * tenant it is answered 422 and stored nowhere; where this fails, as storage that is down. It is not asked about what
-   * Amazon SNS says of a subscription itself: that is `tenantId`'s, whose list the topic is on.
+   * tenant it is answered 422 and stored nowhere; where this fails, as storage that is down. It is not asked about a
+   * request that only sets the webhooks up, such as a subscription of Amazon SNS: that is `tenantId`'s.
    */
   readonly resolveTenant?: (request: Unassigned) => Effect.Effect<Option.Option<Tenant.TenantId>, unknown>
 }
@@ -100,34 +99,26 @@ const isRefusal = (ending: Ending): ending is Refusal => Object.hasOwn(refusals,
 
 const warn = (
   sentence: string,
-  provider: Webhook.Provider,
+  provider: Row.Row,
   attributes: Readonly<Record<string, string | number>> = {}
 ) => Effect.logWarning(sentence).pipe(Effect.annotateLogs({ provider: provider.name, ...attributes }))
 
-const complain = (sentence: string, provider: Webhook.Provider) =>
+const complain = (sentence: string, provider: Row.Row) =>
   Effect.logError(sentence).pipe(Effect.annotateLogs({ provider: provider.name }))
+
+/** A request that ends before it is stored. */
+class Ended extends Data.TaggedError("Ended")<{ readonly ending: Ending }> {}
 
 const isTooLarge = ({ reason }: HttpServerError.HttpServerError): boolean =>
   reason._tag === "RequestParseError" && reason.reason === "BodyTooLarge"
-
-/**
- * Whether Amazon has no certificate where an unverified request says that one is: it was forged, and no later attempt helps.
- */
-const isNowhere = (error: CertificateUnavailable): boolean => {
-  const status = HttpClientError.isHttpClientError(error.cause) ? error.cause.response?.status : undefined
-  return status === 400 || status === 403 || status === 404 || status === 410
-}
 
 /** The length that a request announces; none where it announces none. */
 const announced = ({ headers }: HttpServerRequest.HttpServerRequest): number => Number(headers["content-length"] ?? 0)
 
 const make = Effect.fnUntraced(function*(options: Options) {
   const ingestion = yield* Ingestion
-  const secrets = yield* Secrets
-  const certificates = yield* SnsCertificates
-  const providers: ReadonlyMap<string, Webhook.Provider> = new Map(
-    (yield* ProviderTable).map((provider) => [provider.name, provider])
-  )
+  const intake = yield* Intake
+  const providers = yield* Providers
   const maxBodySize = ByteSize.min(
     options.maxBodySize === undefined ? defaultMaxBodySize : ByteSize.fromInputUnsafe(options.maxBodySize),
     ByteSize.bytes(Inbox.maxBodyBytes)
@@ -136,80 +127,76 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const { resolveTenant, tenantId: ownTenant = Tenant.defaultTenantId } = options
 
   const readBody = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest) {
-    if (announced(request) > maxBodySize) return yield* Effect.fail<Ending>("too_large")
+    if (announced(request) > maxBodySize) return yield* new Ended({ ending: "too_large" })
     const buffer = yield* request.arrayBuffer.pipe(
       Effect.provideService(HttpIncomingMessage.MaxBodySize, maxBodySize),
-      Effect.mapError((error): Ending => isTooLarge(error) ? "too_large" : "broken_off"),
-      Effect.timeoutOrElse({ duration: bodyTimeout, orElse: () => Effect.fail<Ending>("too_slow") })
+      Effect.mapError((error) => new Ended({ ending: isTooLarge(error) ? "too_large" : "broken_off" })),
+      Effect.timeoutOrElse({ duration: bodyTimeout, orElse: () => Effect.fail(new Ended({ ending: "too_slow" })) })
     )
-    return new Uint8Array(buffer)
+    const received: Webhook.Received = {
+      headers: { ...request.headers },
+      body: new Uint8Array(buffer),
+      receivedAt: yield* DateTime.now
+    }
+    return received
   })
 
-  const credentialsOf = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, provider: Webhook.Provider) {
-    const found = yield* secrets.lookup(tenantId, provider.name).pipe(
-      Effect.tapError(() => complain("secrets cannot be looked up", provider)),
-      Effect.mapError((): Ending => "unavailable")
-    )
-    return Option.isSome(found) ? found.value : yield* Effect.fail<Ending>("not_found")
+  /** Logs why a request does not come in, and tells how it ends. */
+  const turnAway = Effect.fnUntraced(function*(provider: Row.Row, error: IntakeError): Effect.fn.Return<never, Ended> {
+    if (error._tag === "UnknownTenant") return yield* new Ended({ ending: "not_found" })
+    if (error._tag === "SecretsUnavailable") {
+      yield* complain("secrets cannot be looked up", provider)
+      return yield* new Ended({ ending: "unavailable" })
+    }
+    if (error._tag === "NoSecret") {
+      yield* complain("no secret is configured", provider)
+      return yield* new Ended({ ending: "misconfigured" })
+    }
+    const ending = Answer.ofVerification(error)
+    if (ending === "unavailable") yield* complain("what verifies a webhook cannot be had", provider)
+    else if (ending === "misconfigured") yield* complain("a secret is missing or cannot be used", provider)
+    else if (error._tag === "VerificationError") {
+      yield* warn("webhook refused", provider, { reason: error.reason })
+    }
+    return yield* new Ended({ ending })
   })
 
-  const verify = (provider: Webhook.Provider, attempt: Webhook.Attempt) =>
-    provider.verify(attempt).pipe(
-      Effect.provideService(SnsCertificates, certificates),
-      Effect.mapError((error) =>
-        error._tag === "CertificateUnavailable" && isNowhere(error)
-          ? new Webhook.VerificationError({ provider: provider.name, reason: "BadSignature" })
-          : error
-      ),
-      Effect.tapError((error) => {
-        if (error._tag === "CertificateUnavailable") return complain("a certificate cannot be had", provider)
-        return error.reason === "MisconfiguredSecret"
-          ? complain("a secret is missing or cannot be used", provider)
-          : warn("webhook refused", provider, { reason: error.reason })
-      }),
-      Effect.mapError((error): Ending => Answer.ofVerification(error))
-    )
-
-  const assign = Effect.fnUntraced(function*(provider: Webhook.Provider, request: Unassigned) {
+  const assign = Effect.fnUntraced(function*(provider: Row.Row, request: Unassigned) {
     if (resolveTenant === undefined) return ownTenant
     const resolved = yield* Effect.suspend(() => resolveTenant(request)).pipe(
       Effect.tapError(() => complain("a tenant cannot be told", provider)),
-      Effect.mapError((): Ending => "unavailable")
+      Effect.mapError(() => new Ended({ ending: "unavailable" }))
     )
     if (Option.isSome(resolved)) return resolved.value
     yield* warn("webhook of no tenant refused", provider)
-    return yield* Effect.fail<Ending>("tenant_unresolved")
+    return yield* new Ended({ ending: "tenant_unresolved" })
   })
 
-  const receive = Effect.fnUntraced(function*(provider: Webhook.Provider, given: Option.Option<Tenant.TenantId>) {
+  const receive = Effect.fnUntraced(function*(provider: Row.OpenRow, given: Option.Option<Tenant.TenantId>) {
     const request = yield* HttpServerRequest.HttpServerRequest
-    if (request.method !== "POST") return yield* Effect.fail<Ending>("method_not_allowed")
+    if (request.method !== "POST") return yield* new Ended({ ending: "method_not_allowed" })
     const verifiedBy = Option.getOrElse(given, () => ownTenant)
-    const credentials = yield* credentialsOf(verifiedBy, provider)
-    if (credentials.secrets.length === 0) {
-      yield* complain("no secret is configured", provider)
-      return yield* Effect.fail<Ending>("misconfigured")
-    }
-    const body = yield* readBody(request)
-    const received: Webhook.Received = { headers: { ...request.headers }, body, receivedAt: yield* DateTime.now }
-    const { isOfSubscription = false, token } = yield* verify(provider, { ...received, secrets: credentials.secrets })
-    const tenantId = Option.isSome(given) || isOfSubscription
+    const { isSetup, received, token } = yield* intake.verify(provider, verifiedBy, readBody(request)).pipe(
+      Effect.catch((error) => error._tag === "Ended" ? Effect.fail(error) : turnAway(provider, error))
+    )
+    const tenantId = Option.isSome(given) || isSetup
       ? verifiedBy
       : yield* assign(provider, { ...received, provider: provider.name, url: request.url })
     const receipt = yield* ingestion.receive({
       ...received,
       tenantId,
       provider,
-      token: Option.map(token, (value) => ({ value, verifiedBy }))
+      token
     }).pipe(
       Effect.catchTag("TokenReplayed", () =>
         Effect.andThen(
           warn("webhook refused", provider, { reason: "ReplayedToken" }),
-          Effect.fail<Ending>("refused")
+          Effect.fail(new Ended({ ending: "refused" }))
         )),
       Effect.catchTag(
         ["InvalidInput", "LedgerUnavailable", "LedgerImmutable", "SchemaNotMigrated"],
-        () => Effect.andThen(complain("webhook not stored", provider), Effect.fail<Ending>("unavailable"))
+        () =>
+          Effect.andThen(complain("webhook not stored", provider), Effect.fail(new Ended({ ending: "unavailable" })))
       )
     )
     yield* Effect.logDebug("webhook received").pipe(
@@ -219,7 +206,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     return ending
   })
 
-  const answer = (provider: Webhook.Provider, ending: Ending) =>
+  const answer = (provider: Row.Row, ending: Ending) =>
     HttpServerResponse.text(ending, {
       status: isRefusal(ending) ? refusals[ending] : Answer.status(provider, ending),
       ...(ending === "method_not_allowed" && { headers: { allow: "POST" } })
@@ -229,14 +216,15 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
   return Effect.gen(function*() {
     const params = yield* HttpRouter.params
-    const provider = providers.get(params["provider"] ?? "")
-    if (provider === undefined) return notFound
+    const found = providers.get(params["provider"] ?? "")
+    if (Option.isNone(found)) return notFound
+    const provider = found.value
     const tenantId = params["tenantId"] === undefined
       ? Option.some(Option.none<Tenant.TenantId>())
       : Option.map(Tenant.TenantId.makeOption(params["tenantId"]), Option.some)
     if (Option.isNone(tenantId)) return notFound
     const ending = yield* receive(provider, tenantId.value).pipe(
-      Effect.catch((ending) => Effect.succeed(ending)),
+      Effect.catch(({ ending }) => Effect.succeed(ending)),
       Effect.catchDefect(() => Effect.as(complain("receiving a webhook died", provider), "unavailable" as const))
     )
     return answer(provider, ending)
@@ -251,7 +239,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
  */
 export const layer = (
   options: Options = {}
-): Layer.Layer<never, never, HttpRouter.HttpRouter | Ingestion | Secrets | SnsCertificates> =>
+): Layer.Layer<never, never, HttpRouter.HttpRouter | Ingestion | Intake | Providers> =>
   HttpRouter.addAll(
     Effect.map(make(options), (handler) => [
       HttpRouter.route("*", "/webhooks/:provider", handler),

@@ -1,17 +1,23 @@
 /**
+ * Exports every module of the package under its name.
+ *
  * @since 0.1.0
  */
 export * as Answer from "./Answer.ts"
 export * as Ingestion from "./Ingestion.ts"
-export * as Mailgun from "./Mailgun.ts"
-export * as Postmark from "./Postmark.ts"
+export * as Intake from "./Intake.ts"
 export * as Providers from "./Providers.ts"
-export * as ProviderTable from "./ProviderTable.ts"
-export * as Resend from "./Resend.ts"
+export * as Mailgun from "./providers/Mailgun.ts"
+export * as Postmark from "./providers/Postmark.ts"
+export * as Resend from "./providers/Resend.ts"
+export * as SendGrid from "./providers/SendGrid.ts"
+export * as Ses from "./providers/Ses.ts"
+export * as Sns from "./providers/sns/Sns.ts"
+export * as SnsCertificates from "./providers/sns/SnsCertificates.ts"
+export * as SnsEnvelope from "./providers/sns/SnsEnvelope.ts"
+export * as SnsSignature from "./providers/sns/SnsSignature.ts"
+export * as SnsSubscriptions from "./providers/sns/SnsSubscriptions.ts"
+export * as Row from "./Row.ts"
 export * as Secrets from "./Secrets.ts"
-export * as SendGrid from "./SendGrid.ts"
-export * as Ses from "./Ses.ts"
-export * as SnsCertificates from "./SnsCertificates.ts"
-export * as SnsSubscriptions from "./SnsSubscriptions.ts"
 export * as Webhook from "./Webhook.ts"
 export * as WebhookRoutes from "./WebhookRoutes.ts"

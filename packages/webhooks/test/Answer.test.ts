@@ -44,11 +44,17 @@ describe("Answer", () => {
 
   it("tells a refusal from a fault of ours", () => {
     const url = SnsCertificates.CertificateUrl.make("https://sns.eu-central-1.amazonaws.com/a.pem")
+    const cause = new SnsCertificates.CertificateUnavailable({ url })
     for (const reason of Webhook.VerificationReason.literals) {
       const outcome = Answer.ofVerification(new Webhook.VerificationError({ provider: Postmark.name, reason }))
       assert.strictEqual(outcome, reason === "MisconfiguredSecret" ? "misconfigured" : "refused")
     }
-    assert.strictEqual(Answer.ofVerification(new SnsCertificates.CertificateUnavailable({ url })), "unavailable")
+    assert.strictEqual(
+      Answer.ofVerification(
+        new Webhook.VerificationUnavailable({ provider: Postmark.name, issue: cause.message, cause })
+      ),
+      "unavailable"
+    )
   })
 
   it("has a row for every provider under its name", () => {
@@ -61,7 +67,7 @@ describe("Answer", () => {
     ])
     for (const provider of Providers.all) {
       assert.isTrue(Option.contains(Providers.get(provider.name), provider))
-      assert.match(provider.secretsVariable, /^WAYBILL_[A-Z_]+$/)
+      assert.match(provider.secrets.variable, /^WAYBILL_[A-Z_]+$/)
       assert.notInclude(provider.headers, "authorization")
     }
     assert.isTrue(Option.isNone(Providers.get("constructor")))

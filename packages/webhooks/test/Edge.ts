@@ -1,13 +1,15 @@
 /** A real server on the loopback interface that takes signed webhooks into a ledger. */
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert } from "@effect/vitest"
-import { Delivery, Inbox, Ledger, Provider, Recipient, Tenant } from "@waybill/core"
+import { Delivery, Inbox, Ledger, Orphans, Provider, Recipient, Tenant } from "@waybill/core"
 import { MemoryInbox, MemoryLedger, PgInbox, PgLedger } from "@waybill/storage"
 import {
   Ingestion,
+  Intake,
   Providers,
-  ProviderTable,
+  type Row,
   Secrets,
+  Sns,
   type SnsCertificates,
   SnsSubscriptions,
   type Webhook,
@@ -16,7 +18,7 @@ import {
 import type { Sender } from "@waybill/webhooks/testing"
 import { DateTime, Effect, Layer, Logger, Option } from "effect"
 import { SecureRandom } from "effect/crypto"
-import { HttpRouter, HttpServer } from "effect/http"
+import { FetchHttpClient, HttpRouter, HttpServer } from "effect/http"
 import { createServer } from "node:http"
 import * as TestDatabase from "../../storage/test/TestDatabase.ts"
 import * as Signing from "./Signing.ts"
@@ -28,7 +30,7 @@ export const secretsOf = (senders: ReadonlyArray<Sender.Sender>): Secrets.Tenant
   secrets: Object.fromEntries(senders.map(({ provider, secrets }) => [provider, secrets]))
 })
 
-export type Storage = Inbox.Inbox | Ledger.Ledger
+export type Storage = Inbox.Inbox | Ledger.Ledger | Orphans.Orphans
 
 export const memory: Layer.Layer<Storage> = Layer.mergeAll(MemoryInbox.layer, MemoryLedger.layer).pipe(
   Layer.provide(SecureRandom.layerWebCrypto)
@@ -41,12 +43,29 @@ export const postgres = Layer.merge(PgInbox.layer(), PgLedger.layer()).pipe(
 
 export interface Setting<E> {
   readonly storage: Layer.Layer<Storage, E>
-  readonly providers?: ReadonlyArray<Webhook.Provider>
+  readonly providers?: ReadonlyArray<Row.Row>
   readonly tenants?: Readonly<Record<string, Secrets.TenantSecrets>>
+  /** In place of those of the tenants. */
+  readonly secrets?: Layer.Layer<Secrets.Secrets, E>
   readonly certificates?: Layer.Layer<SnsCertificates.SnsCertificates>
   readonly routes?: WebhookRoutes.Options
-  readonly subscriptions?: Layer.Layer<SnsSubscriptions.SnsSubscriptions, never, Secrets.Secrets>
+  readonly subscriptions?: Layer.Layer<SnsSubscriptions.SnsSubscriptions>
 }
+
+/** The providers, with Amazon's certificates and subscriptions replaced. */
+export const rows = (
+  certificates: Layer.Layer<SnsCertificates.SnsCertificates> = Signing.certificates,
+  subscriptions: Layer.Layer<SnsSubscriptions.SnsSubscriptions> = SnsSubscriptions.layerNone
+): ReadonlyArray<Row.Row> =>
+  Providers.all.map((row) =>
+    row.name === "ses"
+      ? { ...row, open: Effect.provide(Sns.open(row.name), Layer.merge(certificates, subscriptions)) }
+      : row
+  )
+
+/** A table of rows, opened. */
+export const table = (rows: ReadonlyArray<Row.Row>): Layer.Layer<Providers.Providers> =>
+  Providers.layer.pipe(Layer.provide([Layer.succeed(Providers.Table, rows), FetchHttpClient.layer]))
 
 /** Everything that any server of this process has logged. */
 export const logged: Array<unknown> = []
@@ -54,15 +73,13 @@ export const logged: Array<unknown> = []
 const logger = Logger.layer([Logger.map(Logger.formatStructured, (entry) => void logged.push(entry))])
 
 /** The server, and everything behind it. */
-export const layer = <E>({ certificates, providers, routes, storage, subscriptions, tenants }: Setting<E>) =>
+export const layer = <E>({ certificates, providers, routes, secrets, storage, subscriptions, tenants }: Setting<E>) =>
   HttpRouter.serve(WebhookRoutes.layer(routes), { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provideMerge(NodeHttpServer.layer(createServer, { port: 0, host: "127.0.0.1" })),
-    Layer.provideMerge(Ingestion.layer),
-    Layer.provide(subscriptions ?? SnsSubscriptions.layerNone),
+    Layer.provideMerge(Layer.merge(Ingestion.layer, Intake.layer)),
     Layer.provideMerge(storage),
-    Layer.provide(Secrets.layer(tenants ?? { default: secretsOf(Signing.senders) })),
-    Layer.provide(certificates ?? Signing.certificates),
-    Layer.provide(Layer.succeed(ProviderTable.ProviderTable, providers ?? Providers.all)),
+    Layer.provide(secrets ?? Secrets.layer(tenants ?? { default: secretsOf(Signing.senders) })),
+    Layer.provideMerge(table(providers ?? rows(certificates, subscriptions))),
     Layer.provide(logger)
   )
 
@@ -113,8 +130,8 @@ export const tenant = (text: string): Tenant.TenantId => Tenant.TenantId.make(te
 
 /** All that the ledger has of a tenant, oldest first. */
 export const orphans = (scope: Tenant.Scope = Tenant.defaultTenantId) =>
-  Ledger.Ledger.use((ledger) =>
-    ledger.findOrphans({ scope, limit: 10_000, insertedFrom: Option.none(), failedOnly: false })
+  Orphans.Orphans.use((orphans) =>
+    orphans.find({ scope, limit: 10_000, insertedFrom: Option.none(), failedOnly: false })
   ).pipe(Effect.map((found) => found.map(({ event }) => event)))
 
 export const webhooks = (scope: Tenant.Scope = Tenant.defaultTenantId) =>

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Event, IdempotencyKey, Inbox, Ledger, LedgerError, Provider, Tenant } from "@waybill/core"
-import { Ingestion, ProviderTable, SnsSubscriptions, Webhook } from "@waybill/webhooks"
-import { Context, type DateTime, Deferred, Effect, Fiber, Layer, Option, Ref, Result } from "effect"
+import { Event, IdempotencyKey, Inbox, Ledger, LedgerError, Provider, Retry, Tenant } from "@waybill/core"
+import { Ingestion, type Row, Secrets, Webhook } from "@waybill/webhooks"
+import { Context, type DateTime, Deferred, Duration, Effect, Fiber, Layer, Option, Ref, Result } from "effect"
 import { TestClock } from "effect/testing"
 import * as Edge from "./Edge.ts"
 import { bytes, textOf } from "./Signing.ts"
@@ -29,13 +29,13 @@ const unstorable = (event: Event.NewEvent): Event.NewEvent => ({
  * A provider whose every line is an event, for the tests: `?` begins one that is not understood, `!` one that cannot be
  * stored, `+` asks for a subscription; a body of `throw` is too much for it.
  */
-const lines = (understood: (line: string) => boolean = (line) => !line.startsWith("?")): Webhook.Provider => ({
+const lines = (understood: (line: string) => boolean = (line) => !line.startsWith("?")): Row.Row => ({
   name,
-  secretsVariable: "WAYBILL_LINES_SECRET",
+  secrets: { variable: "WAYBILL_LINES_SECRET", about: "nothing" },
   headers: ["x-id"],
   refusal: 401,
   unavailable: 503,
-  verify: () => Effect.succeed({ token: Option.none() }),
+  open: Effect.succeed({ verify: () => Effect.succeed(Webhook.verified()) }),
   normalize: ({ body, receivedAt }) => {
     const all = textOf(body).split("\n")
     if (all.includes("throw")) throw new Error("ann@reader.example")
@@ -43,23 +43,23 @@ const lines = (understood: (line: string) => boolean = (line) => !line.startsWit
       return Result.fail(new Webhook.MalformedBody({ provider: name, reason: "NotJson" }))
     }
     const events = all.filter((line) => understood(line) && !line.startsWith("+") && line !== "")
-    return Result.succeed({
+    return Result.succeed([{
       events: events.map((line) =>
         line.startsWith("!") ? unstorable(event(line, receivedAt)) : event(line, receivedAt)
       ),
       undecodable: all.flatMap((line, index) => understood(line) ? [] : [{ index, reason: "MissingType" as const }]),
-      ignored: [],
-      confirmation: all.some((line) => line.startsWith("+"))
-        ? Option.some({ topicArn: "arn", subscribeUrl: "url" })
-        : Option.none()
-    })
+      ignored: []
+    }])
   }
 })
+
+/** A table of one row, and no secrets. */
+const tableOf = (row: Row.Row) => Layer.merge(Edge.table([row]), Secrets.layer({}))
 
 /** What a test may change while the ingestion runs. */
 interface World {
   readonly ledgerFails: Ref.Ref<Option.Option<LedgerError.LedgerError>>
-  readonly provider: Ref.Ref<Webhook.Provider>
+  readonly provider: Ref.Ref<Row.Row>
   readonly confirms: Ref.Ref<boolean>
   readonly appends: Ref.Ref<ReadonlyArray<number>>
 }
@@ -69,10 +69,24 @@ const world = Effect.gen(function*() {
   const provider = yield* Ref.make(lines())
   const confirms = yield* Ref.make(true)
   const appends = yield* Ref.make<ReadonlyArray<number>>([])
-  const table = Layer.succeed(ProviderTable.ProviderTable, [{
+  const followUp: Row.FollowUp = ({ body }) =>
+    textOf(body).includes("+")
+      ? Effect.flatMap(Ref.get(confirms), (confirms) =>
+        confirms
+          ? Effect.void
+          : Effect.fail(
+            new Webhook.FollowUpFailed({
+              provider: name,
+              issue: "the subscription could not be confirmed",
+              cause: "https://sns.example/?Token=secret"
+            })
+          ))
+      : Effect.void
+  const table = tableOf({
     ...lines(),
-    normalize: (received) => Effect.runSync(Ref.get(provider)).normalize(received)
-  }])
+    normalize: (received) => Effect.runSync(Ref.get(provider)).normalize(received),
+    open: Effect.map(lines().open, (open) => ({ ...open, followUp }))
+  })
   const ledger = Layer.effect(
     Ledger.Ledger,
     Effect.map(Ledger.Ledger, (ledger) =>
@@ -87,31 +101,25 @@ const world = Effect.gen(function*() {
           })
       }))
   )
-  const subscriptions = Layer.succeed(SnsSubscriptions.SnsSubscriptions, {
-    confirm: () =>
-      Effect.flatMap(Ref.get(confirms), (confirms) =>
-        confirms
-          ? Effect.succeed(true)
-          : Effect.fail(new SnsSubscriptions.SubscriptionNotConfirmed({ cause: "https://sns.example/?Token=secret" })))
-  })
   const layer = Ingestion.layer.pipe(
-    Layer.provide([table, subscriptions]),
+    Layer.provide(table),
     Layer.provideMerge(ledger),
     Layer.provideMerge(Edge.memory)
   )
   return { world: { ledgerFails, provider, confirms, appends } satisfies World, layer }
 })
 
-const receive = (body: string) =>
-  Ingestion.Ingestion.use((ingestion) =>
-    ingestion.receive({
-      tenantId,
-      provider: lines(),
-      headers: { "x-id": "1", "authorization": "secret" },
-      body: bytes(body),
-      token: Option.none()
-    })
-  )
+const webhook = (body: string): Ingestion.VerifiedWebhook => ({
+  tenantId,
+  provider: lines(),
+  headers: { "x-id": "1", "authorization": "secret" },
+  body: bytes(body),
+  token: Option.none()
+})
+
+const receive = (body: string) => Ingestion.Ingestion.use((ingestion) => ingestion.receive(webhook(body)))
+
+const ingest = (body: string) => Ingestion.Ingestion.use((ingestion) => ingestion.ingest(webhook(body)))
 
 const sweep = (options?: Ingestion.SweepOptions) => Ingestion.Ingestion.use((ingestion) => ingestion.sweep(options))
 
@@ -196,12 +204,12 @@ describe("Ingestion", () => {
   test("tries what it cannot understand again after growing waits, gives it up in the end, and keeps it", (world) =>
     Effect.gen(function*() {
       const { webhookId } = yield* receive("malformed")
-      for (let tries = 2; tries <= Ingestion.maxTries; tries++) {
+      for (let tries = 2; tries <= Inbox.maxTries; tries++) {
         assert.deepStrictEqual(yield* sweep(), none)
-        yield* TestClock.adjust(Inbox.waitAfter(tries - 1))
+        yield* TestClock.adjust(Retry.waitAfter(tries - 1))
         const swept = yield* sweep()
         assert.strictEqual(swept.claimed, 1)
-        assert.strictEqual((yield* get(webhookId)).status, tries === Ingestion.maxTries ? "dead" : "failed")
+        assert.strictEqual((yield* get(webhookId)).status, tries === Inbox.maxTries ? "dead" : "failed")
       }
       yield* TestClock.adjust("365 days")
       assert.deepStrictEqual(yield* sweep(), none)
@@ -221,7 +229,7 @@ describe("Ingestion", () => {
       yield* Ref.set(world.ledgerFails, Option.some(unavailable))
       const { outcome, webhookId } = yield* receive("a")
       assert.strictEqual(outcome, "stored")
-      for (let round = 0; round < 3 * Ingestion.maxTries; round++) {
+      for (let round = 0; round < 3 * Inbox.maxTries; round++) {
         yield* TestClock.adjust("1 minute")
         assert.deepStrictEqual(yield* sweep(), { ...none, claimed: 1, postponed: 1 })
       }
@@ -261,9 +269,9 @@ describe("Ingestion", () => {
         body: bytes("b"),
         token: Option.none()
       })
-      for (let tries = 2; tries <= Ingestion.maxTries; tries++) {
+      for (let tries = 2; tries <= Inbox.maxTries; tries++) {
         yield* TestClock.adjust("1 hour")
-        assert.lengthOf(yield* inbox.claim({ scope: tenantId, limit: 1, stalledFor: 60_000 }), 1)
+        assert.lengthOf(yield* inbox.claim({ scope: tenantId, limit: 1, stalledFor: Duration.minutes(1) }), 1)
       }
       yield* TestClock.adjust("1 hour")
       assert.deepStrictEqual(yield* sweep({ stalledFor: "1 minute" }), { ...none, claimed: 1, dead: 1 })
@@ -271,7 +279,7 @@ describe("Ingestion", () => {
       assert.strictEqual(dead.status, "dead")
       assert.deepStrictEqual(
         dead.lastError,
-        Option.some(`processing was begun ${Ingestion.maxTries} times and never ended`)
+        Option.some(`processing was begun ${Inbox.maxTries} times and never ended`)
       )
       assert.deepStrictEqual(yield* stored, ["a"])
     }))
@@ -323,11 +331,11 @@ describe("Ingestion", () => {
     Effect.gen(function*() {
       const turns = yield* Ref.make(0)
       const atPieces = yield* Ref.make<ReadonlyArray<number>>([])
-      const pieces = (received: Webhook.Received) =>
+      const normalize: Row.Row["normalize"] = (received) =>
         Result.succeed((function*() {
           for (const line of textOf(received.body).split("\n")) {
             Effect.runSync(Effect.flatMap(Ref.get(turns), (turn) => Ref.update(atPieces, (all) => [...all, turn])))
-            yield Result.getOrThrow(lines().normalize({ ...received, body: bytes(line) }))
+            yield* Result.getOrThrow(lines().normalize({ ...received, body: bytes(line) }))
           }
         })())
       yield* Effect.gen(function*() {
@@ -351,10 +359,7 @@ describe("Ingestion", () => {
       }).pipe(
         Effect.provide(
           Ingestion.layer.pipe(
-            Layer.provide([
-              Layer.succeed(ProviderTable.ProviderTable, [{ ...lines(), pieces }]),
-              SnsSubscriptions.layerNone
-            ]),
+            Layer.provide(tableOf({ ...lines(), normalize })),
             Layer.provideMerge(Edge.memory)
           )
         )
@@ -404,6 +409,57 @@ describe("Ingestion", () => {
       assert.deepStrictEqual(yield* stored, ["a"])
     }))
 
+  test("tells in order what became of each event of a webhook that it ingests, to its end", (world) =>
+    Effect.gen(function*() {
+      const told = (body: string) =>
+        Effect.map(ingest(body), ({ events, isComplete, outcome, result }) => ({
+          events: events.map(({ event, outcome }) => `${event.idempotencyKey} ${outcome._tag}`),
+          isComplete,
+          outcome,
+          result: result._tag
+        }))
+      yield* receive("b")
+      assert.deepStrictEqual(yield* told("a\nb\na"), {
+        events: ["a Appended", "b Duplicate", "a Duplicate"],
+        isComplete: true,
+        outcome: "orphan",
+        result: "Succeeded"
+      })
+      assert.deepStrictEqual(yield* told("c\n?d\ne"), {
+        events: ["c Appended", "e Appended"],
+        isComplete: true,
+        outcome: "undecodable",
+        result: "Failed"
+      })
+      assert.deepStrictEqual(yield* told("f\n!g\nh"), {
+        events: ["f Appended", "h Appended"],
+        isComplete: false,
+        outcome: "undecodable",
+        result: "Failed"
+      })
+      yield* Ref.set(world.ledgerFails, Option.some(unavailable))
+      assert.deepStrictEqual(yield* told("i"), {
+        events: [],
+        isComplete: false,
+        outcome: "stored",
+        result: "Postponed"
+      })
+      const malformed = yield* Effect.flip(ingest("malformed"))
+      assert.strictEqual(malformed.message, "lines webhook cannot be read: NotJson")
+      assert.strictEqual((yield* Edge.statuses(tenantId)).length, 6)
+    }))
+
+  test("appends the events of a webhook whose follow-up fails, and tries that again", (world) =>
+    Effect.gen(function*() {
+      yield* Ref.set(world.confirms, false)
+      const { counts, webhookId } = yield* receive("a\n+")
+      assert.strictEqual(counts.appended, 1)
+      assert.deepStrictEqual((yield* get(webhookId)).lastError, Option.some("the subscription could not be confirmed"))
+      yield* Ref.set(world.confirms, true)
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* sweep(), { ...none, claimed: 1, succeeded: 1 })
+    }))
+
   test("says that there is no such webhook to replay, also where it is another tenant's", () =>
     Effect.gen(function*() {
       const ingestion = yield* Ingestion.Ingestion
@@ -448,7 +504,7 @@ describe("Ingestion", () => {
       }).pipe(
         Effect.provide(
           Ingestion.layer.pipe(
-            Layer.provide([Layer.succeed(ProviderTable.ProviderTable, [lines()]), SnsSubscriptions.layerNone]),
+            Layer.provide(tableOf(lines())),
             Layer.provideMerge(storage),
             Layer.provideMerge(Edge.memory)
           )
@@ -473,7 +529,6 @@ describe("Ingestion", () => {
               })
           }))
       )
-      const table = Layer.succeed(ProviderTable.ProviderTable, [lines()])
       yield* Effect.gen(function*() {
         const inbox = yield* Inbox.Inbox
         const caller = yield* Effect.forkChild(receive("a"))
@@ -495,7 +550,7 @@ describe("Ingestion", () => {
       }).pipe(
         Effect.provide(
           Ingestion.layer.pipe(
-            Layer.provide([table, SnsSubscriptions.layerNone]),
+            Layer.provide(tableOf(lines())),
             Layer.provideMerge(ledger),
             Layer.provideMerge(Edge.memory)
           )

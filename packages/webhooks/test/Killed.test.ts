@@ -1,14 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cursor, type Inbox, Ledger, Tenant } from "@waybill/core"
 import { PgInbox, PgLedger, PgMigrations, PgServer } from "@waybill/storage"
-import { Ingestion, Providers, SnsSubscriptions } from "@waybill/webhooks"
+import { Ingestion, Providers, Secrets } from "@waybill/webhooks"
 import { Effect, Layer, Option, Redacted } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { type ChildProcess, spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import * as TestDatabase from "../../storage/test/TestDatabase.ts"
 import * as Edge from "./Edge.ts"
-import * as Signing from "./Signing.ts"
 
 const program = fileURLToPath(new URL("hangingServer.ts", import.meta.url))
 
@@ -39,8 +38,8 @@ const reader = (child: ChildProcess) => {
 
 /** A server in a process of its own, that hangs between storing and appending. */
 const server = Effect.fnUntraced(function*(url: Redacted.Redacted) {
-  const variables = Providers.all.map(({ name, secretsVariable }) => [
-    secretsVariable,
+  const variables = Providers.all.map(({ name, secrets }) => [
+    secrets.variable,
     Edge.sender(name).secrets.map(Redacted.value).join(",")
   ])
   const child = yield* Effect.acquireRelease(
@@ -95,7 +94,7 @@ describe("A server killed between storing a webhook and appending its events", (
           assert.deepStrictEqual(yield* Edge.statuses(), ["processing"])
           assert.lengthOf(yield* events(0), 0)
 
-          const row = Option.getOrThrow(Providers.get(provider))
+          const row = Option.getOrThrow(yield* Providers.Providers.useSync(({ get }) => get(provider)))
           const { token } = yield* row.verify({
             ...request,
             receivedAt: Edge.report("delivered", 1).at,
@@ -119,11 +118,12 @@ describe("A server killed between storing a webhook and appending its events", (
           assert.isTrue(statuses.every((status: Inbox.WebhookStatus) => status === "succeeded"))
         }).pipe(Effect.provide(
           Ingestion.layer.pipe(
-            Layer.provide(SnsSubscriptions.layerNone),
+            Layer.provideMerge(Edge.table(Edge.rows())),
+            Layer.provide(Secrets.layer({})),
             Layer.provideMerge(Layer.merge(PgInbox.layer(), PgLedger.layer())),
             Layer.provide([database, SecureRandom.layerWebCrypto])
           )
         ))
-      }).pipe(Effect.provide(Signing.certificates)), 60_000)
+      }), 60_000)
   }
 })

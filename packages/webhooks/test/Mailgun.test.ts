@@ -5,7 +5,7 @@ import { DateTime, Effect, Option, Redacted, Result } from "effect"
 import { createHmac } from "node:crypto"
 import { bytes, event, key, normalized, only, received, receivedAt } from "./Reading.ts"
 
-const { provider } = Mailgun
+const { row: provider } = Mailgun
 
 const messageId = "20260304102600.1.7F3A@mg.shop.example"
 const deliveryId = "0190f3e2-0000-7000-8000-00000000002a"

@@ -3,7 +3,7 @@ import { Postmark } from "@waybill/webhooks"
 import { Effect, Redacted, Result } from "effect"
 import { bytes, event, key, normalized, received, receivedAt } from "./Reading.ts"
 
-const { provider } = Postmark
+const { row: provider } = Postmark
 
 const messageId = "b7bc2f4a-e38e-4336-af7d-e6c392c2f817"
 const deliveryId = "0190f3e2-0000-7000-8000-00000000002a"

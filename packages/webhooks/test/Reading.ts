@@ -1,6 +1,6 @@
 import { assert } from "@effect/vitest"
 import { type Event, Input } from "@waybill/core"
-import type { Webhook } from "@waybill/webhooks"
+import { type Row, Webhook } from "@waybill/webhooks"
 import { DateTime, Option, Result } from "effect"
 
 export const receivedAt = DateTime.makeUnsafe("2026-11-20T12:00:00.000Z")
@@ -19,11 +19,12 @@ export const received = (
   headers: Readonly<Record<string, string>> = {}
 ): Webhook.Received => ({ headers, body: bytes(text), receivedAt })
 
-export const normalized = (provider: Webhook.Provider, request: Webhook.Received): Webhook.Normalized => {
+export const normalized = (provider: Row.Row, request: Webhook.Received): Webhook.Normalized => {
   const result = provider.normalize(request)
   if (Result.isFailure(result)) return assert.fail(`${provider.name}: ${result.failure.reason}`)
-  for (const event of result.success.events) assert.isTrue(Result.isSuccess(Input.event(event)))
-  return result.success
+  const whole = Webhook.join(result.success)
+  for (const event of whole.events) assert.isTrue(Result.isSuccess(Input.event(event)))
+  return whole
 }
 
 /** What a test says of an event, in the plainest form. */
@@ -54,22 +55,22 @@ export const summary = (event: Event.NewEvent): Summary => ({
 })
 
 export const events = (
-  provider: Webhook.Provider,
+  provider: Row.Row,
   text: string,
   headers: Readonly<Record<string, string>> = {}
 ) => normalized(provider, received(text, headers)).events.map(summary)
 
 export const event = (
-  provider: Webhook.Provider,
+  provider: Row.Row,
   text: string,
   headers: Readonly<Record<string, string>> = {}
 ): Summary => only(events(provider, text, headers))
 
-export const keys = (provider: Webhook.Provider, request: Webhook.Received): ReadonlyArray<string> =>
+export const keys = (provider: Row.Row, request: Webhook.Received): ReadonlyArray<string> =>
   normalized(provider, request).events.map(({ idempotencyKey }) => idempotencyKey)
 
 export const key = (
-  provider: Webhook.Provider,
+  provider: Row.Row,
   text: string,
   headers: Readonly<Record<string, string>> = {}
 ): string => only(keys(provider, received(text, headers)))

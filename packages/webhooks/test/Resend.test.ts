@@ -4,7 +4,7 @@ import { ResendSender } from "@waybill/webhooks/testing"
 import { DateTime, Effect, Redacted, Result } from "effect"
 import { event, key, normalized, only, received, receivedAt } from "./Reading.ts"
 
-const { provider } = Resend
+const { row: provider } = Resend
 
 const emailId = "5f1c1a52-6d3e-4a8f-9c1b-0c7f6a3d2e10"
 const headers = { "svix-id": "msg_2Zt8K1", "svix-timestamp": "1772619970", "svix-signature": "v1,x" }

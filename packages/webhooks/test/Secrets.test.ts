@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Tenant } from "@waybill/core"
-import { Postmark, Providers, ProviderTable, Secrets } from "@waybill/webhooks"
+import { Postmark, Providers, Secrets } from "@waybill/webhooks"
 import { ConfigProvider, Effect, type Layer, Option, Redacted } from "effect"
 import * as Edge from "./Edge.ts"
 
@@ -11,8 +11,8 @@ const lookup = Effect.fnUntraced(function*(tenantId: string, provider: string) {
     Option.getOrThrow(Providers.get(provider)).name
   )
   return Option.getOrUndefined(
-    Option.map(found, ({ confirmSubscriptions, secrets }) => ({
-      confirmSubscriptions,
+    Option.map(found, ({ secrets, switches }) => ({
+      confirmSubscriptions: switches.has("confirmSubscriptions"),
       secrets: secrets.map((secret) => Redacted.value(secret))
     }))
   )
@@ -78,7 +78,7 @@ describe("Secrets", () => {
       assert.isUndefined(yield* lookup("constructor", "postmark"))
     }).pipe(Effect.provide(Secrets.layer({
       acme: { secrets: { postmark: [Redacted.make("a:b,c")] } },
-      globex: { secrets: {}, confirmSubscriptions: true }
+      globex: { secrets: {}, switches: { confirmSubscriptions: true } }
     }))))
 
   it.effect("are read for the providers of the table, more or fewer than ours", () =>
@@ -88,7 +88,7 @@ describe("Secrets", () => {
         assert.deepStrictEqual((yield* lookup("default", "postmark"))?.secrets, ["x"])
       })
     ).pipe(Effect.provideService(
-      ProviderTable.ProviderTable,
-      [{ ...Postmark.provider, secretsVariable: "WAYBILL_OTHER_SECRET" }]
+      Providers.Table,
+      [{ ...Postmark.row, secrets: { variable: "WAYBILL_OTHER_SECRET", about: "another" } }]
     )))
 })

@@ -5,7 +5,7 @@ import { DateTime, Effect, Redacted, Result } from "effect"
 import { generateKeyPairSync } from "node:crypto"
 import { event, events, key, keys, normalized, only, received, receivedAt } from "./Reading.ts"
 
-const { provider } = SendGrid
+const { row: provider } = SendGrid
 
 const messageId = "kXr0pBfKQ3mY7hWq2ZtLdA"
 
@@ -139,9 +139,9 @@ describe("SendGrid", () => {
       (_, index) => index % 1000 === 7 ? index : { ...item, sg_event_id: `${index}` }
     )
     const request = received(write(...items, { event: "account_status_change" }))
-    const pieces = Array.from(Result.getOrThrow(SendGrid.pieces(request)))
+    const pieces = Array.from(Result.getOrThrow(SendGrid.normalize(request)))
     const whole = normalized(provider, request)
-    assert.strictEqual(provider.pieces, SendGrid.pieces)
+    assert.strictEqual(provider.normalize, SendGrid.normalize)
     assert.deepStrictEqual(pieces.map(({ events }) => events.length), [999, 999, 499])
     assert.deepStrictEqual(pieces.flatMap(({ events }) => events), whole.events)
     assert.deepStrictEqual(whole.undecodable.map(({ index }) => index), [7, 1007, 2007])

@@ -1,16 +1,20 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Event, type EventType, Input } from "@waybill/core"
-import { Providers, type Webhook } from "@waybill/webhooks"
+import { Providers, Row, Webhook } from "@waybill/webhooks"
 import { type Sender, Senders } from "@waybill/webhooks/testing"
 import { DateTime, Effect, Exit, Option, Result, Schema } from "effect"
+import { FetchHttpClient } from "effect/http"
 import { bytes, normalized, only, receivedAt, summary } from "./Reading.ts"
 
 const senders = Effect.runSync(Senders.generate)
 
+/** The rows that believe these senders. */
+const rows = Effect.runSync(Effect.forEach(senders.rows, Row.open).pipe(Effect.provide(FetchHttpClient.layer)))
+
 const cases = senders.all.map((sender) => ({
   name: sender.provider,
   sender,
-  provider: Option.getOrThrow(Providers.get(sender.provider))
+  provider: rows.find(({ name }) => name === sender.provider) ?? assert.fail(`there is no row ${sender.provider}`)
 }))
 
 const deliveryId = "0190f3e2-0000-7000-8000-00000000002a"
@@ -26,10 +30,11 @@ const report = (type: EventType.ReportedType, n: number): Sender.Report => ({
 
 const text = (request: Webhook.Request): string => new TextDecoder().decode(request.body)
 
-const exit = (provider: Webhook.Provider, request: Webhook.Request, sender: Sender.Sender) =>
-  Effect.exit(provider.verify({ ...request, secrets: sender.secrets, receivedAt })).pipe(
-    Effect.provide(senders.certificates)
-  )
+const exit = (provider: Row.OpenRow, request: Webhook.Request, sender: Sender.Sender) =>
+  Effect.exit(provider.verify({ ...request, secrets: sender.secrets, receivedAt }))
+
+/** All that a body says. */
+const whole = (provider: Row.Row, received: Webhook.Received) => Result.map(provider.normalize(received), Webhook.join)
 
 /** A whole number for a property to choose with. */
 const choice = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 ** 31 - 1 }))
@@ -192,6 +197,11 @@ const mutated = (request: Webhook.Request, next: (below: number) => number): Web
   }
 }
 
+it("there is a sender of every provider, and no other", () => {
+  assert.sameMembers(Senders.kinds.map(({ provider }) => provider), Providers.all.map(({ name }) => name))
+  assert.deepStrictEqual(senders.rows.map(({ name }) => name), senders.all.map(({ provider }) => provider))
+})
+
 describe.each(cases)("$name", ({ provider, sender }) => {
   it.effect("accepts what the sender signs and reads what it reports", () =>
     Effect.gen(function*() {
@@ -280,7 +290,7 @@ describe.each(cases)("$name", ({ provider, sender }) => {
     for (const type of sender.types) {
       for (const request of sender.send([report(type, 1)], receivedAt)) {
         for (const body of replaced(JSON.parse(text(request)), "Leak <leak@secret.example>")) {
-          const result = provider.normalize({ headers: {}, body: bytes(JSON.stringify(body)), receivedAt })
+          const result = whole(provider, { headers: {}, body: bytes(JSON.stringify(body)), receivedAt })
           if (Result.isFailure(result)) continue
           for (const event of result.success.events) assert.notInclude(withoutRecipient(event), "leak")
           assert.notInclude(JSON.stringify(result.success.ignored), "leak")
@@ -297,7 +307,7 @@ describe.each(cases)("$name", ({ provider, sender }) => {
         const request = mutated(good, next)
         const verified = yield* exit(provider, request, sender)
         assert.isFalse(Exit.hasDies(verified))
-        const result = provider.normalize({ ...request, receivedAt })
+        const result = whole(provider, { ...request, receivedAt })
         if (Result.isFailure(result)) continue
         for (const event of result.success.events) assert.isTrue(Result.isSuccess(Input.event(event)))
       }
@@ -318,7 +328,7 @@ describe.each(cases)("$name", ({ provider, sender }) => {
       `--\r\n${"a=".repeat(200_000)}`
     ]
     for (const body of bodies) {
-      const result = provider.normalize({ headers: {}, body: bytes(body), receivedAt })
+      const result = whole(provider, { headers: {}, body: bytes(body), receivedAt })
       assert.isTrue(Result.isSuccess(result) || Result.isFailure(result))
     }
   })

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Tenant } from "@waybill/core"
-import { Secrets, SnsSubscriptions, type Webhook } from "@waybill/webhooks"
+import { Secrets, Ses, type SnsEnvelope, SnsSubscriptions } from "@waybill/webhooks"
 import { Effect, Layer, Redacted } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
@@ -24,11 +24,19 @@ const client = (asked: Array<string>, status = 200) =>
 
 const secrets = (confirmSubscriptions: boolean, topics: ReadonlyArray<string> = [topicArn]) =>
   Secrets.layer({
-    default: { secrets: { ses: topics.map((topic) => Redacted.make(topic)) }, confirmSubscriptions }
+    default: { secrets: { ses: topics.map((topic) => Redacted.make(topic)) }, switches: { confirmSubscriptions } }
   })
 
-const confirm = (confirmation: Webhook.Confirmation, tenantId: Tenant.TenantId = Tenant.defaultTenantId) =>
-  SnsSubscriptions.SnsSubscriptions.use((subscriptions) => subscriptions.confirm(tenantId, confirmation))
+const confirm = Effect.fnUntraced(
+  function*(confirmation: SnsEnvelope.Confirmation, tenantId: Tenant.TenantId = Tenant.defaultTenantId) {
+    const subscriptions = yield* SnsSubscriptions.SnsSubscriptions
+    const secrets = yield* Secrets.Secrets
+    return yield* subscriptions.confirm(confirmation, secrets.lookup(tenantId, Ses.row.name))
+  }
+)
+
+const layer = (client: Layer.Layer<HttpClient.HttpClient>, secrets: Layer.Layer<Secrets.Secrets>) =>
+  Layer.merge(Layer.provide(SnsSubscriptions.layer, client), secrets)
 
 describe("SnsSubscriptions", () => {
   it.effect("confirms a subscription of a listed topic where the tenant has opted in", () => {
@@ -36,7 +44,7 @@ describe("SnsSubscriptions", () => {
     return Effect.gen(function*() {
       assert.isTrue(yield* confirm({ topicArn, subscribeUrl }))
       assert.deepStrictEqual(asked, [subscribeUrl])
-    }).pipe(Effect.provide(SnsSubscriptions.layer.pipe(Layer.provide([client(asked), secrets(true)]))))
+    }).pipe(Effect.provide(layer(client(asked), secrets(true))))
   })
 
   it.effect("asks nobody where the tenant has not, or is not there", () => {
@@ -45,7 +53,7 @@ describe("SnsSubscriptions", () => {
       assert.isFalse(yield* confirm({ topicArn, subscribeUrl }))
       assert.isFalse(yield* confirm({ topicArn, subscribeUrl }, Edge.tenant("other")))
       assert.deepStrictEqual(asked, [])
-    }).pipe(Effect.provide(SnsSubscriptions.layer.pipe(Layer.provide([client(asked), secrets(false)]))))
+    }).pipe(Effect.provide(layer(client(asked), secrets(false))))
   })
 
   it.effect("asks no other host than Amazon's in the region of a listed topic", () => {
@@ -79,12 +87,7 @@ describe("SnsSubscriptions", () => {
       )
     }).pipe(
       Effect.provide(
-        SnsSubscriptions.layer.pipe(
-          Layer.provide([
-            client(asked),
-            secrets(true, [topicArn, "nonsense", "arn:aws-cn:sns:cn-north-1:123456789012:mail"])
-          ])
-        )
+        layer(client(asked), secrets(true, [topicArn, "nonsense", "arn:aws-cn:sns:cn-north-1:123456789012:mail"]))
       )
     )
   })
@@ -93,7 +96,7 @@ describe("SnsSubscriptions", () => {
     Effect.gen(function*() {
       const error = yield* Effect.flip(confirm({ topicArn, subscribeUrl }))
       assert.strictEqual(error.message, "the subscription could not be confirmed")
-    }).pipe(Effect.provide(SnsSubscriptions.layer.pipe(Layer.provide([client([], 403), secrets(true)])))))
+    }).pipe(Effect.provide(layer(client([], 403), secrets(true)))))
 
   it.effect("fails where Amazon does not answer in time, also within a sweep that cannot be interrupted", () =>
     Effect.gen(function*() {
@@ -104,8 +107,8 @@ describe("SnsSubscriptions", () => {
       yield* TestClock.adjust("5 seconds")
       const error = yield* (fiber.pollUnsafe() ?? assert.fail("it still waits"))
       assert.strictEqual(error._tag, "SubscriptionNotConfirmed")
-    }).pipe(Effect.provide(SnsSubscriptions.layer.pipe(Layer.provide([
+    }).pipe(Effect.provide(layer(
       Layer.succeed(HttpClient.HttpClient, HttpClient.make(() => Effect.never)),
       secrets(true)
-    ])))))
+    ))))
 })

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Inbox, Ledger, LedgerError, Recipient, Tenant } from "@waybill/core"
-import { Ingestion, Postmark, SnsCertificates, SnsSubscriptions, type Webhook } from "@waybill/webhooks"
+import { Ingestion, Postmark, type Row, SnsCertificates, SnsSubscriptions, type Webhook } from "@waybill/webhooks"
 import { PostmarkSender, type Sender } from "@waybill/webhooks/testing"
 import { DateTime, Effect, Layer, Option, Redacted } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
@@ -461,7 +461,7 @@ describe("WebhookRoutes when something is down", () => {
     })
   )
 
-  const dropsAt5xx: Webhook.Provider = { ...Postmark.provider, unavailable: 429 }
+  const dropsAt5xx: Row.Row = { ...Postmark.row, unavailable: 429 }
 
   for (
     const [outcome, setting] of [
@@ -498,7 +498,7 @@ describe("WebhookRoutes when something is down", () => {
 describe("WebhookRoutes when Amazon SNS offers a subscription", () => {
   const setting = (confirmSubscriptions: boolean, asked: Array<string>) => ({
     storage: Edge.memory,
-    tenants: { default: { ...Edge.secretsOf(Signing.senders), confirmSubscriptions } },
+    tenants: { default: { ...Edge.secretsOf(Signing.senders), switches: { confirmSubscriptions } } },
     subscriptions: SnsSubscriptions.layer.pipe(Layer.provide(Layer.succeed(
       HttpClient.HttpClient,
       HttpClient.make((request, { hostname }) => {

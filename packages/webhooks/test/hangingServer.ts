@@ -5,7 +5,7 @@
 import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { Ledger } from "@waybill/core"
 import { PgInbox, PgLedger, PgServer } from "@waybill/storage"
-import { Ingestion, Secrets, SnsCertificates, SnsSubscriptions, WebhookRoutes } from "@waybill/webhooks"
+import { Ingestion, Intake, Providers, Secrets, WebhookRoutes } from "@waybill/webhooks"
 import { Config, Effect, Layer, Stdio, Stream } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { FetchHttpClient, HttpRouter, HttpServer } from "effect/http"
@@ -36,13 +36,12 @@ const main = Layer.merge(
   announce,
   HttpRouter.serve(WebhookRoutes.layer(), { disableLogger: true, disableListenLog: true })
 ).pipe(
-  Layer.provide(Ingestion.layer),
-  Layer.provide(SnsSubscriptions.layerNone),
+  Layer.provide([Ingestion.layer, Intake.layer]),
   Layer.provide(hanging),
   Layer.provide(Layer.merge(PgInbox.layer(), PgLedger.layer())),
   Layer.provide(Layer.unwrap(Effect.map(Config.Redacted("WAYBILL_DATABASE_URL"), (url) => PgServer.layer(url)))),
   Layer.provide(Secrets.layerConfig()),
-  Layer.provide(SnsCertificates.layer),
+  Layer.provide(Providers.layer),
   Layer.provide([FetchHttpClient.layer, SecureRandom.layerWebCrypto]),
   Layer.provide(NodeHttpServer.layer(createServer, { port: 0, host: "127.0.0.1" }))
 )

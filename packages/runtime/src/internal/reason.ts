@@ -1,3 +1,4 @@
+/** Says why something failed, in words that a log may hold. */
 import { LedgerError } from "@waybill/core"
 import { Cause, Schema } from "effect"
 
@@ -20,7 +21,7 @@ const className = /^[A-Za-z][A-Za-z0-9_]{0,63}$/
 
 const named = (name: string): string => className.test(name) ? name : "Error"
 
-/** What an operator may read of a failure: another's message may hold an address or a body, so that its name alone is told. */
+/** The reason of a failure: its message if it is one of ours, else its name alone, as its message may hold an address or a body. */
 export const reasonOf = (cause: Cause.Cause<unknown>): string => {
   if (Cause.hasInterruptsOnly(cause)) return "stopped by a shutdown"
   const error = Cause.squash(cause)

@@ -7,12 +7,16 @@
  * @since 0.1.0
  */
 import {
+  Audit,
   Cursor,
   Delivery,
+  DeliveryUpdate,
   Event,
   IdempotencyKey,
   Ledger,
   LedgerError,
+  type Orphan,
+  Orphans,
   Provider,
   Recipient,
   type Tenant
@@ -21,6 +25,7 @@ import { Clock, DateTime, Effect, Option, PubSub, Schema } from "effect"
 import * as Arr from "effect/Array"
 import { SecureRandom } from "effect/crypto"
 import { TestClock } from "effect/testing"
+import type * as PgLedger from "../PgLedger.ts"
 import * as Given from "./Given.ts"
 import { Importer } from "./Importer.ts"
 
@@ -230,12 +235,12 @@ const outcome = (each: Ledger.Outcome): Schema.Json =>
     ? { ...encodeFailure(each) }
     : { _tag: each._tag, eventId: each.eventId, deliveryId: Option.getOrNull(each.deliveryId) }
 
-const linkOf = (link: Ledger.Link): Schema.Json => ({
+const linkOf = (link: Orphans.Link): Schema.Json => ({
   ...link,
   insertedAt: DateTime.formatIso(link.insertedAt)
 })
 
-const explanationOf = (explanation: Ledger.Explanation): Schema.Json =>
+const explanationOf = (explanation: Orphan.Explanation): Schema.Json =>
   explanation._tag === "SetAside"
     ? { _tag: explanation._tag, attempts: explanation.attempts, reason: explanation.reason }
     : { ...explanation }
@@ -277,7 +282,7 @@ export type Around = (
   step: Step,
   tenants: ReadonlyArray<Tenant.TenantId>,
   take: Effect.Effect<Schema.Json, LedgerError.LedgerError>
-) => Effect.Effect<Schema.Json, LedgerError.LedgerError, Ledger.Ledger>
+) => Effect.Effect<Schema.Json, LedgerError.LedgerError, PgLedger.Ports>
 
 /** A line of a transcript: whose it is, if not everyone's, and what it says. */
 interface Line {
@@ -303,6 +308,7 @@ export interface Answer {
 /** Gives steps to a ledger; how time goes by is the caller's matter. */
 const makeStepper = Effect.fnUntraced(function*(spelling: Spelling, wait: (seconds: number) => Effect.Effect<void>) {
   const ledger = yield* Ledger.Ledger
+  const orphans = yield* Orphans.Orphans
   const importer = yield* Effect.serviceOption(Importer)
   const reported = new Map<number, Array<Event.NewEvent>>()
   const answered = new Map<number, Array<Answer>>()
@@ -381,7 +387,7 @@ const makeStepper = Effect.fnUntraced(function*(spelling: Spelling, wait: (secon
       case "Sweep":
         return Effect.flatMap(DateTime.now, (now) =>
           answer(
-            ledger.link({
+            orphans.link({
               scope: tenant(step.tenant),
               limit: step.limit,
               insertedFrom: DateTime.subtract(now, { days: 7 }),
@@ -391,7 +397,7 @@ const makeStepper = Effect.fnUntraced(function*(spelling: Spelling, wait: (secon
           ))
       case "LinkTo":
         return answer(
-          ledger.linkTo({
+          orphans.linkTo({
             ...eventKey(step.tenant, step.event),
             deliveryId: deliveryId(step.delivery),
             expectedVersion: Option.fromUndefinedOr(step.expected)
@@ -399,9 +405,9 @@ const makeStepper = Effect.fnUntraced(function*(spelling: Spelling, wait: (secon
           (linked) => linked
         )
       case "Dismiss":
-        return answer(ledger.dismiss(eventKey(step.tenant, step.event)), (dismissed) => dismissed)
+        return answer(orphans.dismiss(eventKey(step.tenant, step.event)), (dismissed) => dismissed)
       case "Retry":
-        return answer(ledger.retry(eventKey(step.tenant, step.event)), (released) => released)
+        return answer(orphans.retry(eventKey(step.tenant, step.event)), (released) => released)
       case "Forget":
         return answer(
           ledger.forget({ tenantId: tenant(step.tenant), recipient: Recipient.Recipient.make(step.recipient) }),
@@ -438,6 +444,8 @@ const describeTenant = Effect.fnUntraced(function*(
   appended: ReadonlyArray<Event.EventId>
 ) {
   const ledger = yield* Ledger.Ledger
+  const orphans = yield* Orphans.Orphans
+  const audit = yield* Audit.Audit
   const limit = 10_000
   const lines: Array<Line> = [{ tenant, label: `tenant ${tenant}` }]
   const add = (label: string, value: Schema.Json) => lines.push({ tenant, label, value })
@@ -449,23 +457,23 @@ const describeTenant = Effect.fnUntraced(function*(
       add("  ", { event: encodeEvent(event), linkedBy: Option.getOrNull(linkedBy) })
     }
   }
-  const orphans = ledger.findOrphans({ scope: tenantId, limit, insertedFrom: Option.none(), failedOnly: false })
-  for (const { event } of yield* Effect.orDie(orphans)) add("orphan", encodeEvent(event))
+  const pending = orphans.find({ scope: tenantId, limit, insertedFrom: Option.none(), failedOnly: false })
+  for (const { event } of yield* Effect.orDie(pending)) add("orphan", encodeEvent(event))
   for (const id of appended) {
-    const explanation = yield* Effect.orDie(ledger.explain({ tenantId, eventId: id }))
-    const attempt = yield* answer(ledger.attemptLink({ tenantId, id }), ({ delivery }) => delivery.id)
+    const explanation = yield* Effect.orDie(orphans.explain({ tenantId, eventId: id }))
+    const attempt = yield* answer(orphans.attemptLink({ tenantId, id }), ({ delivery }) => delivery.id)
     add("event", { id, explanation: explanationOf(explanation), attempt })
   }
   // The feed of a tenant is long to look for where a store has many others.
   const fed = known.size === 0 ? [] : yield* feedOf(tenantId, known.size)
   for (const { id, type } of fed) add("change", { id, type })
   const now = yield* DateTime.now
-  for (const { expired, failed, oldest, pending } of yield* ledger.backlog({ scope: tenantId, horizon: now })) {
+  for (const { expired, failed, oldest, pending } of yield* orphans.backlog({ scope: tenantId, horizon: now })) {
     add("backlog", { expired, failed, oldest: DateTime.formatIso(oldest), pending })
   }
   for (const part of ["deliveries", "orphans"] as const) {
-    const audit = yield* Effect.orDie(ledger.verify({ part, scope: tenantId, after: Option.none(), limit }))
-    add(part, { checked: audit.checked, drifts: audit.drifts.map(({ _tag }) => _tag) })
+    const page = yield* Effect.orDie(audit.verify({ part, scope: tenantId, after: Option.none(), limit }))
+    add(part, { checked: page.checked, drifts: page.drifts.map(({ _tag }) => _tag) })
   }
   return lines
 })
@@ -486,7 +494,7 @@ const newSpelling = Effect.gen(function*() {
 export const run = Effect.fnUntraced(function*(
   history: History,
   around: Around = (_, __, take) => take
-): Effect.fn.Return<Run, LedgerError.LedgerError, Ledger.Ledger | SecureRandom.SecureRandom> {
+): Effect.fn.Return<Run, LedgerError.LedgerError, PgLedger.Ports | SecureRandom.SecureRandom> {
   const ledger = yield* Ledger.Ledger
   const spelling = yield* newSpelling
   const { eventsOf, take } = yield* makeStepper(
@@ -502,7 +510,7 @@ export const run = Effect.fnUntraced(function*(
       const tenant = step._tag === "Wait" ? undefined : step.tenant
       lines.push({ tenant, label: describe(step) })
       lines.push({ tenant, label: "  ", value: yield* around(step, spelling.tenants, take(step)) })
-      for (const update of yield* PubSub.takeUpTo(updates, Ledger.updatesCapacity)) {
+      for (const update of yield* PubSub.takeUpTo(updates, DeliveryUpdate.capacity)) {
         const of = spelling.tenants.indexOf(update.tenantId)
         if (of !== -1) lines.push({ tenant: of, label: "   update", value: { ...update } })
       }
@@ -530,7 +538,7 @@ export interface Seen {
   /** What all appends answered. */
   readonly answers: ReadonlyArray<Answer>
   /** What was told of its deliveries. */
-  readonly updates: ReadonlyArray<Ledger.DeliveryUpdate>
+  readonly updates: ReadonlyArray<DeliveryUpdate.DeliveryUpdate>
 }
 
 /** A clock that shows what it is set to and whose sleeps are real, so that a call that backs off goes on. */
@@ -561,7 +569,7 @@ const settableClock = Effect.gen(function*() {
 export const runConcurrently = Effect.fnUntraced(function*(
   history: History,
   fibers: number
-): Effect.fn.Return<ReadonlyArray<Seen>, LedgerError.LedgerError, Ledger.Ledger | SecureRandom.SecureRandom> {
+): Effect.fn.Return<ReadonlyArray<Seen>, LedgerError.LedgerError, PgLedger.Ports | SecureRandom.SecureRandom> {
   const ledger = yield* Ledger.Ledger
   const spelling = yield* newSpelling
   const { clock, wait } = yield* settableClock
@@ -573,7 +581,7 @@ export const runConcurrently = Effect.fnUntraced(function*(
       (steps) => Effect.forEach(steps, (step) => Effect.andThen(Effect.yieldNow, take(step)), { discard: true }),
       { concurrency: "unbounded", discard: true }
     )
-    return yield* PubSub.takeUpTo(subscription, Ledger.updatesCapacity)
+    return yield* PubSub.takeUpTo(subscription, DeliveryUpdate.capacity)
   })).pipe(Effect.provideService(Clock.Clock, clock))
   return spelling.tenants.map((tenantId, index) => ({
     tenantId,

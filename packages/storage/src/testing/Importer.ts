@@ -6,16 +6,43 @@
  *
  * @since 0.1.0
  */
-import { Ledger, type LedgerError, type Projection, type Tenant } from "@waybill/core"
-import { Context, DateTime, Effect, Layer } from "effect"
+import {
+  Correlation,
+  type Delivery,
+  type Event,
+  JsonBag,
+  type LedgerError,
+  Projection,
+  type Provider,
+  Recipient,
+  type Tenant,
+  type Timestamp
+} from "@waybill/core"
+import { Context, DateTime, Effect, Layer, Option } from "effect"
 import type { SecureRandom } from "effect/crypto"
 import { SqlClient } from "effect/sql"
-import * as PgScope from "../internal/PgScope.ts"
-import { placeholders } from "../internal/PgSession.ts"
-import * as MemoryLedger from "../MemoryLedger.ts"
+import * as Book from "../internal/memory/Book.ts"
+import * as Ports from "../internal/memory/Ports.ts"
+import * as Store from "../internal/memory/Store.ts"
+import * as Scope from "../internal/pg/Scope.ts"
 import * as PgError from "../PgError.ts"
+import type * as PgLedger from "../PgLedger.ts"
 import * as PgMigrations from "../PgMigrations.ts"
 import * as PgRows from "../PgRows.ts"
+
+/**
+ * A delivery that another writer inserts, without any event.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Imported {
+  readonly tenantId: Tenant.TenantId
+  readonly id: Event.DeliveryId
+  readonly recipient: Recipient.Recipient
+  readonly provider: Provider.Provider
+  readonly providerMessageId: Provider.MessageId
+}
 
 /**
  * A way to write past the ledger under test.
@@ -29,7 +56,7 @@ export class Importer extends Context.Service<Importer, {
    * `transactional`, version 1, the projection of no event. False where its id is taken, or its message id by a delivery
    * to the same recipient. What loses a deadlock with the ledger is tried again.
    */
-  readonly importDelivery: (row: MemoryLedger.Imported) => Effect.Effect<boolean, LedgerError.LedgerError>
+  readonly importDelivery: (row: Imported) => Effect.Effect<boolean, LedgerError.LedgerError>
 
   /** Writes one projection over that of every delivery of a tenant, and changes nothing else. */
   readonly setProjections: (
@@ -38,18 +65,51 @@ export class Importer extends Context.Service<Importer, {
   ) => Effect.Effect<void, LedgerError.LedgerError>
 }>()("@waybill/storage/testing/Importer") {}
 
+/** The row that an import inserts. */
+const imported = (row: Imported, now: Timestamp.Timestamp): Delivery.Delivery => ({
+  id: row.id,
+  tenantId: row.tenantId,
+  mailable: "imported",
+  stream: "transactional",
+  recipient: Option.some(row.recipient),
+  recipientDomain: Option.some(Recipient.domain(row.recipient)),
+  provider: Option.some(row.provider),
+  providerMessageId: Option.some(row.providerMessageId),
+  ...Projection.empty,
+  metadata: JsonBag.empty,
+  lastError: Option.none(),
+  lockVersion: 1,
+  idempotencyKey: Option.none(),
+  insertedAt: now,
+  updatedAt: now
+})
+
+const overStore = ({ bookOf, commit, turn }: Store.Store): Importer["Service"] =>
+  Importer.of({
+    importDelivery: Effect.fnUntraced(function*(row: Imported) {
+      const delivery = imported(row, yield* DateTime.now)
+      const book = bookOf(row.tenantId)
+      const key = Correlation.ofMessage(row.provider, row.providerMessageId)
+      if (book.deliveries.has(row.id) || Book.isTaken(delivery, Book.findByMessage(book, key))) return false
+      yield* commit({ deliveries: [delivery] })
+      return true
+    }, turn),
+    setProjections: Effect.fnUntraced(function*(tenantId: Tenant.TenantId, projection: Projection.Projection) {
+      const deliveries = Array.from(bookOf(tenantId).deliveries.values())
+      yield* commit({ deliveries: deliveries.map((delivery) => Object.assign({}, delivery, projection)) })
+    }, turn)
+  })
+
 /**
  * The ledger in memory, with a way to write past it.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layerMemory: Layer.Layer<Ledger.Ledger | Importer, never, SecureRandom.SecureRandom> = Layer.effectContext(
-  Effect.map(
-    MemoryLedger.make,
-    ({ ledger, ...importer }) => Context.make(Ledger.Ledger, ledger).pipe(Context.add(Importer, Importer.of(importer)))
+export const layerMemory: Layer.Layer<PgLedger.Ports | Importer, never, SecureRandom.SecureRandom> = Layer
+  .effectContext(
+    Effect.map(Store.make, (store) => Context.add(Ports.over(store), Importer, overStore(store)))
   )
-)
 
 /**
  * Plain SQL into the schema of a PostgreSQL ledger, `waybill` unless another is named.
@@ -75,7 +135,7 @@ export const layerPg = (
             )
             ON CONFLICT DO NOTHING
             RETURNING id
-          `.pipe(PgError.refine(schema), Effect.retry({ schedule: PgScope.contention, while: PgScope.isContended }))
+          `.pipe(PgError.refine(schema), Effect.retry({ schedule: Scope.contention, while: Scope.isContended }))
           return inserted.length > 0
         }),
         setProjections: (tenantId, projection) =>
@@ -83,7 +143,7 @@ export const layerPg = (
             `
               UPDATE "${schema.replaceAll("\"", "\"\"")}".deliveries d
               SET ${PgRows.projectionAssignments("u")}
-              FROM unnest(${placeholders(2, PgRows.writtenProjectionColumns.length)})
+              FROM unnest(${PgRows.placeholders(2, PgRows.writtenProjectionColumns.length)})
                 AS u (${PgRows.writtenProjectionColumns.join(", ")})
               WHERE d.tenant_id = $1
             `,

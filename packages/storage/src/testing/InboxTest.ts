@@ -6,8 +6,8 @@
  * @since 0.1.0
  */
 import { assert } from "@effect/vitest"
-import { Inbox, Provider, Recipient, Tenant } from "@waybill/core"
-import { DateTime, Effect, type Layer, Option } from "effect"
+import { Inbox, Provider, Recipient, Retry, Tenant } from "@waybill/core"
+import { DateTime, Duration, Effect, type Layer, Option } from "effect"
 import { TestClock } from "effect/testing"
 import * as Given from "./Given.ts"
 import * as Contract from "./internal/contract.ts"
@@ -44,14 +44,14 @@ const store = Effect.fnUntraced(function*(webhook: Inbox.NewWebhook) {
   return { tenantId: webhook.tenantId, id: stored.id }
 })
 
-const finish = (key: Inbox.WebhookKey, result: Inbox.Result) => Inbox.Inbox.use((inbox) => inbox.finish(key, result))
+const finish = (key: Inbox.WebhookKey, ending: Inbox.Ending) => Inbox.Inbox.use((inbox) => inbox.finish(key, ending))
 
 const fail = (key: Inbox.WebhookKey) => finish(key, { _tag: "Failed", reason: "not understood" })
 
 const get = (key: Inbox.WebhookKey) =>
   Effect.map(Inbox.Inbox.use((inbox) => inbox.get(key.tenantId, key.id)), Option.getOrThrow)
 
-const stalledFor = 300_000
+const stalledFor = Duration.minutes(5)
 
 const claim = (scope: Tenant.Scope, limit = 100) =>
   Inbox.Inbox.use((inbox) => inbox.claim({ scope, limit, stalledFor }))
@@ -66,9 +66,9 @@ const prune = (retention: Partial<Record<keyof Inbox.Retention, number>>, limit 
   Inbox.Inbox.use((inbox) =>
     inbox.prune({
       retention: {
-        succeeded: Option.fromUndefinedOr(retention.succeeded),
-        dead: Option.fromUndefinedOr(retention.dead),
-        failed: Option.fromUndefinedOr(retention.failed)
+        succeeded: Option.map(Option.fromUndefinedOr(retention.succeeded), Duration.days),
+        dead: Option.map(Option.fromUndefinedOr(retention.dead), Duration.days),
+        failed: Option.map(Option.fromUndefinedOr(retention.failed), Duration.days)
       },
       limit,
       dryRun
@@ -126,7 +126,7 @@ const storing = ({ example }: Contract.Contract<Inbox.Inbox>): void => {
         Object.assign(headers, { a: "2" })
       }
       spoil(yield* get(key))
-      yield* TestClock.adjust(stalledFor + 1)
+      yield* TestClock.adjust(Duration.sum(stalledFor, Duration.millis(1)))
       for (const claimed of yield* claim(tenantId)) spoil(claimed)
       const found = yield* get(key)
       assert.strictEqual(decoder.decode(found.body), "{}")
@@ -166,7 +166,7 @@ const storing = ({ example }: Contract.Contract<Inbox.Inbox>): void => {
         yield* store(webhook(tenantId))
       ]
       for (const key of keys) yield* fail(key)
-      yield* TestClock.adjust(Inbox.waitAfter(1))
+      yield* TestClock.adjust(Retry.waitAfter(1))
       const claimed = yield* claim(tenantId)
       assert.deepStrictEqual(claimed.map(({ body }) => body.length), [Inbox.maxBodyBytes, 2])
     })
@@ -303,7 +303,7 @@ const trying = ({ example }: Contract.Contract<Inbox.Inbox>): void => {
     "keeps apart what is stored and finished at the same time",
     Effect.gen(function*() {
       const tenants = yield* Effect.all([Given.tenant, Given.tenant])
-      const results: ReadonlyArray<Inbox.Result> = [
+      const results: ReadonlyArray<Inbox.Ending> = [
         { _tag: "Succeeded" },
         { _tag: "Failed", reason: "why" },
         { _tag: "Postponed", reason: "why not" },
@@ -336,7 +336,7 @@ const trying = ({ example }: Contract.Contract<Inbox.Inbox>): void => {
       }
       for (const tenantId of tenants) {
         assert.lengthOf(yield* list(tenantId), 40)
-        yield* TestClock.adjust(Inbox.waits[0])
+        yield* TestClock.adjust(Retry.waits[0])
         assert.lengthOf(yield* claim(tenantId), 20)
       }
     })
@@ -362,9 +362,9 @@ const trying = ({ example }: Contract.Contract<Inbox.Inbox>): void => {
     Effect.gen(function*() {
       const tenantId = yield* Given.tenant
       const key = yield* store(webhook(tenantId, "body", { headers: { a: "1" } }))
-      for (const [index, wait] of Inbox.waits.entries()) {
+      for (const [index, wait] of Retry.waits.entries()) {
         yield* fail(key)
-        yield* TestClock.adjust(wait - 1)
+        yield* TestClock.adjust(Duration.subtract(wait, Duration.millis(1)))
         assert.deepStrictEqual(yield* claimedIds(tenantId), [])
         yield* TestClock.adjust(1)
         const [claimed] = yield* claim(tenantId)
@@ -383,13 +383,13 @@ const trying = ({ example }: Contract.Contract<Inbox.Inbox>): void => {
       const tenantId = yield* Given.tenant
       const key = yield* store(webhook(tenantId))
       yield* fail(key)
-      yield* TestClock.adjust(Inbox.waitAfter(1))
+      yield* TestClock.adjust(Retry.waitAfter(1))
       for (let round = 0; round < 10; round++) {
         const [claimed] = yield* claim(tenantId)
         assert.strictEqual(claimed?.attempts, 2)
         yield* finish(key, { _tag: "Postponed", reason: "no storage" })
         assert.deepStrictEqual(yield* claimedIds(tenantId), [])
-        yield* TestClock.adjust(Inbox.waitAfter(1))
+        yield* TestClock.adjust(Retry.waitAfter(1))
       }
     })
   )
@@ -404,7 +404,7 @@ const trying = ({ example }: Contract.Contract<Inbox.Inbox>): void => {
       yield* TestClock.adjust(1)
       assert.deepStrictEqual(yield* claimedIds(tenantId), [id])
       assert.deepStrictEqual(yield* claimedIds(tenantId), [])
-      yield* TestClock.adjust(stalledFor + 1)
+      yield* TestClock.adjust(Duration.sum(stalledFor, Duration.millis(1)))
       const [again] = yield* claim(tenantId)
       assert.strictEqual(again?.attempts, 3)
     })

@@ -7,10 +7,11 @@
  * @since 0.1.0
  */
 import { assert } from "@effect/vitest"
-import { type Event, Ledger, type Tenant } from "@waybill/core"
+import { type Event, Ledger, Orphan, Orphans, type Tenant } from "@waybill/core"
 import { Arbitrary, Context, DateTime, Effect, Layer, Option, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { TestClock } from "effect/testing"
+import type * as PgLedger from "../PgLedger.ts"
 import * as Generators from "./Generators.ts"
 import * as Given from "./Given.ts"
 import * as History from "./History.ts"
@@ -32,7 +33,7 @@ const fewer = { runs: 12 }
  * @category suites
  * @since 0.1.0
  */
-export const suite = <E>(name: string, ledger: Layer.Layer<Ledger.Ledger, E>): void =>
+export const suite = <E>(name: string, ledger: Layer.Layer<PgLedger.Ports, E>): void =>
   Contract.declare(name, ledger, (contract) => {
     commands(contract)
     appending(contract)
@@ -64,9 +65,9 @@ const day = { days: 1 }
 
 const sweep = (scope: Tenant.Scope, options: { readonly limit?: number } = {}) =>
   Effect.gen(function*() {
-    const ledger = yield* Ledger.Ledger
+    const orphans = yield* Orphans.Orphans
     const now = yield* DateTime.now
-    return yield* ledger.link({
+    return yield* orphans.link({
       scope,
       limit: options.limit ?? 100,
       insertedFrom: DateTime.subtract(now, day),
@@ -74,11 +75,12 @@ const sweep = (scope: Tenant.Scope, options: { readonly limit?: number } = {}) =
     })
   })
 
-const linking = ({ example }: Contract.Contract<Ledger.Ledger | Importer>): void => {
+const linking = ({ example }: Contract.Contract<PgLedger.Ports | Importer>): void => {
   example(
     "a sweep links the orphans of a delivery that another writer inserted, once",
     Effect.gen(function*() {
       const ledger = yield* Ledger.Ledger
+      const orphans = yield* Orphans.Orphans
       const tenantId = yield* Given.tenant
       const outcomes = yield* Contract.appended(tenantId, [
         Given.report("delivered", "m-1", { occurredAt: Given.afterNoon(-60) }),
@@ -87,10 +89,10 @@ const linking = ({ example }: Contract.Contract<Ledger.Ledger | Importer>): void
       ])
       const delivery = yield* imported(tenantId, "m-1")
       assert.lengthOf(yield* Contract.pending(tenantId), 3)
-      const attempt = yield* ledger.attemptLink({ tenantId, id: outcomes[0]?.eventId ?? assert.fail("no event") })
+      const attempt = yield* orphans.attemptLink({ tenantId, id: outcomes[0]?.eventId ?? assert.fail("no event") })
       assert.strictEqual(attempt.delivery.id, delivery.id)
       assert.deepStrictEqual(
-        yield* ledger.explain({ tenantId, eventId: attempt.event.id }),
+        yield* orphans.explain({ tenantId, eventId: attempt.event.id }),
         { _tag: "Linkable", deliveryId: delivery.id }
       )
       const updates = yield* ledger.updates
@@ -147,7 +149,7 @@ const linking = ({ example }: Contract.Contract<Ledger.Ledger | Importer>): void
   example(
     "a sweep leaves alone what is younger than grace or older than the horizon",
     Effect.gen(function*() {
-      const ledger = yield* Ledger.Ledger
+      const orphans = yield* Orphans.Orphans
       const tenantId = yield* Given.tenant
       const ids: Array<Event.EventId> = []
       for (let second = 0; second < 5; second++) {
@@ -155,7 +157,7 @@ const linking = ({ example }: Contract.Contract<Ledger.Ledger | Importer>): void
         yield* imported(tenantId, `m-${second}`)
         yield* TestClock.adjust("1 second")
       }
-      const { links } = yield* ledger.link({
+      const { links } = yield* orphans.link({
         scope: tenantId,
         limit: 10,
         insertedFrom: Given.afterNoon(1),
@@ -212,7 +214,7 @@ const linking = ({ example }: Contract.Contract<Ledger.Ledger | Importer>): void
   )
 }
 
-const racing = ({ example, property }: Contract.Contract<Ledger.Ledger | Importer>): void => {
+const racing = ({ example, property }: Contract.Contract<PgLedger.Ports | Importer>): void => {
   property(
     "sweeps, dispatches and webhooks at the same time link every orphan exactly once",
     Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 6 }))),
@@ -242,7 +244,7 @@ const racing = ({ example, property }: Contract.Contract<Ledger.Ledger | Importe
         ], { concurrency: "unbounded" })
         let linked = counts.reduce((total, count) => total + count, 0)
         // What one of them found in the hands of another rests for a while.
-        yield* TestClock.adjust(Ledger.heldRest)
+        yield* TestClock.adjust(Orphan.heldRest)
         for (let more = yield* swept; more > 0; more = yield* swept) linked += more
         assert.strictEqual(linked, batch.length)
         assert.lengthOf(yield* Contract.pending(tenantId), 0)
@@ -273,7 +275,7 @@ const racing = ({ example, property }: Contract.Contract<Ledger.Ledger | Importe
  * @category suites
  * @since 0.1.0
  */
-export const sweeps = <E>(name: string, ledger: Layer.Layer<Ledger.Ledger | Importer, E>): void =>
+export const sweeps = <E>(name: string, ledger: Layer.Layer<PgLedger.Ports | Importer, E>): void =>
   Contract.declare(name, ledger, (contract) => {
     linking(contract)
     racing(contract)
@@ -306,7 +308,7 @@ class Right extends Context.Service<Right, Runner>()("@waybill/storage/testing/R
 
 /** Runs histories on a ledger. */
 const runner = Effect.gen(function*() {
-  const context = yield* Effect.context<Ledger.Ledger | Importer | SecureRandom.SecureRandom>()
+  const context = yield* Effect.context<PgLedger.Ports | Importer | SecureRandom.SecureRandom>()
   return {
     run: (history: History.History) =>
       Effect.map(History.run(history), ({ transcript }) => transcript).pipe(Effect.provide(context))
@@ -334,8 +336,8 @@ const compare = (left: ReadonlyArray<string>, right: ReadonlyArray<string>): voi
  */
 export const twins = <E1, E2>(
   name: string,
-  left: Layer.Layer<Ledger.Ledger | Importer, E1>,
-  right: Layer.Layer<Ledger.Ledger | Importer, E2>
+  left: Layer.Layer<PgLedger.Ports | Importer, E1>,
+  right: Layer.Layer<PgLedger.Ports | Importer, E2>
 ): void => {
   const services = Layer.merge(
     Layer.effect(Left, runner).pipe(Layer.provide(left)),
@@ -358,13 +360,13 @@ export const twins = <E1, E2>(
 
 /** Asserts that every key has one event, whoever appended it how often, and that no update was lost or told twice. */
 const assertOnce = Effect.fnUntraced(function*({ answers, tenantId, updates }: History.Seen) {
-  const ledger = yield* Ledger.Ledger
+  const orphans = yield* Orphans.Orphans
   for (const [key, own] of Map.groupBy(answers, ({ key }) => key)) {
     const ids = own.map(({ outcome }) => Ledger.isConflict(outcome) ? outcome.storedEventId : outcome.eventId)
     assert.lengthOf(own.filter(({ outcome }) => outcome._tag === "Appended"), 1, `appended once: ${key}`)
     assert.strictEqual(new Set(ids).size, 1, `one event: ${key}`)
     const [eventId] = ids
-    if (eventId !== undefined) yield* ledger.explain({ tenantId, eventId })
+    if (eventId !== undefined) yield* orphans.explain({ tenantId, eventId })
   }
   const timelines = yield* Effect.forEach(yield* Contract.deliveriesOf(tenantId), Contract.timeline)
   const facts = timelines.flat().filter(({ event }) => event.type !== "reconciled").map(({ event }) => event.id)
@@ -375,10 +377,10 @@ const assertOnce = Effect.fnUntraced(function*({ answers, tenantId, updates }: H
 
 /** The pending orphans of a tenant that could be linked, each with its delivery. */
 const linkable = Effect.fnUntraced(function*(tenantId: Tenant.TenantId) {
-  const ledger = yield* Ledger.Ledger
+  const orphans = yield* Orphans.Orphans
   const found = yield* Effect.forEach(
     yield* Contract.pending(tenantId),
-    (event) => Effect.map(ledger.explain({ tenantId, eventId: event.id }), (explanation) => ({ event, explanation }))
+    (event) => Effect.map(orphans.explain({ tenantId, eventId: event.id }), (explanation) => ({ event, explanation }))
   )
   return yield* Effect.forEach(
     found.flatMap(({ event, explanation }) => explanation._tag === "Linkable" ? [{ event, ...explanation }] : []),
@@ -389,16 +391,16 @@ const linkable = Effect.fnUntraced(function*(tenantId: Tenant.TenantId) {
 
 /** Asserts that no orphan was left to a sweep but those whose delivery another writer inserted, and none by a sweep. */
 const assertMet = Effect.fnUntraced(function*(tenantId: Tenant.TenantId) {
-  const ledger = yield* Ledger.Ledger
+  const orphans = yield* Orphans.Orphans
   const missed = (yield* linkable(tenantId)).filter(({ delivery, event }) =>
     Option.isSome(event.echoedDeliveryId) ? delivery.mailable !== "imported" : Option.isSome(delivery.dispatchedAt)
   )
   assert.deepStrictEqual(missed, [], "an orphan is left to a sweep")
   // What rests because its delivery was held, by whichever clock, is released.
-  for (const { event } of yield* linkable(tenantId)) yield* ledger.retry({ tenantId, eventId: event.id })
+  for (const { event } of yield* linkable(tenantId)) yield* orphans.retry({ tenantId, eventId: event.id })
   const wide = { insertedFrom: Given.afterNoon(-36_000), insertedTo: Given.afterNoon(36_000) }
   for (let left = 1; left > 0;) {
-    const { held, scanned } = yield* ledger.link({ scope: tenantId, limit: 100, ...wide })
+    const { held, scanned } = yield* orphans.link({ scope: tenantId, limit: 100, ...wide })
     left = held + scanned
   }
   assert.deepStrictEqual(yield* linkable(tenantId), [], "an orphan is left by a sweep")
@@ -413,7 +415,7 @@ const assertMet = Effect.fnUntraced(function*(tenantId: Tenant.TenantId) {
  */
 export const concurrent = <E>(
   name: string,
-  ledger: Layer.Layer<Ledger.Ledger | Importer, E>,
+  ledger: Layer.Layer<PgLedger.Ports | Importer, E>,
   options: { readonly runs?: number } = {}
 ): void =>
   Contract.declare(name, ledger, ({ histories }) => {

@@ -4,9 +4,11 @@
  * The payload is a closed list of plain words and numbers: no address, subject, free text or URL passes.
  */
 import { Event, type EventType, IdempotencyKey, Inbox, type JsonBag, Provider, Recipient, Text } from "@waybill/core"
-import { DateTime, Option, Schema } from "effect"
-import type * as Webhook from "../Webhook.ts"
+import { DateTime, Option, Result, Schema } from "effect"
+import type * as Row from "../Row.ts"
+import * as Webhook from "../Webhook.ts"
 import { sha256Hex } from "./digest.ts"
+import * as Json from "./json.ts"
 
 /** What a raw event means. */
 export interface Meaning {
@@ -209,16 +211,45 @@ export const collect = (items: ReadonlyArray<Item>, first = 0): Webhook.Normaliz
         break
     }
   }
-  return { events: gathered, undecodable, ignored, confirmation: Option.none() }
+  return { events: gathered, undecodable, ignored }
 }
 
-/** Puts together what the pieces of a body gave. */
-export const join = (pieces: Iterable<Webhook.Normalized>): Webhook.Normalized => {
-  const all = [...pieces]
-  return {
-    events: all.flatMap(({ events }) => events),
-    undecodable: all.flatMap(({ undecodable }) => undecodable),
-    ignored: all.flatMap(({ ignored }) => ignored),
-    confirmation: Option.firstSomeOf(all.map(({ confirmation }) => confirmation))
+/** A body as a whole is not what the provider sends. */
+export const malformed = (provider: Provider.Provider, reason: Webhook.MalformedBody["reason"]) =>
+  Result.fail(new Webhook.MalformedBody({ provider, reason }))
+
+/** The JSON value of a body. */
+export const json = (
+  provider: Provider.Provider,
+  { body }: Webhook.Request
+): Result.Result<unknown, Webhook.MalformedBody> =>
+  Option.match(Json.parse(Json.decodeText(body)), {
+    onNone: () => malformed(provider, "NotJson"),
+    onSome: Result.succeed
+  })
+
+/** Reads a body of JSON that is one item. */
+export const single =
+  (provider: Provider.Provider, item: (value: unknown, received: Webhook.Received) => Item): Row.Row["normalize"] =>
+  (received) => Result.map(json(provider, received), (value) => [collect([item(value, received)])])
+
+const decodeArray = Schema.decodeUnknownOption(Schema.Array(Schema.Unknown))
+
+/** How many items a piece of a batch has. */
+const pieceSize = 1000
+
+function* pieces(items: ReadonlyArray<unknown>, read: (value: unknown) => Item): Iterable<Webhook.Normalized> {
+  for (let first = 0; first < items.length; first += pieceSize) {
+    yield collect(items.slice(first, first + pieceSize).map(read), first)
   }
 }
+
+/** Reads a body of JSON that is a list of items, a thousand at a time. */
+export const batch =
+  (provider: Provider.Provider, item: (value: unknown, received: Webhook.Received) => Item): Row.Row["normalize"] =>
+  (received) =>
+    Result.flatMap(json(provider, received), (value) =>
+      Option.match(decodeArray(value), {
+        onNone: () => malformed(provider, "NotAnArray"),
+        onSome: (items) => Result.succeed(pieces(items, (value) => item(value, received)))
+      }))

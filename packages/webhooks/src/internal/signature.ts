@@ -18,6 +18,11 @@ export const fromBase64 = (text: string): Option.Option<Uint8Array> => {
   return bytes.length > 0 && bytes.toString("base64") === text ? Option.some(bytes) : Option.none()
 }
 
+/** Refuses requests of a provider. */
+export const refusal =
+  (provider: Provider.Provider) => (reason: Webhook.VerificationReason): Webhook.VerificationError =>
+    new Webhook.VerificationError({ provider, reason })
+
 /**
  * Tries every secret; `check` gives none for one that cannot be used.
  *
@@ -31,7 +36,5 @@ export const judge = (
   const verdicts = secrets.map((secret) => check(Redacted.value(secret)))
   if (verdicts.some((verdict) => Option.isSome(verdict) && verdict.value)) return Effect.void
   const isOurs = verdicts.length === 0 || verdicts.some(Option.isNone)
-  return Effect.fail(
-    new Webhook.VerificationError({ provider, reason: isOurs ? "MisconfiguredSecret" : "BadSignature" })
-  )
+  return Effect.fail(refusal(provider)(isOurs ? "MisconfiguredSecret" : "BadSignature"))
 }

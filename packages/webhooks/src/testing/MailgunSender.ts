@@ -3,10 +3,11 @@
  *
  * @since 0.1.0
  */
-import { type EventType, Provider } from "@waybill/core"
+import type { EventType } from "@waybill/core"
 import { type DateTime, Redacted } from "effect"
-import { createHmac } from "node:crypto"
+import { createHmac, randomBytes } from "node:crypto"
 import { sha256Hex } from "../internal/digest.ts"
+import * as Mailgun from "../providers/Mailgun.ts"
 import type * as Webhook from "../Webhook.ts"
 import * as Sender from "./Sender.ts"
 
@@ -62,8 +63,20 @@ const request = (key: string, report: Sender.Report, sentAt: DateTime.Utc): Webh
  * @since 0.1.0
  */
 export const make = (signingKey: Redacted.Redacted): Sender.Sender => ({
-  provider: Provider.Provider.make("mailgun"),
+  provider: Mailgun.row.name,
   secrets: [signingKey],
   types: Sender.typesOf(words),
   send: (reports, sentAt) => reports.map((report) => request(Redacted.value(signingKey), report, sentAt))
 })
+
+/**
+ * How senders of Mailgun are made.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const kind: Sender.Kind = {
+  provider: Mailgun.row.name,
+  signing: { _tag: "Secret", make },
+  generate: () => ({ sender: make(Redacted.make(randomBytes(16).toString("hex"))), row: Mailgun.row })
+}

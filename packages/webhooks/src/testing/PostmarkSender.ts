@@ -3,9 +3,11 @@
  *
  * @since 0.1.0
  */
-import { type EventType, Provider } from "@waybill/core"
+import type { EventType } from "@waybill/core"
 import { DateTime, Redacted } from "effect"
+import { randomBytes } from "node:crypto"
 import { sha256Hex } from "../internal/digest.ts"
+import * as Postmark from "../providers/Postmark.ts"
 import type * as Webhook from "../Webhook.ts"
 import * as Sender from "./Sender.ts"
 
@@ -94,8 +96,23 @@ const request = (basicAuth: string, report: Sender.Report): Webhook.Request => {
  * @since 0.1.0
  */
 export const make = (basicAuth: Redacted.Redacted): Sender.Sender => ({
-  provider: Provider.Provider.make("postmark"),
+  provider: Postmark.row.name,
   secrets: [basicAuth],
   types: Sender.typesOf(shapes),
   send: (reports) => reports.map((report) => request(Redacted.value(basicAuth), report))
 })
+
+/**
+ * How senders of Postmark are made.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const kind: Sender.Kind = {
+  provider: Postmark.row.name,
+  signing: { _tag: "Secret", make },
+  generate: () => ({
+    sender: make(Redacted.make(`postmark:${randomBytes(18).toString("base64url")}`)),
+    row: Postmark.row
+  })
+}

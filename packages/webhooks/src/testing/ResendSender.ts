@@ -3,10 +3,11 @@
  *
  * @since 0.1.0
  */
-import { type EventType, Provider } from "@waybill/core"
+import type { EventType } from "@waybill/core"
 import { DateTime, Redacted } from "effect"
-import { createHmac } from "node:crypto"
+import { createHmac, randomBytes } from "node:crypto"
 import { sha256Hex } from "../internal/digest.ts"
+import * as Resend from "../providers/Resend.ts"
 import type * as Webhook from "../Webhook.ts"
 import * as Sender from "./Sender.ts"
 
@@ -74,9 +75,21 @@ const request = (key: Uint8Array, report: Sender.Report, sentAt: DateTime.Utc): 
 export const make = (secret: Redacted.Redacted): Sender.Sender => {
   const key = Buffer.from(Redacted.value(secret).replace(/^whsec_/, ""), "base64")
   return {
-    provider: Provider.Provider.make("resend"),
+    provider: Resend.row.name,
     secrets: [secret],
     types: Sender.typesOf(words),
     send: (reports, sentAt) => reports.map((report) => request(key, report, sentAt))
   }
+}
+
+/**
+ * How senders of Resend are made.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const kind: Sender.Kind = {
+  provider: Resend.row.name,
+  signing: { _tag: "Secret", make },
+  generate: () => ({ sender: make(Redacted.make(`whsec_${randomBytes(24).toString("base64")}`)), row: Resend.row })
 }

@@ -3,9 +3,10 @@
  *
  * @since 0.1.0
  */
-import { type EventType, Provider } from "@waybill/core"
-import { DateTime, Redacted } from "effect"
-import { createSign, type KeyObject } from "node:crypto"
+import type { EventType } from "@waybill/core"
+import { DateTime, Option, Redacted } from "effect"
+import { createPublicKey, createSign, generateKeyPairSync, type KeyObject } from "node:crypto"
+import * as SendGrid from "../providers/SendGrid.ts"
 import * as Sender from "./Sender.ts"
 
 const words: ReadonlyMap<EventType.ReportedType, Readonly<Record<string, unknown>>> = new Map<
@@ -46,7 +47,7 @@ const item = (report: Sender.Report): string =>
  * @since 0.1.0
  */
 export const make = (keys: { readonly privateKey: KeyObject; readonly publicKey: KeyObject }): Sender.Sender => ({
-  provider: Provider.Provider.make("sendgrid"),
+  provider: SendGrid.row.name,
   secrets: [Redacted.make(keys.publicKey.export({ format: "der", type: "spki" }).toString("base64"))],
   types: Sender.typesOf(words),
   send: (reports, sentAt) => {
@@ -63,3 +64,22 @@ export const make = (keys: { readonly privateKey: KeyObject; readonly publicKey:
     }]
   }
 })
+
+/**
+ * How senders of SendGrid are made.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const kind: Sender.Kind = {
+  provider: SendGrid.row.name,
+  signing: {
+    _tag: "PrivateKey",
+    make: (privateKey) =>
+      privateKey.asymmetricKeyType === "ec"
+        ? Option.some(make({ privateKey, publicKey: createPublicKey(privateKey) }))
+        : Option.none(),
+    issue: "is not of an elliptic curve"
+  },
+  generate: () => ({ sender: make(generateKeyPairSync("ec", { namedCurve: "prime256v1" })), row: SendGrid.row })
+}

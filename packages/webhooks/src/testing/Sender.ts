@@ -6,7 +6,9 @@
  * @since 0.1.0
  */
 import type { EventType, Provider } from "@waybill/core"
-import type { DateTime, Redacted } from "effect"
+import type { DateTime, Option, Redacted } from "effect"
+import type { KeyObject } from "node:crypto"
+import type * as Row from "../Row.ts"
 import type * as Webhook from "../Webhook.ts"
 
 /**
@@ -43,6 +45,48 @@ export interface Sender {
   readonly types: ReadonlyArray<EventType.ReportedType>
   /** The requests that report this, in one batch where the provider sends batches. */
   readonly send: (reports: ReadonlyArray<Report>, sentAt: DateTime.Utc) => ReadonlyArray<Webhook.Request>
+}
+
+/**
+ * What a sender signs with: a secret that its receiver has too, a private key whose public half the receiver has, or nothing
+ * that anybody but the provider has.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Signing =
+  | { readonly _tag: "Secret"; readonly make: (secret: Redacted.Redacted) => Sender }
+  | {
+    readonly _tag: "PrivateKey"
+    /** None where the key is of another kind. */
+    readonly make: (privateKey: KeyObject) => Option.Option<Sender>
+    /** What is wrong with a key of another kind. */
+    readonly issue: string
+  }
+  | { readonly _tag: "Nothing"; readonly issue: string }
+
+/**
+ * A sender with keys made on the spot, and the row of its provider that believes them.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Generated {
+  readonly sender: Sender
+  readonly row: Row.Row
+}
+
+/**
+ * How senders of a provider are made.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Kind {
+  readonly provider: Provider.Provider
+  readonly signing: Signing
+  /** Makes keys, and a sender that uses them. */
+  readonly generate: () => Generated
 }
 
 /**

@@ -1,17 +1,41 @@
 /**
- * Makes a sender of every provider, with keys made on the spot.
+ * Lists the senders, one of each provider: a provider's row and its sender meet by the provider's name.
+ *
+ * Nothing of this is loaded by whoever takes webhooks in.
  *
  * @since 0.1.0
  */
-import { Effect, type Layer, Redacted } from "effect"
-import { generateKeyPairSync, randomBytes } from "node:crypto"
-import type { SnsCertificates } from "../SnsCertificates.ts"
+import { Effect, Option } from "effect"
+import type * as Row from "../Row.ts"
 import * as MailgunSender from "./MailgunSender.ts"
 import * as PostmarkSender from "./PostmarkSender.ts"
 import * as ResendSender from "./ResendSender.ts"
-import type { Sender } from "./Sender.ts"
+import type { Kind, Sender } from "./Sender.ts"
 import * as SendGridSender from "./SendGridSender.ts"
 import * as SesSender from "./SesSender.ts"
+
+/**
+ * How senders are made, of every provider.
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const kinds: ReadonlyArray<Kind> = [
+  PostmarkSender.kind,
+  SendGridSender.kind,
+  ResendSender.kind,
+  SesSender.kind,
+  MailgunSender.kind
+]
+
+/**
+ * How senders of a provider are made; none where there is none.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const get = (name: string): Option.Option<Kind> =>
+  Option.fromUndefinedOr(kinds.find(({ provider }) => provider === name))
 
 /**
  * A sender of every provider.
@@ -21,8 +45,8 @@ import * as SesSender from "./SesSender.ts"
  */
 export interface Senders {
   readonly all: ReadonlyArray<Sender>
-  /** Gives the certificate of the SES sender. */
-  readonly certificates: Layer.Layer<SnsCertificates>
+  /** The providers' rows, which believe the keys of these senders: a table for `Providers`. */
+  readonly rows: ReadonlyArray<Row.Row>
 }
 
 /**
@@ -32,16 +56,6 @@ export interface Senders {
  * @since 0.1.0
  */
 export const generate: Effect.Effect<Senders> = Effect.sync(() => {
-  const elliptic = generateKeyPairSync("ec", { namedCurve: "prime256v1" })
-  const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 })
-  return {
-    all: [
-      PostmarkSender.make(Redacted.make(`postmark:${randomBytes(18).toString("base64url")}`)),
-      SendGridSender.make(elliptic),
-      ResendSender.make(Redacted.make(`whsec_${randomBytes(24).toString("base64")}`)),
-      SesSender.make(rsa.privateKey),
-      MailgunSender.make(Redacted.make(randomBytes(16).toString("hex")))
-    ],
-    certificates: SesSender.layerCertificates(rsa.publicKey)
-  }
+  const generated = kinds.map(({ generate }) => generate())
+  return { all: generated.map(({ sender }) => sender), rows: generated.map(({ row }) => row) }
 })

@@ -3,11 +3,14 @@
  *
  * @since 0.1.0
  */
-import { type EventType, Provider } from "@waybill/core"
+import type { EventType } from "@waybill/core"
 import { DateTime, Effect, Layer, Redacted } from "effect"
-import { createSign, type KeyObject } from "node:crypto"
+import { createSign, generateKeyPairSync, type KeyObject } from "node:crypto"
 import { sha256Hex } from "../internal/digest.ts"
-import * as SnsCertificates from "../SnsCertificates.ts"
+import * as Ses from "../providers/Ses.ts"
+import * as Sns from "../providers/sns/Sns.ts"
+import * as SnsCertificates from "../providers/sns/SnsCertificates.ts"
+import * as SnsSubscriptions from "../providers/sns/SnsSubscriptions.ts"
 import type * as Webhook from "../Webhook.ts"
 import * as Sender from "./Sender.ts"
 
@@ -143,7 +146,7 @@ export const subscriptionConfirmation = (privateKey: KeyObject, sentAt: DateTime
  * @since 0.1.0
  */
 export const make = (privateKey: KeyObject): Sender.Sender => ({
-  provider: Provider.Provider.make("ses"),
+  provider: Ses.row.name,
   secrets: [Redacted.make(topicArn)],
   types: Sender.typesOf(parts),
   send: (reports, sentAt) => reports.map((report) => notification(privateKey, report, sentAt))
@@ -166,3 +169,19 @@ export const layerCertificates = (publicKey: KeyObject): Layer.Layer<SnsCertific
         })
         : Effect.fail(new SnsCertificates.CertificateUnavailable({ url }))
   })
+
+/**
+ * How senders of Amazon SES are made.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const kind: Sender.Kind = {
+  provider: Ses.row.name,
+  signing: { _tag: "Nothing", issue: "an endpoint believes the certificates of Amazon alone" },
+  generate: () => {
+    const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 })
+    const sns = Layer.merge(layerCertificates(publicKey), SnsSubscriptions.layer)
+    return { sender: make(privateKey), row: { ...Ses.row, open: Effect.provide(Sns.open(Ses.row.name), sns) } }
+  }
+}

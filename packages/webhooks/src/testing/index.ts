@@ -1,4 +1,6 @@
 /**
+ * Exports every sender under its name.
+ *
  * @since 0.1.0
  */
 export * as MailgunSender from "./MailgunSender.ts"

@@ -1,5 +1,5 @@
 import { assert } from "@effect/vitest"
-import { Event, EventType, Ledger, Projection, Recipient, type Tenant } from "@waybill/core"
+import { Event, EventType, Ledger, Orphans, Projection, Recipient, type Tenant } from "@waybill/core"
 import { Arbitrary, DateTime, Effect, Option, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as Given from "../Given.ts"
@@ -288,6 +288,7 @@ const onceOnly = ({ example }: Contract): void => {
     "a key that stands for an orphan is refused for another recipient than it named, also when it is linked",
     Effect.gen(function*() {
       const ledger = yield* Ledger.Ledger
+      const orphans = yield* Orphans.Orphans
       const tenantId = yield* Given.tenant
       const named = Given.report("sent", "m-1", { recipient: toAnn })
       const unnamed = Given.report("opened", "m-1")
@@ -314,7 +315,7 @@ const onceOnly = ({ example }: Contract): void => {
       })
       yield* assertSame
       const delivery = yield* Given.dispatched(tenantId, "m-1")
-      yield* ledger.linkTo({
+      yield* orphans.linkTo({
         tenantId,
         eventId: linked.eventId,
         deliveryId: delivery.id,

@@ -1,8 +1,9 @@
 import { assert, layer } from "@effect/vitest"
-import { Delivery, Event, Ledger, Projection, type Tenant } from "@waybill/core"
+import { Audit, Delivery, DeliveryUpdate, Event, Ledger, Orphans, Projection, type Tenant } from "@waybill/core"
 import { Arbitrary, Cause, Config, Console, Effect, Layer, Option, PubSub, Random, Schema, type Scope } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { TestClock } from "effect/testing"
+import type * as PgLedger from "../../PgLedger.ts"
 import * as Generators from "../Generators.ts"
 import * as Given from "../Given.ts"
 import * as History from "../History.ts"
@@ -11,7 +12,7 @@ import * as History from "../History.ts"
 export type Services<R> = R | SecureRandom.SecureRandom | Scope.Scope
 
 /** How the tests of a contract are declared; each begins at noon of 2026-03-01 by the test clock. */
-export interface Contract<R = Ledger.Ledger> {
+export interface Contract<R = PgLedger.Ports> {
   readonly example: (name: string, body: Effect.Effect<unknown, unknown, Services<R>>) => void
   readonly property: <A>(
     name: string,
@@ -130,8 +131,8 @@ export const timeline = Effect.fnUntraced(function*(delivery: Pick<Delivery.Deli
 
 /** The pending orphans of a tenant. */
 export const pending = Effect.fnUntraced(function*(tenantId: Tenant.TenantId) {
-  const ledger = yield* Ledger.Ledger
-  const found = yield* ledger.findOrphans({
+  const orphans = yield* Orphans.Orphans
+  const found = yield* orphans.find({
     scope: tenantId,
     limit: 10_000,
     insertedFrom: Option.none(),
@@ -177,11 +178,11 @@ export const refused = <const Tag extends string, A, E extends { readonly _tag: 
 
 /** What was told of a tenant since the last time. */
 export const told = (
-  subscription: PubSub.Subscription<Ledger.DeliveryUpdate>,
+  subscription: PubSub.Subscription<DeliveryUpdate.DeliveryUpdate>,
   tenantId: Tenant.TenantId
-): Effect.Effect<ReadonlyArray<Ledger.DeliveryUpdate>> =>
+): Effect.Effect<ReadonlyArray<DeliveryUpdate.DeliveryUpdate>> =>
   Effect.map(
-    PubSub.takeUpTo(subscription, Ledger.updatesCapacity),
+    PubSub.takeUpTo(subscription, DeliveryUpdate.capacity),
     (updates) => updates.filter((update) => update.tenantId === tenantId)
   )
 
@@ -190,7 +191,7 @@ export const told = (
  * either pending or linked once, and nothing has drifted.
  */
 export const assertLaws = Effect.fnUntraced(function*(tenantId: Tenant.TenantId) {
-  const ledger = yield* Ledger.Ledger
+  const audit = yield* Audit.Audit
   const linked: Array<Event.EventId> = []
   for (const delivery of yield* deliveriesOf(tenantId)) {
     const entries = yield* timeline(delivery)
@@ -212,7 +213,7 @@ export const assertLaws = Effect.fnUntraced(function*(tenantId: Tenant.TenantId)
   assert.strictEqual(new Set(linked).size, linked.length, "an orphan is linked to two deliveries")
   for (const orphan of yield* pending(tenantId)) assert.notInclude(linked, orphan.id)
   for (const part of ["deliveries", "orphans"] as const) {
-    const { drifts } = yield* ledger.verify({ part, scope: tenantId, after: Option.none(), limit: 10_000 })
+    const { drifts } = yield* audit.verify({ part, scope: tenantId, after: Option.none(), limit: 10_000 })
     assert.deepStrictEqual(drifts, [])
   }
 })

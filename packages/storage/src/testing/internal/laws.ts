@@ -1,5 +1,5 @@
 import { assert } from "@effect/vitest"
-import { Delivery, Event, Ledger, Projection, type Tenant } from "@waybill/core"
+import { Audit, Delivery, Event, Ledger, Orphans, Projection, type Tenant } from "@waybill/core"
 import { DateTime, Effect, Option, Schema } from "effect"
 import * as Arr from "effect/Array"
 import { TestClock } from "effect/testing"
@@ -104,7 +104,7 @@ export const assertApart = Effect.fnUntraced(function*(
 
 /** Runs a history and asserts that the next sweep links an orphan whose delivery another writer inserts then. */
 export const assertNotStarved = Effect.fnUntraced(function*(history: History.History, limit: number) {
-  const ledger = yield* Ledger.Ledger
+  const orphans = yield* Orphans.Orphans
   const { importDelivery } = yield* Importer
   const { tenants: [tenantId = Given.nobody] } = yield* History.run(history)
   const { eventId } = yield* appendOne(tenantId, Given.report("delivered", "late"))
@@ -120,13 +120,13 @@ export const assertNotStarved = Effect.fnUntraced(function*(history: History.His
     insertedTo: DateTime.subtract(now, { seconds: 60 })
   }
   const waiting = yield* pending(tenantId)
-  for (let left = waiting.length; (yield* ledger.link(query)).scanned > 0; left--) {
+  for (let left = waiting.length; (yield* orphans.link(query)).scanned > 0; left--) {
     assert.isAbove(left, 0, "a sweep does not end")
   }
-  assert.deepStrictEqual(yield* ledger.explain({ tenantId, eventId }), { _tag: "Linked", deliveryId: id })
+  assert.deepStrictEqual(yield* orphans.explain({ tenantId, eventId }), { _tag: "Linked", deliveryId: id })
   for (const orphan of yield* pending(tenantId)) {
     if (orphan.insertedAt.epochMilliseconds > query.insertedTo.epochMilliseconds) continue
-    const explanation = yield* ledger.explain({ tenantId, eventId: orphan.id })
+    const explanation = yield* orphans.explain({ tenantId, eventId: orphan.id })
     assert.notStrictEqual(explanation._tag, "Linkable", "an orphan is left by a sweep")
   }
   yield* assertLaws(tenantId)
@@ -145,10 +145,10 @@ const wrong: Projection.Projection = {
 }
 
 const rebuilt = Effect.fnUntraced(function*(tenantId: Tenant.TenantId) {
-  const ledger = yield* Ledger.Ledger
+  const audit = yield* Audit.Audit
   const drifted: Array<Event.DeliveryId> = []
   for (let after = Option.some(Option.none<string>()); Option.isSome(after);) {
-    const page = yield* ledger.rebuild({ part: "deliveries", scope: tenantId, after: after.value, limit: 2 })
+    const page = yield* audit.rebuild({ part: "deliveries", scope: tenantId, after: after.value, limit: 2 })
     drifted.push(...page.drifts.flatMap((drift) => drift._tag === "Projection" ? [drift.deliveryId] : []))
     after = Option.map(page.next, Option.some)
   }

@@ -1,5 +1,5 @@
 import { assert } from "@effect/vitest"
-import { Event, Ledger, Recipient } from "@waybill/core"
+import { Correlation, Event, Ledger, Orphans, Recipient } from "@waybill/core"
 import { Arbitrary, type DateTime, Effect, Option, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as Given from "../Given.ts"
@@ -17,6 +17,10 @@ import {
   timeline,
   told
 } from "./contract.ts"
+
+/** The key of a message of the provider that reports here. */
+const correlation = (message: string): Correlation.Key =>
+  Correlation.ofMessage(Given.provider, Given.messageId(message))
 
 const bob = Recipient.Recipient.make("bob@example.com")
 
@@ -186,6 +190,7 @@ const asking = ({ example }: Contract): void => {
     Effect.gen(function*() {
       const tenantId = yield* Given.tenant
       const ledger = yield* Ledger.Ledger
+      const orphans = yield* Orphans.Orphans
       const delivery = yield* Given.dispatched(tenantId, "m-1")
       const toBob = yield* Given.recorded(tenantId, { recipient: bob })
       const [bound, early, stray, malformed, unusable] = yield* appended(tenantId, [
@@ -196,7 +201,7 @@ const asking = ({ example }: Contract): void => {
         Given.report("delivered", "filter0001", { provider: Given.sendGrid })
       ])
       if (!bound || !early || !stray || !malformed || !unusable) throw new Error("an event is missing")
-      const attempt = ({ eventId }: Ledger.Appended) => ledger.attemptLink({ tenantId, id: eventId })
+      const attempt = ({ eventId }: Ledger.Appended) => orphans.attemptLink({ tenantId, id: eventId })
 
       const found = yield* attempt(bound)
       assert.deepStrictEqual([found.event.id, found.delivery.id], [bound.eventId, delivery.id])
@@ -210,7 +215,7 @@ const asking = ({ example }: Contract): void => {
         assert.deepStrictEqual([error.tenantId, error.eventId], [tenantId, each.eventId])
       }
       const unknown = Event.EventId.make(yield* Given.deliveryId)
-      const error = yield* refused(ledger.attemptLink({ tenantId, id: unknown }), "EventNotFound")
+      const error = yield* refused(orphans.attemptLink({ tenantId, id: unknown }), "EventNotFound")
       assert.deepStrictEqual([error.tenantId, error.eventId], [tenantId, unknown])
       assert.lengthOf(yield* pending(tenantId), 3)
     })
@@ -220,7 +225,7 @@ const asking = ({ example }: Contract): void => {
     "an explanation says why an event waits, or that it does not",
     Effect.gen(function*() {
       const tenantId = yield* Given.tenant
-      const ledger = yield* Ledger.Ledger
+      const orphans = yield* Orphans.Orphans
       const elsewhere = yield* Given.tenant
       const shared = `shared-${tenantId}`
       const early = yield* appendOne(tenantId, Given.report("delivered", "m-1"))
@@ -238,24 +243,24 @@ const asking = ({ example }: Contract): void => {
         Given.report("opened", undefined)
       ])
       if (!bound || !other || !ambiguous || !none || !away || !malformed) throw new Error("an event is missing")
-      const explain = ({ eventId }: Ledger.Appended) => ledger.explain({ tenantId, eventId })
+      const explain = ({ eventId }: Ledger.Appended) => orphans.explain({ tenantId, eventId })
       assert.deepStrictEqual(yield* explain(early), { _tag: "Linked", deliveryId: delivery.id })
       assert.deepStrictEqual(yield* explain(bound), { _tag: "NotAnOrphan", deliveryId: delivery.id })
-      assert.deepStrictEqual(yield* explain(other), { _tag: "OtherRecipient", correlation: "message:postmark:m-1" })
-      assert.deepStrictEqual(yield* explain(ambiguous), { _tag: "Ambiguous", correlation: "message:postmark:m-2" })
+      assert.deepStrictEqual(yield* explain(other), { _tag: "OtherRecipient", correlation: correlation("m-1") })
+      assert.deepStrictEqual(yield* explain(ambiguous), { _tag: "Ambiguous", correlation: correlation("m-2") })
       assert.deepStrictEqual(yield* explain(none), {
         _tag: "NoDelivery",
-        correlation: `message:postmark:${stray}`,
+        correlation: correlation(stray),
         otherTenant: false
       })
       assert.deepStrictEqual(yield* explain(away), {
         _tag: "NoDelivery",
-        correlation: `message:postmark:${shared}`,
+        correlation: correlation(shared),
         otherTenant: true
       })
       assert.deepStrictEqual(yield* explain(malformed), { _tag: "Malformed" })
       const unknown = Event.EventId.make(yield* Given.deliveryId)
-      yield* refused(ledger.explain({ tenantId, eventId: unknown }), "EventNotFound")
+      yield* refused(orphans.explain({ tenantId, eventId: unknown }), "EventNotFound")
     })
   )
 }
@@ -266,17 +271,18 @@ const byHand = ({ example }: Contract): void => {
     Effect.gen(function*() {
       const tenantId = yield* Given.tenant
       const ledger = yield* Ledger.Ledger
+      const orphans = yield* Orphans.Orphans
       const delivery = yield* Given.recorded(tenantId)
       const { eventId } = yield* appendOne(tenantId, Given.report("delivered", undefined))
       const updates = yield* ledger.updates
       yield* TestClock.adjust("1 minute")
       const unknown = yield* Given.deliveryId
       yield* refused(
-        ledger.linkTo({ tenantId, eventId, deliveryId: unknown, expectedVersion: Option.none() }),
+        orphans.linkTo({ tenantId, eventId, deliveryId: unknown, expectedVersion: Option.none() }),
         "DeliveryNotFound"
       )
       yield* refused(
-        ledger.linkTo({
+        orphans.linkTo({
           tenantId,
           eventId: Event.EventId.make(unknown),
           deliveryId: delivery.id,
@@ -287,7 +293,7 @@ const byHand = ({ example }: Contract): void => {
       const results = yield* Effect.all(
         Array.from(
           { length: 4 },
-          () => ledger.linkTo({ tenantId, eventId, deliveryId: delivery.id, expectedVersion: Option.none() })
+          () => orphans.linkTo({ tenantId, eventId, deliveryId: delivery.id, expectedVersion: Option.none() })
         ),
         { concurrency: "unbounded" }
       )
@@ -307,7 +313,7 @@ const byHand = ({ example }: Contract): void => {
     "an orphan is linked by hand to the version of a delivery that was seen, or not at all",
     Effect.gen(function*() {
       const tenantId = yield* Given.tenant
-      const ledger = yield* Ledger.Ledger
+      const orphans = yield* Orphans.Orphans
       const delivery = yield* Given.dispatched(tenantId, "m-1")
       const [moving, still] = yield* appended(tenantId, [
         Given.report("delivered", undefined),
@@ -315,7 +321,7 @@ const byHand = ({ example }: Contract): void => {
       ])
       if (moving === undefined || still === undefined) throw new Error("an event is missing")
       const linkTo = ({ eventId }: Ledger.Appended, expectedVersion: number) =>
-        ledger.linkTo({
+        orphans.linkTo({
           tenantId,
           eventId,
           deliveryId: delivery.id,
@@ -353,7 +359,7 @@ const byHand = ({ example }: Contract): void => {
     "of many links by hand that have seen the same version exactly one wins",
     Effect.gen(function*() {
       const tenantId = yield* Given.tenant
-      const ledger = yield* Ledger.Ledger
+      const orphans = yield* Orphans.Orphans
       const delivery = yield* Given.dispatched(tenantId, "m-1")
       const reports = Array.from(
         { length: 6 },
@@ -361,7 +367,7 @@ const byHand = ({ example }: Contract): void => {
       )
       const results = yield* Effect.all(
         (yield* appended(tenantId, reports)).map(({ eventId }) =>
-          ledger.linkTo({ tenantId, eventId, deliveryId: delivery.id, expectedVersion: Option.some(2) })
+          orphans.linkTo({ tenantId, eventId, deliveryId: delivery.id, expectedVersion: Option.some(2) })
         ),
         { concurrency: "unbounded", mode: "result" }
       )
@@ -379,19 +385,19 @@ const byHand = ({ example }: Contract): void => {
     "a dismissed orphan waits no longer and is never linked",
     Effect.gen(function*() {
       const tenantId = yield* Given.tenant
-      const ledger = yield* Ledger.Ledger
+      const orphans = yield* Orphans.Orphans
       const report = Given.report("delivered", "m-1")
       const { eventId } = yield* appendOne(tenantId, report)
-      assert.isTrue(yield* ledger.dismiss({ tenantId, eventId }))
-      assert.isFalse(yield* ledger.dismiss({ tenantId, eventId }))
+      assert.isTrue(yield* orphans.dismiss({ tenantId, eventId }))
+      assert.isFalse(yield* orphans.dismiss({ tenantId, eventId }))
       assert.lengthOf(yield* pending(tenantId), 0)
-      assert.deepStrictEqual(yield* ledger.explain({ tenantId, eventId }), { _tag: "Dismissed" })
+      assert.deepStrictEqual(yield* orphans.explain({ tenantId, eventId }), { _tag: "Dismissed" })
       const delivery = yield* Given.dispatched(tenantId, "m-1")
       assert.deepStrictEqual(delivery.lastEventType, Option.some("dispatched"))
       assert.isFalse(
-        yield* ledger.linkTo({ tenantId, eventId, deliveryId: delivery.id, expectedVersion: Option.none() })
+        yield* orphans.linkTo({ tenantId, eventId, deliveryId: delivery.id, expectedVersion: Option.none() })
       )
-      yield* refused(ledger.attemptLink({ tenantId, id: eventId }), "DeliveryNotFound")
+      yield* refused(orphans.attemptLink({ tenantId, id: eventId }), "DeliveryNotFound")
       assert.deepStrictEqual(yield* appendOne(tenantId, report), {
         _tag: "Duplicate",
         eventId,
@@ -399,7 +405,7 @@ const byHand = ({ example }: Contract): void => {
       })
       const [bound] = yield* appended(tenantId, [Given.report("opened", "m-1")])
       if (bound === undefined) throw new Error("nothing was appended")
-      assert.isFalse(yield* ledger.dismiss({ tenantId, eventId: bound.eventId }))
+      assert.isFalse(yield* orphans.dismiss({ tenantId, eventId: bound.eventId }))
       yield* assertLaws(tenantId)
     })
   )
@@ -408,12 +414,12 @@ const byHand = ({ example }: Contract): void => {
     "an orphan that was not set aside is not released",
     Effect.gen(function*() {
       const tenantId = yield* Given.tenant
-      const ledger = yield* Ledger.Ledger
+      const orphans = yield* Orphans.Orphans
       const { eventId } = yield* appendOne(tenantId, Given.report("delivered", "m-1"))
-      assert.isFalse(yield* ledger.retry({ tenantId, eventId }))
+      assert.isFalse(yield* orphans.retry({ tenantId, eventId }))
       const unknown = Event.EventId.make(yield* Given.deliveryId)
-      yield* refused(ledger.retry({ tenantId, eventId: unknown }), "EventNotFound")
-      yield* refused(ledger.dismiss({ tenantId, eventId: unknown }), "EventNotFound")
+      yield* refused(orphans.retry({ tenantId, eventId: unknown }), "EventNotFound")
+      yield* refused(orphans.dismiss({ tenantId, eventId: unknown }), "EventNotFound")
     })
   )
 }
@@ -456,6 +462,7 @@ const forgetting = ({ example }: Contract): void => {
     Effect.gen(function*() {
       const tenantId = yield* Given.tenant
       const ledger = yield* Ledger.Ledger
+      const orphans = yield* Orphans.Orphans
       const naming = (type: Event.NewEvent["type"], message: string) =>
         Given.report(type, message, { recipient: Given.named("ann@example.com", true) })
       const { eventId } = yield* appendOne(tenantId, naming("sent", "m-2"))
@@ -466,12 +473,12 @@ const forgetting = ({ example }: Contract): void => {
       const unnamed = yield* appendOne(tenantId, Given.report("opened", "m-1"))
       assert.deepStrictEqual(unnamed.deliveryId, Option.some(delivery.id))
       yield* Given.dispatched(tenantId, "m-2")
-      assert.deepStrictEqual(yield* ledger.explain({ tenantId, eventId }), {
+      assert.deepStrictEqual(yield* orphans.explain({ tenantId, eventId }), {
         _tag: "OtherRecipient",
-        correlation: "message:postmark:m-2"
+        correlation: correlation("m-2")
       })
       assert.isTrue(
-        yield* ledger.linkTo({ tenantId, eventId, deliveryId: delivery.id, expectedVersion: Option.none() })
+        yield* orphans.linkTo({ tenantId, eventId, deliveryId: delivery.id, expectedVersion: Option.none() })
       )
       yield* assertLaws(tenantId)
     })
@@ -483,8 +490,8 @@ const counting = ({ example }: Contract): void => {
     "the backlog counts what waits, and what is past the horizon",
     Effect.gen(function*() {
       const tenantId = yield* Given.tenant
-      const ledger = yield* Ledger.Ledger
-      const count = (horizon: DateTime.Utc) => ledger.backlog({ scope: tenantId, horizon })
+      const orphans = yield* Orphans.Orphans
+      const count = (horizon: DateTime.Utc) => orphans.backlog({ scope: tenantId, horizon })
       assert.deepStrictEqual(yield* count(Given.noon), [])
       yield* appended(tenantId, [Given.report("sent", "m-1"), Given.report("sent", undefined)])
       yield* TestClock.adjust("10 seconds")
@@ -495,7 +502,7 @@ const counting = ({ example }: Contract): void => {
         assert.deepInclude(rows[0], { tenantId, pending: 3, expired, failed: 0 })
         assert.strictEqual(rows[0]?.oldest.epochMilliseconds, Given.noon.epochMilliseconds)
       }
-      const everyone = yield* ledger.backlog({ scope: "*", horizon: Given.noon })
+      const everyone = yield* orphans.backlog({ scope: "*", horizon: Given.noon })
       assert.lengthOf(everyone.filter((row) => row.tenantId === tenantId), 1)
     })
   )

@@ -1,5 +1,5 @@
 import { assert } from "@effect/vitest"
-import { Cursor, type Event, Ledger, type LedgerError, type Tenant } from "@waybill/core"
+import { Audit, Cursor, type Event, Ledger, type LedgerError, Orphans, type Tenant } from "@waybill/core"
 import { DateTime, Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
 import * as Given from "../Given.ts"
@@ -22,6 +22,7 @@ const separating = ({ example }: Contract): void => {
     "tenants with equal ids, keys, message ids and addresses never meet",
     Effect.gen(function*() {
       const ledger = yield* Ledger.Ledger
+      const orphans = yield* Orphans.Orphans
       const one = yield* Given.tenant
       const other = yield* Given.tenant
       const id = yield* Given.deliveryId
@@ -45,15 +46,15 @@ const separating = ({ example }: Contract): void => {
       assert.strictEqual(second._tag, "Appended")
       assert.deepStrictEqual(second.deliveryId, Option.some(id))
       const foreign: ReadonlyArray<Effect.Effect<unknown, { readonly _tag: string }>> = [
-        ledger.attemptLink({ tenantId: other, id: eventId }),
-        ledger.explain({ tenantId: other, eventId }),
-        ledger.linkTo({ tenantId: other, eventId, deliveryId: id, expectedVersion: Option.none() }),
-        ledger.dismiss({ tenantId: other, eventId }),
-        ledger.retry({ tenantId: other, eventId })
+        orphans.attemptLink({ tenantId: other, id: eventId }),
+        orphans.explain({ tenantId: other, eventId }),
+        orphans.linkTo({ tenantId: other, eventId, deliveryId: id, expectedVersion: Option.none() }),
+        orphans.dismiss({ tenantId: other, eventId }),
+        orphans.retry({ tenantId: other, eventId })
       ]
       for (const call of foreign) assert.strictEqual((yield* Effect.flip(call))._tag, "EventNotFound")
       yield* refused(
-        ledger.linkTo({ tenantId: one, eventId, deliveryId: id, expectedVersion: Option.none() }),
+        orphans.linkTo({ tenantId: one, eventId, deliveryId: id, expectedVersion: Option.none() }),
         "DeliveryNotFound"
       )
 
@@ -102,7 +103,7 @@ const listing = ({ example }: Contract): void => {
   example(
     "pending orphans come oldest first, from an instant on and at most so many",
     Effect.gen(function*() {
-      const ledger = yield* Ledger.Ledger
+      const orphans = yield* Orphans.Orphans
       const tenantId = yield* Given.tenant
       const neighbour = yield* Given.tenant
       const future = DateTime.add(Given.noon, { days: 400_000 })
@@ -117,7 +118,7 @@ const listing = ({ example }: Contract): void => {
 
       const find = (scope: Tenant.Scope, limit: number, seconds: number) =>
         Effect.map(
-          ledger.findOrphans({
+          orphans.find({
             scope,
             limit,
             insertedFrom: Option.some(DateTime.add(future, { seconds })),
@@ -136,7 +137,7 @@ const listing = ({ example }: Contract): void => {
       const everyone = yield* find("*", 10_000, 0)
       assert.includeMembers(everyone, [a.eventId, b.eventId, later.eventId, theirs.eventId])
       assert.notInclude(everyone, earlier.eventId)
-      const failed = yield* ledger.findOrphans({
+      const failed = yield* orphans.find({
         scope: tenantId,
         limit: 10,
         insertedFrom: Option.none(),
@@ -150,17 +151,19 @@ const listing = ({ example }: Contract): void => {
     "a query for no row, for parts of one or for too many is refused",
     Effect.gen(function*() {
       const ledger = yield* Ledger.Ledger
+      const orphans = yield* Orphans.Orphans
+      const audit = yield* Audit.Audit
       const scope = yield* Given.tenant
       const none = Option.none()
       const queries: ReadonlyArray<
         (limit: number) => Effect.Effect<unknown, LedgerError.LedgerError | LedgerError.InvalidInput>
       > = [
-        (limit) => ledger.findOrphans({ scope, limit, insertedFrom: none, failedOnly: false }),
-        (limit) => ledger.link({ scope, limit, insertedFrom: Given.noon, insertedTo: Given.noon }),
+        (limit) => orphans.find({ scope, limit, insertedFrom: none, failedOnly: false }),
+        (limit) => orphans.link({ scope, limit, insertedFrom: Given.noon, insertedTo: Given.noon }),
         (limit) => ledger.deliveries({ tenantId: scope, after: none, limit }),
         (limit) => ledger.changes({ scope, after: Cursor.start, limit }),
-        (limit) => ledger.verify({ part: "deliveries", scope, after: none, limit }),
-        (limit) => ledger.rebuild({ part: "orphans", scope, after: none, limit })
+        (limit) => audit.verify({ part: "deliveries", scope, after: none, limit }),
+        (limit) => audit.rebuild({ part: "orphans", scope, after: none, limit })
       ]
       for (const query of queries) {
         for (const limit of [0, -1, 1.5, 10_001, NaN, Infinity]) {
@@ -319,7 +322,7 @@ const auditing = ({ example }: Contract): void => {
   example(
     "a comparison goes through all rows, page by page, and a rebuild touches nothing that has not drifted",
     Effect.gen(function*() {
-      const ledger = yield* Ledger.Ledger
+      const audit = yield* Audit.Audit
       const tenantId = yield* Given.tenant
       for (const message of ["m-1", "m-2", "m-3"]) {
         yield* appended(tenantId, [Given.report("delivered", message)])
@@ -328,12 +331,12 @@ const auditing = ({ example }: Contract): void => {
       }
       const before = yield* deliveriesOf(tenantId)
       yield* TestClock.adjust("1 hour")
-      for (const audit of [ledger.verify, ledger.rebuild]) {
+      for (const compare of [audit.verify, audit.rebuild]) {
         for (const [part, rows] of [["deliveries", 3], ["orphans", 6]] as const) {
           let checked = 0
           let after: Option.Option<string> = Option.none()
           for (let pages = 0; pages < 10; pages++) {
-            const page: Ledger.Audit = yield* audit({ part, scope: tenantId, after, limit: 2 })
+            const page: Audit.Page = yield* compare({ part, scope: tenantId, after, limit: 2 })
             assert.deepStrictEqual(page.drifts, [])
             checked += page.checked
             after = page.next
@@ -345,7 +348,7 @@ const auditing = ({ example }: Contract): void => {
       for (const delivery of before) sameDelivery(yield* fetch(delivery), delivery)
       const nowhere = Option.some("nowhere")
       for (const part of ["deliveries", "orphans"] as const) {
-        const error = yield* refused(ledger.verify({ part, scope: tenantId, after: nowhere, limit: 1 }), "InvalidInput")
+        const error = yield* refused(audit.verify({ part, scope: tenantId, after: nowhere, limit: 1 }), "InvalidInput")
         assert.match(error.issue, /^after: /)
       }
     })
@@ -354,7 +357,7 @@ const auditing = ({ example }: Contract): void => {
   example(
     "a comparison that begins at no place of a page is refused",
     Effect.gen(function*() {
-      const ledger = yield* Ledger.Ledger
+      const audit = yield* Audit.Audit
       const tenantId = yield* Given.tenant
       const id = yield* Given.deliveryId
       const nowhere = [
@@ -376,14 +379,14 @@ const auditing = ({ example }: Contract): void => {
         ["deliveries", id],
         ["orphans", `${id} ${tenantId}`]
       ] as const
-      for (const audit of [ledger.verify, ledger.rebuild]) {
+      for (const compare of [audit.verify, audit.rebuild]) {
         for (const [part, after] of places) {
           const query = { part, scope: tenantId, after: Option.some(after), limit: 1 }
-          const error = yield* refused(audit(query), "InvalidInput")
+          const error = yield* refused(compare(query), "InvalidInput")
           assert.deepStrictEqual([error.what, error.issue], ["query", "after: must be the next of a page"])
         }
         for (const [part, after] of [["deliveries", `${id} ${tenantId}`], ["orphans", id]] as const) {
-          const { checked } = yield* audit({ part, scope: tenantId, after: Option.some(after), limit: 1 })
+          const { checked } = yield* compare({ part, scope: tenantId, after: Option.some(after), limit: 1 })
           assert.strictEqual(checked, 0)
         }
       }

@@ -1,0 +1,189 @@
+/**
+ * Looks for anything that keeps an installation from working, and names the remedy.
+ *
+ * @since 0.1.0
+ */
+import * as PgHealth from "@waybill/storage/PgHealth"
+import { Effect, Option, Schema } from "effect"
+import { Command } from "effect/cli"
+import * as Setting from "../config/Setting.ts"
+import * as Settings from "../config/Settings.ts"
+import * as Database from "../store/Database.ts"
+import * as Output from "../terminal/Output.ts"
+import * as Parameters from "../terminal/Parameters.ts"
+
+/**
+ * Something is wrong with the installation.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class Unwell extends Schema.TaggedError<Unwell>("waybill/Unwell")("Unwell", { wrong: Schema.Int }) {
+  override get message(): string {
+    return `${this.wrong} of the checks found something wrong`
+  }
+}
+
+/**
+ * How far two clocks may be apart, in milliseconds.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const tolerableSkew = 1000
+
+/**
+ * For how many seconds a transaction may stay open.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const tolerableTransaction = 60
+
+/** The finding of one check. */
+interface Check {
+  readonly check: string
+  readonly ok: boolean
+  readonly found: string
+  /** The remedy; empty if all is well. */
+  readonly advice: string
+}
+
+const judge = (check: string, ok: boolean, found: string, advice: string): Check => ({
+  check,
+  ok,
+  found,
+  advice: ok ? "" : advice
+})
+
+const versionOf = (version: number): string => `PostgreSQL ${Math.floor(version / 10_000)}.${version % 10_000}`
+
+const rowLevelSecurity = ({ rowLevelSecurity }: PgHealth.Findings, isSet: boolean): Check =>
+  judge(
+    "row-level security",
+    isSet || !rowLevelSecurity,
+    rowLevelSecurity ?
+      `its policies apply to this role, ${isSet ? "and" : "but"} tenants are ${isSet ? "" : "not "}named` :
+      "its policies do not apply to this role",
+    "set WAYBILL_ROW_LEVEL_SECURITY=true, or this role sees no rows at all"
+  )
+
+const transactions = ({ open }: PgHealth.Findings): Check =>
+  judge(
+    "open transactions",
+    open.length === 0,
+    open.length === 0
+      ? `none is older than ${tolerableTransaction} seconds`
+      : open.map(({ application, processId, seconds, state }) =>
+        `${processId ?? "prepared"} of ${application === "" ? "unnamed" : application}: ${state} for ${
+          Math.floor(seconds)
+        } s`
+      ).join("; "),
+    "they hold locks, delay the feed and keep the database from cleaning up: end their program, or" +
+      " SELECT pg_terminate_backend(<process>) (a prepared one: ROLLBACK PREPARED)"
+  )
+
+const judgeAll = (schema: string, findings: PgHealth.Findings, isSet: boolean): ReadonlyArray<Check> => {
+  const { disabledTriggers, missing, pending, skew, version } = findings
+  return [
+    judge(
+      "version",
+      version >= PgHealth.oldestVersion,
+      versionOf(version),
+      `upgrade to ${versionOf(PgHealth.oldestVersion)} or newer`
+    ),
+    judge(
+      "clock",
+      Math.abs(skew.millis) - skew.uncertainty <= tolerableSkew,
+      `the database's is ${Math.abs(skew.millis)} ms ${skew.millis < 0 ? "behind" : "ahead"}` +
+        ` (± ${Math.ceil(skew.uncertainty)} ms)`,
+      "let NTP or chrony set the clocks of this machine and of the database's: ticks and grace are told by them"
+    ),
+    judge(
+      "migrations",
+      pending.length === 0,
+      pending.length === 0 ? `the schema ${schema} is up to date` : `the schema ${schema} lacks ${pending.join(", ")}`,
+      "run waybill migrate as the owner of the schema"
+    ),
+    judge(
+      "privileges",
+      missing.length === 0,
+      missing.length === 0 ? "this role may do all that is needed" : `this role lacks ${missing.join(", ")}`,
+      "run waybill migrate --grant-to <role> as the owner of the schema, and GRANT <role> TO this role"
+    ),
+    judge(
+      "ledger guard",
+      disabledTriggers.length === 0,
+      disabledTriggers.length === 0 ? "every trigger is on" : `off: ${disabledTriggers.join(", ")}`,
+      "ALTER TABLE … ENABLE ALWAYS TRIGGER … as the owner of the schema, then run waybill verify"
+    ),
+    rowLevelSecurity(findings, isSet),
+    transactions(findings)
+  ]
+}
+
+const examine = Effect.gen(function*() {
+  const { examine, kind, schema } = yield* Database.Database
+  const findings = yield* examine(tolerableTransaction)
+  const answers = judge("database", true, kind === "Memory" ? "in memory, nothing to look at" : "it answers", "")
+  return Option.match(findings, {
+    onNone: () => Effect.succeed([answers]),
+    onSome: (found) =>
+      Effect.map(Setting.read(Settings.rowLevelSecurity), (isSet) => [answers, ...judgeAll(schema, found, isSet)])
+  })
+}).pipe(Effect.flatten)
+
+const unanswered: Readonly<Record<string, string>> = {
+  connection: "see that it runs, and that WAYBILL_DATABASE_URL names its host and port",
+  authentication: "see that WAYBILL_DATABASE_URL names a role and its password",
+  permission: "GRANT CONNECT ON DATABASE … and USAGE ON SCHEMA … TO this role",
+  full: "give it more disk or memory",
+  timeout: "see what it is busy with: SELECT * FROM pg_stat_activity",
+  contention: "see what it is busy with: SELECT * FROM pg_stat_activity"
+}
+
+/**
+ * `waybill doctor`
+ *
+ * @category commands
+ * @since 0.1.0
+ */
+export const doctor = Command.make(
+  "doctor",
+  { json: Parameters.json },
+  Effect.fnUntraced(function*({ json }) {
+    const checks = yield* examine.pipe(
+      Effect.provide(Database.layer),
+      Effect.catchTag(
+        "LedgerUnavailable",
+        (error) => Effect.succeed([judge("database", false, error.message, unanswered[error.reason] ?? "")])
+      ),
+      Effect.catchTag("UnusableDirectory", (error) =>
+        Effect.succeed([
+          judge("database", false, error.message, "see that WAYBILL_DATABASE_URL names a directory that can be written")
+        ])),
+      Effect.catchTag("DatabaseInUse", (error) =>
+        Effect.succeed([
+          judge("database", false, error.message, "stop that process, or ask its /readyz and /metrics")
+        ]))
+    )
+    const wrong = checks.filter(({ ok }) => !ok).length
+    yield* Output.write(
+      json,
+      { ok: wrong === 0, checks: checks.map((check) => ({ ...check })) },
+      () =>
+        checks.map(({ advice, check, found, ok }) =>
+          `${ok ? "ok   " : "WRONG"}  ${check}: ${found}${advice === "" ? "" : `\n       ${advice}`}`
+        ).join("\n")
+    )
+    if (wrong > 0) yield* new Unwell({ wrong })
+  })
+).pipe(
+  Command.withDescription(
+    "Look for what keeps Waybill from working, and say what to do about it; exit 1 where anything is"
+  ),
+  Command.withExamples([
+    { command: "waybill doctor", description: "Clocks, privileges, migrations and transactions that stay open" },
+    { command: "waybill doctor --json", description: "For a script" }
+  ])
+)

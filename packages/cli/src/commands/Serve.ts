@@ -1,0 +1,53 @@
+/**
+ * Runs the schedules and the HTTP edge in one process.
+ *
+ * @since 0.1.0
+ */
+import { Effect, Option, Ref, References } from "effect"
+import { Command, Flag, GlobalFlag } from "effect/cli"
+import * as Setting from "../config/Setting.ts"
+import * as Settings from "../config/Settings.ts"
+import * as Quit from "../terminal/Quit.ts"
+
+const atLeast = Effect.gen(function*() {
+  const asked = yield* GlobalFlag.LogLevel
+  return Option.isSome(asked) ? asked.value : yield* Setting.read(Settings.logLevel)
+})
+
+/**
+ * `waybill serve`
+ *
+ * @category commands
+ * @since 0.1.0
+ */
+export const serve = Command.make(
+  "serve",
+  {
+    port: Flag.Int("port").pipe(
+      Flag.filter((port) => port >= 0 && port <= 65_535, () => Settings.port.issue),
+      Flag.withDescription("The port to listen on, 0 for any (default: 8025)"),
+      Flag.optional
+    ),
+    host: Flag.String("host").pipe(
+      Flag.filterMap(Settings.host.parse, () => Settings.host.issue),
+      Flag.withDescription("The address to listen on (default: 127.0.0.1)"),
+      Flag.optional
+    )
+  },
+  Effect.fnUntraced(function*(given) {
+    const host = yield* Setting.readUnless(given.host, Settings.host)
+    const port = yield* Setting.readUnless(given.port, Settings.port)
+    const Serve = yield* Effect.promise(() => import("../work/Serve.ts"))
+    yield* Ref.set(yield* Quit.SignalCode, 0)
+    return yield* Effect.provideService(Serve.run({ host, port }), References.MinimumLogLevel, yield* atLeast)
+  })
+).pipe(
+  Command.withDescription("Run the sweeps, take webhooks over HTTP and answer /healthz, /readyz and /metrics"),
+  Command.withExamples([
+    { command: "waybill serve", description: "On the embedded database, at 127.0.0.1 port 8025" },
+    {
+      command: "WAYBILL_DATABASE_URL=postgres://app@localhost/app waybill serve --host 0.0.0.0 --port 8080",
+      description: "On a server, for other machines; any number of processes share the sweeps"
+    }
+  ])
+)

@@ -1,0 +1,72 @@
+/**
+ * Writes the answer of a command: one JSON document, or text for people.
+ *
+ * @since 0.1.0
+ */
+import { Console, DateTime, Duration, type Effect, Option, type Schema } from "effect"
+
+/**
+ * A line of cells.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Row = ReadonlyArray<string>
+
+/**
+ * Lays rows out in columns under their headings; without rows, returns `empty` alone.
+ *
+ * @category rendering
+ * @since 0.1.0
+ */
+export const table = (headings: Row, rows: ReadonlyArray<Row>, empty: string): string => {
+  if (rows.length === 0) return empty
+  const lines = [headings.map((heading) => heading.toUpperCase()), ...rows]
+  const widths = headings.map((_, column) => Math.max(...lines.map((line) => (line[column] ?? "").length)))
+  return lines
+    .map((line) => line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd())
+    .join("\n")
+}
+
+/**
+ * Lays named values out, one a line.
+ *
+ * @category rendering
+ * @since 0.1.0
+ */
+export const fields = (entries: Iterable<readonly [name: string, value: string]>): string => {
+  const all = [...entries]
+  const width = Math.max(...all.map(([name]) => name.length))
+  return all.map(([name, value]) => `${name.padEnd(width)}  ${value}`.trimEnd()).join("\n")
+}
+
+/**
+ * Writes an age in its largest unit alone: `3m`, `2h`, `9d`.
+ *
+ * @category rendering
+ * @since 0.1.0
+ */
+export const age = (duration: Duration.Duration): string => {
+  const seconds = Math.floor(Duration.toSeconds(duration))
+  if (seconds < 60) return `${seconds}s`
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}m`
+  return seconds < 86_400 ? `${Math.floor(seconds / 3600)}h` : `${Math.floor(seconds / 86_400)}d`
+}
+
+/**
+ * Writes a time in ISO 8601; null if there is none.
+ *
+ * @category rendering
+ * @since 0.2.0
+ */
+export const time = (instant: Option.Option<DateTime.Utc>): string | null =>
+  Option.getOrNull(Option.map(instant, DateTime.formatIso))
+
+/**
+ * Writes a document to standard output as JSON, or else the text.
+ *
+ * @category writing
+ * @since 0.1.0
+ */
+export const write = (json: boolean, document: Schema.Json, text: () => string): Effect.Effect<void> =>
+  Console.log(json ? JSON.stringify(document) : text())

@@ -1,0 +1,159 @@
+/**
+ * Takes one webhook from raw bytes to events in the ledger, as the HTTP edge does: verified, stored raw, normalized, appended.
+ *
+ * Whatever is refused is refused before the database is opened.
+ *
+ * @since 0.1.0
+ */
+import { Inbox, Ledger, Tenant } from "@waybill/core"
+import * as Ingestion from "@waybill/webhooks/Ingestion"
+import * as Intake from "@waybill/webhooks/Intake"
+import * as Providers from "@waybill/webhooks/Providers"
+import type * as Row from "@waybill/webhooks/Row"
+import * as Secrets from "@waybill/webhooks/Secrets"
+import type * as Webhook from "@waybill/webhooks/Webhook"
+import { Effect, Layer, Option, Schema } from "effect"
+import * as Setting from "../config/Setting.ts"
+import * as Store from "../store/Store.ts"
+import * as Edge from "./Edge.ts"
+
+/**
+ * There is no provider of that name.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class UnknownProvider extends Schema.TaggedError<UnknownProvider>("waybill/UnknownProvider")("UnknownProvider", {
+  name: Schema.String
+}) {
+  override get message(): string {
+    return `unknown provider ${this.name}: must be one of ${Providers.all.map(({ name }) => name).join(", ")}`
+  }
+}
+
+/**
+ * A webhook is stored, and not all of its events are in the ledger.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NotAppended extends Schema.TaggedError<NotAppended>("waybill/NotAppended")("NotAppended", {
+  webhookId: Inbox.WebhookId,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `kept as webhook ${this.webhookId}, but not all of it is in the ledger: ${this.reason}`
+  }
+}
+
+/**
+ * What became of one event of a webhook.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Ingested = {
+  readonly id: string
+  readonly type: string
+  readonly outcome: "appended" | "duplicate" | "conflict"
+  readonly deliveryId: string | null
+  readonly orphan: boolean
+}
+
+/**
+ * The provider of a name.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const providerOf = (name: string): Effect.Effect<Row.Row, UnknownProvider> =>
+  Effect.mapError(Effect.fromOption(Providers.get(name)), () => new UnknownProvider({ name }))
+
+/**
+ * The tenant whose secrets verify the webhooks of a tenant: itself, or else the tenant `default`.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const ownerOf = Effect.fnUntraced(function*({ name }: Row.Row, tenantId: Tenant.TenantId) {
+  const secrets = yield* Secrets.Secrets
+  return Option.isSome(yield* secrets.lookup(tenantId, name)) ? tenantId : Tenant.defaultTenantId
+})
+
+/**
+ * A setting that has no secret.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export const noSecret = ({ secrets: { variable } }: Row.Row): Setting.BadSetting =>
+  new Setting.BadSetting({ name: variable, issue: "is not set, so that no webhook can be verified" })
+
+/** Verifies a webhook; gives what is consumed with it. */
+const verify = Effect.fnUntraced(function*(row: Row.Row, tenantId: Tenant.TenantId, received: Webhook.Received) {
+  const intake = yield* Intake.Intake
+  const providers = yield* Providers.Providers
+  const provider = yield* Effect.mapError(
+    Effect.fromOption(providers.get(row.name)),
+    () => new UnknownProvider({ name: row.name })
+  )
+  const { token } = yield* intake.verify(provider, yield* ownerOf(row, tenantId), Effect.succeed(received)).pipe(
+    Effect.catchTag("NoSecret", () => noSecret(row)),
+    Effect.catchIf(
+      (error) => error._tag === "VerificationError" && error.reason === "MisconfiguredSecret",
+      () => new Setting.BadSetting({ name: row.secrets.variable, issue: "holds a secret that cannot be used" })
+    )
+  )
+  return token
+})
+
+const describe = ({ event, outcome }: Ingestion.Ingested): Ingested => {
+  if (Ledger.isConflict(outcome)) {
+    return { id: outcome.storedEventId, type: event.type, outcome: "conflict", deliveryId: null, orphan: false }
+  }
+  return {
+    id: outcome.eventId,
+    type: event.type,
+    outcome: outcome._tag === "Appended" ? "appended" : "duplicate",
+    deliveryId: Option.getOrNull(outcome.deliveryId),
+    orphan: Option.isNone(outcome.deliveryId)
+  }
+}
+
+const take = Effect.fnUntraced(function*(webhook: Ingestion.VerifiedWebhook) {
+  const ingestion = yield* Ingestion.Ingestion
+  const { counts, events, isComplete, result, webhookId } = yield* ingestion.ingest(webhook)
+  if (!isComplete) {
+    return yield* new NotAppended({ webhookId, reason: "reason" in result ? result.reason : "it is being processed" })
+  }
+  if (counts.undecodable > 0) {
+    yield* Effect.logWarning("some items were not understood").pipe(
+      Effect.annotateLogs({ count: counts.undecodable, webhook: webhookId })
+    )
+  }
+  return { events: events.map(describe), ignored: counts.ignored }
+})
+
+/**
+ * Ingests one webhook of a provider; without `verified` its signature is not looked at, and one that cannot be read is not
+ * kept.
+ *
+ * @category ingestion
+ * @since 0.1.0
+ */
+export const ingest = Effect.fn("Ingest.ingest")(function*(
+  name: string,
+  tenantId: Tenant.TenantId,
+  received: Webhook.Received,
+  verified: boolean
+) {
+  const provider = yield* providerOf(name)
+  if (!verified) yield* Effect.fromResult(provider.normalize(received))
+  return yield* Effect.gen(function*() {
+    const token = verified ? yield* verify(provider, tenantId, received) : Option.none()
+    return yield* Effect.provide(
+      take({ ...received, provider, tenantId, token }),
+      Layer.provideMerge(Ingestion.layer, Store.layer)
+    )
+  }).pipe(Effect.provide(Edge.door))
+})

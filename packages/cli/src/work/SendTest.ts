@@ -1,0 +1,143 @@
+/**
+ * Builds a provider's signed request and posts it.
+ *
+ * @since 0.1.0
+ */
+import { type EventType, type Recipient, type Tenant } from "@waybill/core"
+import type * as Row from "@waybill/webhooks/Row"
+import * as Secrets from "@waybill/webhooks/Secrets"
+import * as Senders from "@waybill/webhooks/testing/Senders"
+import type * as Webhook from "@waybill/webhooks/Webhook"
+import { DateTime, Effect, FileSystem, Option, Schema } from "effect"
+import { SecureRandom } from "effect/crypto"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import { createPrivateKey } from "node:crypto"
+import * as Edge from "./Edge.ts"
+import * as Ingest from "./Ingest.ts"
+
+/**
+ * A webhook cannot be built as it is asked for.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class CannotSign extends Schema.TaggedError<CannotSign>("waybill/CannotSign")("CannotSign", {
+  provider: Schema.String,
+  issue: Schema.String
+}) {
+  override get message(): string {
+    return `cannot send as ${this.provider}: ${this.issue}`
+  }
+}
+
+/**
+ * The endpoint did not answer.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NotAnswered extends Schema.TaggedError<NotAnswered>("waybill/NotAnswered")("NotAnswered", {
+  host: Schema.String
+}) {
+  override get message(): string {
+    return `${this.host} does not answer`
+  }
+}
+
+/**
+ * What to send and where.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Asked {
+  readonly provider: string
+  readonly type: EventType.ReportedType
+  readonly url: string
+  readonly messageId: Option.Option<string>
+  readonly recipient: Recipient.Recipient
+  /** The file of the key to sign with, where the endpoint has its public half only. */
+  readonly privateKey: Option.Option<string>
+  /** Whose secrets to use. */
+  readonly tenantId: Tenant.TenantId
+}
+
+const readKey = (file: string, fail: (issue: string) => CannotSign) =>
+  FileSystem.FileSystem.use((files) => files.readFileString(file)).pipe(
+    Effect.mapError(() => fail("the file of --private-key cannot be read")),
+    Effect.flatMap((pem) =>
+      Effect.try({
+        try: () => createPrivateKey(pem),
+        catch: () => fail("the file of --private-key holds no private key in PEM")
+      })
+    )
+  )
+
+const secretOf = Effect.fnUntraced(function*(row: Row.Row, tenantId: Tenant.TenantId) {
+  const secrets = yield* Secrets.Secrets
+  const found = yield* secrets.lookup(yield* Ingest.ownerOf(row, tenantId), row.name)
+  const [secret] = Option.match(found, { onNone: () => [], onSome: ({ secrets }) => secrets })
+  return secret ?? (yield* Ingest.noSecret(row))
+})
+
+const senderOf = Effect.fnUntraced(function*(row: Row.Row, { privateKey, tenantId }: Asked) {
+  const fail = (issue: string) => new CannotSign({ provider: row.name, issue })
+  const kind = Senders.get(row.name)
+  if (Option.isNone(kind)) return yield* fail("it has no sender")
+  const { signing } = kind.value
+  if (signing._tag === "Nothing") return yield* fail(signing.issue)
+  if (signing._tag === "Secret") return signing.make(yield* Effect.provide(secretOf(row, tenantId), Edge.secrets))
+  if (Option.isNone(privateKey)) {
+    return yield* fail("a verification key does not sign; give a key of your own by --private-key")
+  }
+  const sender = signing.make(yield* readKey(privateKey.value, fail))
+  return Option.isSome(sender) ? sender.value : yield* fail(`the key of --private-key ${signing.issue}`)
+})
+
+/**
+ * Sends one report and returns what was answered.
+ *
+ * @category sending
+ * @since 0.1.0
+ */
+export const send = Effect.fn("SendTest.send")(function*(asked: Asked) {
+  const provider = yield* Ingest.providerOf(asked.provider)
+  const sender = yield* senderOf(provider, asked)
+  if (!sender.types.includes(asked.type)) {
+    return yield* new CannotSign({
+      provider: provider.name,
+      issue: `it reports no ${asked.type}, but ${sender.types.join(", ")}`
+    })
+  }
+  const random = yield* SecureRandom.SecureRandom
+  const now = yield* DateTime.now
+  const messageId = Option.isSome(asked.messageId) ? asked.messageId.value : `waybill-test-${yield* random.uuidV4()}`
+  const [request] = sender.send([{
+    type: asked.type,
+    messageId,
+    recipient: asked.recipient,
+    at: now,
+    eventId: yield* random.uuidV4()
+  }], now)
+  if (request === undefined) return yield* new CannotSign({ provider: provider.name, issue: "it has nothing to send" })
+  const { answer, status } = yield* post(asked.url, request)
+  return { messageId, status, answer }
+}, Effect.provide([FetchHttpClient.layer, SecureRandom.layerWebCrypto]))
+
+const post = Effect.fnUntraced(function*(url: string, { body, headers }: Webhook.Request) {
+  const client = yield* HttpClient.HttpClient
+  return yield* client.execute(
+    HttpClientRequest.post(url).pipe(
+      HttpClientRequest.bodyUint8Array(body, headers["content-type"]),
+      HttpClientRequest.setHeaders(headers)
+    )
+  ).pipe(
+    Effect.flatMap((response) =>
+      Effect.map(response.text, (text) => ({ status: response.status, answer: text.slice(0, 200) }))
+    ),
+    Effect.timeout("30 seconds"),
+    Effect.mapError(() => new NotAnswered({ host: new URL(url).host }))
+  )
+})

@@ -1,0 +1,134 @@
+/**
+ * Names the closed set of what logs, spans and metrics may say.
+ *
+ * No attribute has a type that an address, a subject or a body fits: what is no count is a literal or a brand whose check
+ * refuses them. A tenant's id alone may be an address, and is left out where it has an @. Anything else that an object
+ * carries is left out.
+ *
+ * @since 0.1.0
+ */
+import { Effect, Schema } from "effect"
+import type * as EventType from "./EventType.ts"
+import type * as Provider from "./Provider.ts"
+import type * as Tenant from "./Tenant.ts"
+
+/**
+ * A name that an operator chose, of a schedule, a node or a consumer of the feed: 1 to 128 letters, digits and `_ . : -` or
+ * spaces.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Name = Schema.String.check(
+  Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9 _.:-]{0,127}$/, {
+    message: "must be 1 to 128 letters, digits, spaces and _ . : -, the first a letter or a digit"
+  })
+).pipe(Schema.brand("Name"))
+
+/**
+ * A name that an operator chose.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Name = typeof Name.Type
+
+/**
+ * How something ended.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Outcome = "done" | "failed" | "stopped"
+
+/**
+ * What may be counted.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const counts = [
+  "appended",
+  "duplicate",
+  "conflict",
+  "orphaned",
+  "scanned",
+  "linked",
+  "failed",
+  "remaining",
+  "handled",
+  "webhooks",
+  "ticks"
+] as const
+
+/**
+ * What logs, spans and metrics may say.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Attributes extends Partial<Readonly<Record<typeof counts[number], number>>> {
+  readonly tenant_id?: Tenant.TenantId
+  readonly provider?: Provider.Provider
+  readonly event_type?: EventType.EventType
+  readonly outcome?: Outcome
+  readonly schedule?: Name
+  readonly node?: Name
+  readonly consumer?: Name
+}
+
+const names: ReadonlyArray<keyof Attributes> = [
+  "tenant_id",
+  "provider",
+  "event_type",
+  "outcome",
+  "schedule",
+  "node",
+  "consumer",
+  ...counts
+]
+
+const mayBeAddress = (value: string | number): boolean => typeof value === "string" && value.includes("@")
+
+/**
+ * The attributes that are on the list and can be no address, and nothing else.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const pick = (attributes: Attributes): Readonly<Record<string, string | number>> => {
+  const picked: Record<string, string | number> = {}
+  for (const name of names) {
+    const value = attributes[name]
+    if (value !== undefined && !mayBeAddress(value)) picked[name] = value
+  }
+  return picked
+}
+
+/**
+ * The attributes of a metric, as text.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const labels = (attributes: Omit<Attributes, typeof counts[number]>): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(pick(attributes)).map(([name, value]) => [name, String(value)]))
+
+/**
+ * Adds attributes to what an effect logs.
+ *
+ * @category annotating
+ * @since 0.1.0
+ */
+export const annotateLogs = (
+  attributes: Attributes
+): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> => Effect.annotateLogs(pick(attributes))
+
+/**
+ * Adds attributes to the span in hand.
+ *
+ * @category annotating
+ * @since 0.1.0
+ */
+export const annotateSpan = (attributes: Attributes): Effect.Effect<void> =>
+  Effect.annotateCurrentSpan(pick(attributes))

@@ -1,0 +1,183 @@
+/**
+ * Defines the port by which orphans are found, linked to their deliveries, and acted on by hand.
+ *
+ * A link is exactly one `reconciled` event for each orphan, whoever races. Each operation is atomic and exposes no
+ * transaction. Nothing read or written for one tenant depends on another's rows.
+ *
+ * @since 0.2.0
+ */
+import { Context, type Effect, type Option } from "effect"
+import type * as Delivery from "./Delivery.ts"
+import type * as Event from "./Event.ts"
+import type * as EventType from "./EventType.ts"
+import type * as Ledger from "./Ledger.ts"
+import type {
+  DeliveryNotFound,
+  EventNotFound,
+  InvalidInput,
+  LedgerError,
+  MalformedPayload,
+  StaleDelivery
+} from "./LedgerError.ts"
+import type * as Orphan from "./Orphan.ts"
+import type * as Tenant from "./Tenant.ts"
+import type * as Timestamp from "./Timestamp.ts"
+
+/**
+ * Which pending orphans to return, oldest first.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Query {
+  readonly scope: Tenant.Scope
+  readonly limit: number
+  /** Returns only those that failed on their own and were set aside. */
+  readonly failedOnly: boolean
+  /** Leaves out those inserted before this instant. */
+  readonly insertedFrom: Option.Option<Timestamp.Timestamp>
+}
+
+/**
+ * Which pending orphans one batch of a sweep may link.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface LinkQuery {
+  readonly scope: Tenant.Scope
+  /** How many orphans to claim at most. */
+  readonly limit: number
+  /** The horizon: leaves out those inserted before this instant. */
+  readonly insertedFrom: Timestamp.Timestamp
+  /** The grace: leaves out those inserted after this instant. */
+  readonly insertedTo: Timestamp.Timestamp
+}
+
+/**
+ * An orphan that found its delivery.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Link {
+  readonly tenantId: Tenant.TenantId
+  readonly deliveryId: Event.DeliveryId
+  /** The orphan. */
+  readonly eventId: Event.EventId
+  readonly type: EventType.EventType
+  /** When the orphan was appended. */
+  readonly insertedAt: Timestamp.Timestamp
+}
+
+/**
+ * The link of an orphan to a delivery.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const linkOf = (
+  orphan: Pick<Event.Event, "id" | "tenantId" | "type" | "insertedAt">,
+  deliveryId: Event.DeliveryId
+): Link => ({
+  tenantId: orphan.tenantId,
+  deliveryId,
+  eventId: orphan.id,
+  type: orphan.type,
+  insertedAt: orphan.insertedAt
+})
+
+/**
+ * What one batch of a sweep did.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Linked {
+  /** How many linkable orphans it claimed; 0 says that none is free: another sweep may still hold some. */
+  readonly scanned: number
+  /** How many others it passed by because another transaction holds their delivery; they rest for `Orphan.heldRest`. */
+  readonly held: number
+  /** The new links. */
+  readonly links: ReadonlyArray<Link>
+  /** How many failed on their own and were set aside. */
+  readonly failed: number
+}
+
+/**
+ * An operator's word that a pending orphan is about a delivery.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface LinkTo extends Ledger.EventKey, Ledger.DeliveryKey {
+  /** The `lockVersion` the caller has seen; with another one the command fails with `StaleDelivery`. */
+  readonly expectedVersion: Option.Option<number>
+}
+
+/**
+ * The pending orphans of one tenant, counted.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Backlog {
+  readonly tenantId: Tenant.TenantId
+  readonly pending: number
+  /** How many of them are past the horizon. */
+  readonly expired: number
+  /** How many of them failed on their own and were set aside. */
+  readonly failed: number
+  /** When the oldest was appended. */
+  readonly oldest: Timestamp.Timestamp
+}
+
+/**
+ * The orphans of one installation.
+ *
+ * @category services
+ * @since 0.2.0
+ */
+export class Orphans extends Context.Service<Orphans, {
+  /** Returns pending orphans, oldest first. */
+  readonly find: (query: Query) => Effect.Effect<ReadonlyArray<Orphan.Orphan>, InvalidInput | LedgerError>
+
+  /**
+   * Looks up the delivery that an event is about. It links nothing; the name is that of the documents this port implements.
+   */
+  readonly attemptLink: (
+    event: Pick<Event.Event, "tenantId" | "id">
+  ) => Effect.Effect<
+    { readonly event: Event.Event; readonly delivery: Delivery.Delivery },
+    EventNotFound | DeliveryNotFound | MalformedPayload | LedgerError
+  >
+
+  /**
+   * Links one batch of orphans whose delivery exists, each by exactly one `reconciled` event, in one transaction. Of all
+   * tenants, each that has any gets an equal share of the batch, its oldest first, so that none waits for another's backlog.
+   */
+  readonly link: (query: LinkQuery) => Effect.Effect<Linked, InvalidInput | LedgerError>
+
+  /** Explains why an event waits. */
+  readonly explain: (key: Ledger.EventKey) => Effect.Effect<Orphan.Explanation, EventNotFound | LedgerError>
+
+  /**
+   * Links a pending orphan to a delivery of its tenant by hand, whatever it names; returns false where it was not pending.
+   * The `reconciled` event is the record.
+   */
+  readonly linkTo: (
+    command: LinkTo
+  ) => Effect.Effect<boolean, InvalidInput | EventNotFound | DeliveryNotFound | StaleDelivery | LedgerError>
+
+  /** Takes a pending orphan out of the queue for good and records it; returns false where it was not pending. */
+  readonly dismiss: (key: Ledger.EventKey) => Effect.Effect<boolean, EventNotFound | LedgerError>
+
+  /** Lets the next sweep try a set-aside orphan again and records it; returns false where none was set aside. */
+  readonly retry: (key: Ledger.EventKey) => Effect.Effect<boolean, EventNotFound | LedgerError>
+
+  /** Counts the pending orphans, a row a tenant that has any; `horizon` is the instant before which they are expired. */
+  readonly backlog: (query: {
+    readonly scope: Tenant.Scope
+    readonly horizon: Timestamp.Timestamp
+  }) => Effect.Effect<ReadonlyArray<Backlog>, LedgerError>
+}>()("@waybill/core/Orphans") {}

@@ -1,0 +1,31 @@
+/**
+ * Holds how long what failed on its own rests before it is tried again: an orphan that could not be linked, a webhook that
+ * could not be processed.
+ *
+ * @since 0.2.0
+ */
+import { Duration } from "effect"
+
+/**
+ * The waits before the next try, by how often it was tried: 1, 5 and 15 minutes, 1, 6 and 24 hours; the last one repeats.
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const waits: readonly [Duration.Duration, ...ReadonlyArray<Duration.Duration>] = [
+  Duration.minutes(1),
+  Duration.minutes(5),
+  Duration.minutes(15),
+  Duration.hours(1),
+  Duration.hours(6),
+  Duration.hours(24)
+]
+
+/**
+ * The wait before the next try of what was tried so often.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const waitAfter = (attempts: number): Duration.Duration =>
+  waits[Math.min(Math.max(attempts, 1), waits.length) - 1] ?? waits[0]

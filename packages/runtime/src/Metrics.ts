@@ -1,0 +1,180 @@
+/**
+ * Defines every metric of Waybill: its name, its meaning and how it is counted.
+ *
+ * They are Effect's own metrics and are exported where an exporter is configured. Their attributes are those of `Attributes`. A
+ * new metric is a definition here and a place in `all`.
+ *
+ * @since 0.2.0
+ */
+import * as Attributes from "@waybill/core/Attributes"
+import { Effect, Metric } from "effect"
+
+const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })
+
+/**
+ * Provider events that were appended.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const eventsAppended = counter("waybill_events_appended", "Provider events appended")
+
+/**
+ * Provider events that were in the ledger already.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const eventsDuplicate = counter("waybill_events_duplicate", "Provider events that were there already")
+
+/**
+ * Provider events that said something else than the stored one of their key.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const eventsConflicting = counter("waybill_events_conflicting", "Provider events refused for their key")
+
+/**
+ * Appended events that had no delivery yet.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const eventsOrphaned = counter("waybill_events_orphaned", "Appended events without a delivery")
+
+/**
+ * Orphans that were linked, whoever linked them.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const orphansLinked = counter("waybill_orphans_linked", "Orphans linked to their delivery")
+
+/**
+ * How long orphans waited that a sweep linked.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const timeToLink = Metric.histogram("waybill_time_to_link_seconds", {
+  description: "Seconds from the append of an orphan to its link by a sweep",
+  boundaries: [1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 21_600, 86_400, 604_800]
+})
+
+/**
+ * Orphans that wait now, of all tenants.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const orphansPending = Metric.gauge("waybill_orphans_pending", { description: "Orphans that wait now" })
+
+/**
+ * How long the oldest waiting orphan has waited; 0 where none waits.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const oldestOrphanAge = Metric.gauge("waybill_orphans_oldest_age_seconds", {
+  description: "Age of the oldest orphan that waits"
+})
+
+/**
+ * Orphans that wait beyond the horizon, so that no sweep looks at them.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const orphansExpired = Metric.gauge("waybill_orphans_expired", { description: "Orphans past the horizon" })
+
+/**
+ * How long each run of a schedule took.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const sweepDuration = Metric.histogram("waybill_sweep_duration_seconds", {
+  description: "Seconds that a run of a schedule took",
+  boundaries: [0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600]
+})
+
+/**
+ * Runs of a schedule that failed.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const sweepsFailed = counter("waybill_sweeps_failed", "Runs of a schedule that failed")
+
+/**
+ * How long ago the oldest event was appended that a consumer of the feed has not handled; 0 where it has handled all.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const feedLag = Metric.gauge("waybill_feed_lag_seconds", {
+  description: "Age of the oldest event that a consumer of the feed has not handled"
+})
+
+/**
+ * Raw webhooks that were deleted after their time.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const webhooksPruned = counter("waybill_webhooks_pruned", "Raw webhooks deleted after their time")
+
+/** The metrics of a whole installation; the others are of a schedule or of a consumer. */
+const ofAll = [
+  eventsAppended,
+  eventsDuplicate,
+  eventsConflicting,
+  eventsOrphaned,
+  orphansLinked,
+  timeToLink,
+  orphansPending,
+  oldestOrphanAge,
+  orphansExpired,
+  webhooksPruned
+]
+
+/**
+ * Every metric.
+ *
+ * @category metrics
+ * @since 0.2.0
+ */
+export const all: ReadonlyArray<Metric.Metric<never, unknown>> = [...ofAll, sweepDuration, sweepsFailed, feedLag]
+
+/**
+ * Registers the metrics of an installation and of its schedules, so that they are exported with 0 before anything is counted.
+ * Those of a consumer appear with the consumer.
+ *
+ * @category registering
+ * @since 0.2.0
+ */
+export const register = (schedules: ReadonlyArray<string>): Effect.Effect<void> =>
+  Effect.forEach(
+    [
+      ...ofAll,
+      ...schedules.flatMap((schedule) => [
+        Metric.withAttributes(sweepDuration, { schedule }),
+        Metric.withAttributes(sweepsFailed, { schedule })
+      ])
+    ],
+    (metric: Metric.Metric<never, unknown>) => Metric.value(metric),
+    { discard: true }
+  )
+
+/**
+ * Updates a metric under attributes of the allow-list.
+ *
+ * @category updating
+ * @since 0.1.0
+ */
+export const update = <Input, State>(
+  metric: Metric.Metric<Input, State>,
+  input: Input,
+  attributes: Parameters<typeof Attributes.labels>[0] = {}
+): Effect.Effect<void> => Metric.update(Metric.withAttributes(metric, Attributes.labels(attributes)), input)

@@ -1,0 +1,19 @@
+/** Gives the ports of the ledger over one store in memory. */
+import { Audit as CoreAudit, Ledger, Orphans as CoreOrphans } from "@waybill/core"
+import { Context } from "effect"
+import type { Ports } from "../../PgLedger.ts"
+import * as Audit from "./Audit.ts"
+import * as Commands from "./Commands.ts"
+import * as Orphans from "./Orphans.ts"
+import * as Reads from "./Reads.ts"
+import type * as Store from "./Store.ts"
+
+/** The ports over a store. */
+export const over = (store: Store.Store): Context.Context<Ports> =>
+  Context.make(
+    Ledger.Ledger,
+    Ledger.Ledger.of({ ...Commands.make(store), ...Reads.make(store), updates: store.subscribe })
+  ).pipe(
+    Context.add(CoreOrphans.Orphans, CoreOrphans.Orphans.of(Orphans.make(store))),
+    Context.add(CoreAudit.Audit, CoreAudit.Audit.of(Audit.make(store)))
+  )

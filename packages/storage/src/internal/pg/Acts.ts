@@ -1,0 +1,125 @@
+/** Does what is asked by hand, and records it: links, dismisses or releases an orphan, forgets a recipient. */
+import {
+  Delivery,
+  type Event,
+  Input,
+  type Ledger,
+  LedgerError,
+  type Orphans,
+  type Recipient,
+  type Tenant,
+  type Timestamp
+} from "@waybill/core"
+import { DateTime, Effect, Option } from "effect"
+import * as PgRows from "../../PgRows.ts"
+import type { Deliveries } from "./Deliveries.ts"
+import type { Events } from "./Events.ts"
+import type { Links } from "./Links.ts"
+import type { Scope } from "./Scope.ts"
+
+/** Opens the acts of a schema. */
+export const make = ({ sql, table, transaction }: Scope, events: Events, deliveries: Deliveries, links: Links) => {
+  const orphans = table("orphans")
+
+  const recordAct = (
+    act: "dismiss" | "retry" | "forget",
+    tenantId: Tenant.TenantId,
+    eventId: Event.EventId | null,
+    counts: Ledger.Forgotten | null,
+    now: Timestamp.Timestamp
+  ) =>
+    sql`
+      INSERT INTO ${table("acts")} (tenant_id, act, event_id, deliveries, orphans, acted_at)
+      VALUES (${tenantId}, ${act}, ${eventId}, ${counts?.deliveries ?? null}, ${counts?.orphans ?? null},
+        ${PgRows.instant(now)})
+    `
+
+  /** Locks a pending orphan; false where the event is none. */
+  const hold = Effect.fnUntraced(function*(key: Ledger.EventKey) {
+    yield* events.find(key)
+    const rows = yield* sql`
+      SELECT 1 FROM ${orphans} WHERE tenant_id = ${key.tenantId} AND event_id = ${key.eventId} FOR UPDATE
+    `
+    return rows.length > 0
+  })
+
+  const linkTo = Effect.fn("Orphans.linkTo")(function*(command: Orphans.LinkTo) {
+    yield* Effect.fromResult(Input.linkTo(command))
+    const { deliveryId, expectedVersion, tenantId } = command
+    const now = yield* DateTime.now
+    return yield* transaction(
+      tenantId,
+      Effect.gen(function*() {
+        const isPending = yield* hold(command)
+        const found = yield* deliveries.find(command, Option.isSome(expectedVersion))
+        if (Option.isNone(found)) return yield* new LedgerError.DeliveryNotFound({ tenantId })
+        yield* Effect.fromResult(Delivery.checkVersion(found.value, expectedVersion))
+        if (!isPending) return false
+        const { event: orphan } = yield* events.find(command)
+        const pairs = yield* links.write([{ orphan, deliveryId }], now)
+        yield* deliveries.move(pairs.map(({ orphan }) => ({ tenantId, deliveryId, eventId: orphan.id, at: now })))
+        return pairs.length > 0
+      })
+    )
+  })
+
+  const dismiss = Effect.fn("Orphans.dismiss")(function*(key: Ledger.EventKey) {
+    const now = yield* DateTime.now
+    return yield* transaction(
+      key.tenantId,
+      Effect.gen(function*() {
+        if (!(yield* hold(key))) return false
+        yield* sql`DELETE FROM ${orphans} WHERE event_id = ${key.eventId}`
+        yield* recordAct("dismiss", key.tenantId, key.eventId, null, now)
+        return true
+      })
+    )
+  })
+
+  const retry = Effect.fn("Orphans.retry")(function*(key: Ledger.EventKey) {
+    const now = yield* DateTime.now
+    return yield* transaction(
+      key.tenantId,
+      Effect.gen(function*() {
+        yield* events.find(key)
+        const released = yield* sql`
+          UPDATE ${orphans} SET next_attempt_at = NULL
+          WHERE tenant_id = ${key.tenantId} AND event_id = ${key.eventId} AND next_attempt_at IS NOT NULL
+          RETURNING event_id
+        `
+        if (released.length > 0) yield* recordAct("retry", key.tenantId, key.eventId, null, now)
+        return released.length > 0
+      })
+    )
+  })
+
+  const forget = Effect.fn("Ledger.forget")(function*(query: {
+    readonly tenantId: Tenant.TenantId
+    readonly recipient: Recipient.Recipient
+  }) {
+    const { recipient, tenantId } = query
+    const now = yield* DateTime.now
+    return yield* transaction(
+      tenantId,
+      Effect.gen(function*() {
+        const digest = sql`(SELECT ${table("recipient_digest")}(${tenantId}, ${recipient}))`
+        const erased = yield* sql`
+          UPDATE ${table("deliveries")} SET recipient = NULL, lock_version = lock_version + 1, updated_at = ${
+          PgRows.instant(now)
+        }
+          WHERE tenant_id = ${tenantId} AND recipient_digest = ${digest} RETURNING id
+        `
+        const unnamed = yield* sql`
+          UPDATE ${orphans} SET recipient_digest = '\\x', ready = false
+          WHERE tenant_id = ${tenantId} AND recipient_digest = ${digest} RETURNING event_id
+        `
+        yield* sql`DELETE FROM ${table("recipients")} WHERE tenant_id = ${tenantId} AND digest = ${digest}`
+        const forgotten = { deliveries: erased.length, orphans: unnamed.length }
+        yield* recordAct("forget", tenantId, null, forgotten, now)
+        return forgotten
+      })
+    )
+  })
+
+  return { linkTo, dismiss, retry, forget }
+}

@@ -1,0 +1,115 @@
+/** Records deliveries and notes their dispatch, each with the event of its own and the orphans that waited for it. */
+import { PgTypes } from "@effect/sql-pg"
+import { Correlation, Delivery, DeliveryUpdate, Event, Input, LedgerError } from "@waybill/core"
+import { DateTime, Effect, Option } from "effect"
+import * as PgRows from "../../PgRows.ts"
+import * as Deliveries from "./Deliveries.ts"
+import * as Events from "./Events.ts"
+import type { Links } from "./Links.ts"
+import type { Meeting } from "./Meeting.ts"
+import type { Scope } from "./Scope.ts"
+import type { Updates } from "./Updates.ts"
+
+/** Opens the commands of a schema. */
+export const make = (
+  { sql, table, transaction }: Scope,
+  events: Events.Events,
+  deliveries: Deliveries.Deliveries,
+  meeting: Meeting,
+  links: Links,
+  { publish }: Updates
+) => {
+  const record = Effect.fn("Ledger.record")(function*(given: Delivery.NewDelivery) {
+    const input = yield* Effect.fromResult(Input.delivery(given))
+    const now = yield* DateTime.now
+    const newId = Option.isSome(input.id) ? input.id.value : Event.DeliveryId.make(yield* events.newUuid)
+    const queued = Event.queued(newId, { id: yield* events.newId, tenantId: input.tenantId, insertedAt: now })
+    const fresh = Delivery.fromNew(input, newId, queued)
+
+    return yield* transaction(
+      input.tenantId,
+      Effect.gen(function*() {
+        const inserted = yield* sql`
+        INSERT INTO ${table("deliveries")} (
+          id, tenant_id, mailable, stream, recipient, metadata, idempotency_key, inserted_at, updated_at,
+          last_event_type, last_event_at, last_event_id
+        ) VALUES (
+          ${fresh.id}, ${fresh.tenantId}, ${fresh.mailable}, ${fresh.stream}, ${input.recipient},
+          ${PgTypes.jsonb(fresh.metadata)}, ${Option.getOrNull(fresh.idempotencyKey)}, ${PgRows.instant(now)},
+          ${PgRows.instant(now)}, 'queued', ${PgRows.instant(now)}, ${queued.id}
+        )
+        ON CONFLICT DO NOTHING
+        RETURNING id
+      `
+        if (inserted.length === 0) {
+          const rows = yield* sql`
+          SELECT ${deliveries.columns} FROM ${table("deliveries")} d
+          WHERE d.tenant_id = ${input.tenantId}
+            AND (d.id = ${newId} OR d.idempotency_key = ${Option.getOrNull(input.idempotencyKey)})
+          ORDER BY d.idempotency_key IS NOT DISTINCT FROM ${Option.getOrNull(input.idempotencyKey)}::text DESC
+        `
+          const [stored] = yield* Effect.orDie(Deliveries.decode(rows))
+          if (stored === undefined) return yield* Effect.die(new Error("a conflicting delivery is not there"))
+          return Delivery.isSameRecord(stored, input)
+            ? { delivery: stored, created: false, linked: 0 }
+            : yield* new LedgerError.DeliveryConflict({ tenantId: input.tenantId, storedDeliveryId: stored.id })
+        }
+        const isNew = (yield* events.insert([queued], Events.noRecipient)).has(queued.id)
+        if (isNew) yield* publish(() => [DeliveryUpdate.ofEvent(queued, newId)])
+        const pairs = yield* links.write(
+          yield* meeting.waiting(input.tenantId, Correlation.ofDelivery(newId), newId),
+          now
+        )
+        // A delivery that was recorded before and deleted by another writer has its events still.
+        const delivery = isNew
+          ? Delivery.evolve(fresh, pairs.map(({ orphan }) => orphan), now)
+          : Delivery.refold(fresh, (yield* events.factsOf([fresh]))(fresh), now)
+        if (delivery !== fresh) yield* deliveries.update([delivery], now)
+        return { delivery, created: true, linked: pairs.length }
+      })
+    )
+  })
+
+  const dispatch = Effect.fn("Ledger.dispatch")(function*(given: Delivery.Dispatch) {
+    const input = yield* Effect.fromResult(Input.dispatch(given))
+    const messageId = yield* Effect.fromResult(Input.messageId(input))
+    const { deliveryId, provider, tenantId } = input
+    const key = Correlation.ofMessage(provider, messageId)
+    const now = yield* DateTime.now
+    const event = Event.dispatched(deliveryId, { id: yield* events.newId, tenantId, insertedAt: now, occurredAt: now })
+
+    return yield* transaction(
+      tenantId,
+      Effect.gen(function*() {
+        yield* meeting.lock(tenantId, [key])
+        const found = yield* deliveries.find({ tenantId, deliveryId }, true)
+        if (Option.isNone(found)) return yield* new LedgerError.DeliveryNotFound({ tenantId })
+        const stored = found.value
+        const decision = yield* Effect.fromResult(Delivery.decideDispatch(stored, input, messageId))
+        if (decision === "AlreadyDispatched") return { delivery: stored, linked: 0 }
+        // Fires the trigger `deliveries_changed`, which says which orphans of the key are ready: what `waiting` stands on.
+        yield* sql`
+          UPDATE ${table("deliveries")} SET provider = ${provider}, provider_message_id = ${messageId}
+          WHERE tenant_id = ${tenantId} AND id = ${deliveryId}
+        `.pipe(
+          Effect.catchTag("SqlError", (error) =>
+            Effect.fail(
+              error.reason._tag === "UniqueViolation"
+                ? Delivery.refuseDispatch(stored, "taken")
+                : error
+            ))
+        )
+        const isNew = (yield* events.insert([event], Events.noRecipient)).has(event.id)
+        if (isNew) yield* publish(() => [DeliveryUpdate.ofEvent(event, deliveryId)])
+        const pairs = yield* links.write(yield* meeting.waiting(tenantId, key, deliveryId), now)
+        // A delivery that was dispatched before and whose message id another writer took away has its events still.
+        const facts = isNew ? [event, ...pairs.map(({ orphan }) => orphan)] : (yield* events.factsOf([stored]))(stored)
+        const delivery = Delivery.dispatched(stored, { provider, messageId }, facts, now)
+        yield* deliveries.update([delivery], now)
+        return { delivery, linked: pairs.length }
+      })
+    )
+  })
+
+  return { record, dispatch }
+}

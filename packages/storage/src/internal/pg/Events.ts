@@ -1,0 +1,131 @@
+/** Appends events to the ledger, and reads them back with the links that tied them to deliveries. */
+import { type Delivery, Event, type Ledger, LedgerError } from "@waybill/core"
+import { Effect, Schema } from "effect"
+import * as Arr from "effect/Array"
+import { SecureRandom } from "effect/crypto"
+import * as PgRows from "../../PgRows.ts"
+import type { Scope } from "./Scope.ts"
+
+/** A fact of a delivery: one of its events, or an orphan that was linked to it. */
+const FactRow = Schema.Struct({
+  ofTenant: Schema.String,
+  ofDelivery: Schema.String,
+  id: Event.EventId,
+  type: PgRows.EventRow.fields.type,
+  occurredAt: PgRows.EventRow.fields.occurredAt,
+  provider: PgRows.EventRow.fields.provider,
+  bounceClass: PgRows.EventRow.fields.bounceClass
+})
+
+const decodeFacts = Schema.decodeUnknownEffect(Schema.Array(FactRow))
+
+/** A row of `events`, and the delivery that a link gave to it. */
+export const LinkedRow = Schema.Struct({
+  ...PgRows.EventRow.fields,
+  linkedDeliveryId: Schema.OptionFromNullOr(Event.DeliveryId)
+})
+
+const decodeLinked = Schema.decodeUnknownEffect(Schema.Array(LinkedRow))
+
+const byKey = (left: { readonly idempotencyKey: string }, right: { readonly idempotencyKey: string }): number =>
+  left.idempotencyKey < right.idempotencyKey ? -1 : left.idempotencyKey > right.idempotencyKey ? 1 : 0
+
+/** The recipient of events that name none. */
+export const noRecipient = (): null => null
+
+/** Opens the ledger's events of a schema. */
+export const make = Effect.fnUntraced(function*({ quoted, sql, table }: Scope) {
+  const random = yield* SecureRandom.SecureRandom
+  const events = table("events")
+  const columns = sql.literal(PgRows.eventColumns("e"))
+
+  /** A fresh UUIDv7. */
+  const newUuid = random.uuidV7()
+
+  const newId = Effect.map(newUuid, (id) => Event.EventId.make(id))
+
+  /** Draws ids that rise in their order: UUIDv7s whose last 32 bits count them above 16 random ones. */
+  const newIds = Effect.fnUntraced(function*(count: number) {
+    const ids: Array<Event.EventId> = []
+    while (ids.length < count) {
+      const first = yield* newUuid
+      const [head, tail] = [first.slice(0, 28), first.slice(32)]
+      const batch = Math.min(count - ids.length, 65_536)
+      for (let index = 0; index < batch; index++) {
+        ids.push(Event.EventId.make(`${head}${index.toString(16).padStart(4, "0")}${tail}`))
+      }
+    }
+    return ids
+  })
+
+  const written = PgRows.writtenEventColumns.join(", ")
+  // An event that is stored gets no pseudonym again: its recipient may have been forgotten since.
+  const insertText = `
+    INSERT INTO ${quoted("events")} (${written}, recipient_pseudonym)
+    SELECT ${written},
+      CASE WHEN recipient IS NOT NULL AND (
+        SELECT stored.id FROM ${quoted("events")} stored
+        WHERE stored.tenant_id = given.tenant_id AND stored.idempotency_key = given.idempotency_key
+      ) IS NULL THEN ${quoted("recipient_pseudonym")}(tenant_id, recipient) END
+    FROM unnest(${PgRows.placeholders(1, PgRows.writtenEventColumns.length + 1)}) AS given (${written}, recipient)
+    ON CONFLICT (tenant_id, idempotency_key) DO NOTHING
+    RETURNING id
+  `
+
+  /** Inserts what is not there yet, in the order of the keys, and returns the ids that were inserted. */
+  const insert = (rows: ReadonlyArray<Event.Event>, recipientOf: (event: Event.Event) => string | null) => {
+    if (rows.length === 0) return Effect.succeed(new Set<string>())
+    const sorted = rows.toSorted(byKey)
+    return Effect.map(
+      sql.unsafe<{ readonly id: string }>(insertText, [
+        ...PgRows.eventParameters(sorted),
+        PgRows.texts(sorted.map(recipientOf))
+      ]),
+      (inserted) => new Set(inserted.map((row) => row.id))
+    )
+  }
+
+  /** Finds an event and the delivery that a link gave to it. */
+  const find = Effect.fnUntraced(function*({ eventId, tenantId }: Ledger.EventKey) {
+    const rows = yield* sql`
+      SELECT ${columns}, link.delivery_id AS "linkedDeliveryId"
+      FROM ${events} e LEFT JOIN ${events} link ON link.source_event_id = e.id
+      WHERE e.tenant_id = ${tenantId} AND e.id = ${eventId}
+    `
+    const [found] = yield* Effect.orDie(decodeLinked(rows))
+    if (found === undefined) return yield* new LedgerError.EventNotFound({ tenantId, eventId })
+    const { linkedDeliveryId, ...event } = found
+    return { event, linkedDeliveryId }
+  })
+
+  /** Finds what the ledger holds of each of some deliveries. */
+  const factsOf = Effect.fnUntraced(function*(page: ReadonlyArray<Delivery.Delivery>) {
+    if (page.length === 0) return () => []
+    const rows = yield* sql`
+      WITH given AS (
+        SELECT * FROM unnest(
+          ${PgRows.texts(page.map((delivery) => delivery.tenantId))},
+          ${PgRows.uuids(page.map((delivery) => delivery.id))}
+        ) AS given (tenant_id, id)
+      ), own AS (
+        SELECT e.id, e.tenant_id, e.delivery_id, e.source_event_id
+        FROM given JOIN ${events} e ON e.tenant_id = given.tenant_id AND e.delivery_id = given.id
+      ), known AS (
+        SELECT id, tenant_id, delivery_id FROM own WHERE source_event_id IS NULL
+        UNION ALL
+        SELECT source_event_id, tenant_id, delivery_id FROM own WHERE source_event_id IS NOT NULL
+      )
+      SELECT known.tenant_id AS "ofTenant", known.delivery_id::text AS "ofDelivery", e.id, e.type,
+        e.occurred_at AS "occurredAt", e.provider, e.bounce_class AS "bounceClass"
+      FROM known JOIN ${events} e ON e.id = known.id
+    `
+    const facts = yield* Effect.orDie(decodeFacts(rows))
+    const byDelivery = Arr.groupBy(facts, ({ ofDelivery, ofTenant }) => `${ofDelivery}:${ofTenant}`)
+    return (delivery: Delivery.Delivery) => byDelivery[`${delivery.id}:${delivery.tenantId}`] ?? []
+  })
+
+  return { columns, newUuid, newId, newIds, insert, find, factsOf }
+})
+
+/** The ledger's events of a schema. */
+export type Events = Effect.Success<ReturnType<typeof make>>

@@ -1,0 +1,111 @@
+/**
+ * Appends by one statement where every event names a message of exactly one delivery: the fast path, which most appends take.
+ *
+ * It takes no lock of a correlation, since what it appends is bound: an orphan is never made here.
+ */
+import type { Event, Tenant } from "@waybill/core"
+import { Effect, Option } from "effect"
+import * as PgRows from "../../../PgRows.ts"
+import * as Meeting from "../Meeting.ts"
+import * as Projections from "../Projections.ts"
+import type { Scope } from "../Scope.ts"
+import type { Call, Report } from "./Report.ts"
+
+/** How long a run that other callers wait for waits for a lock. */
+export const haste = "100ms"
+
+/** The columns of an event that is bound as it is inserted, and their types, in the order of `parametersOf`. */
+const columns = {
+  id: "uuid",
+  type: "text",
+  occurred_at: "timestamptz",
+  inserted_at: "timestamptz",
+  provider: "text",
+  provider_message_id: "text",
+  provider_event_id: "text",
+  reject_reason: "text",
+  bounce_class: "text",
+  normalized_payload: "jsonb",
+  metadata: "jsonb",
+  trace_id: "text",
+  idempotency_key: "text"
+}
+
+const parametersOf = (reports: ReadonlyArray<Report>) => [
+  PgRows.uuids(reports.map(({ event }) => event.id)),
+  PgRows.texts(reports.map(({ event }) => event.type)),
+  PgRows.instants(reports.map(({ event }) => event.occurredAt.epochMilliseconds)),
+  PgRows.instants(reports.map(({ event }) => event.insertedAt.epochMilliseconds)),
+  PgRows.texts(reports.map(({ event }) => Option.getOrNull(event.provider))),
+  PgRows.texts(reports.map(({ event }) => Option.getOrNull(event.providerMessageId))),
+  PgRows.texts(reports.map(({ event }) => Option.getOrNull(event.providerEventId))),
+  PgRows.texts(reports.map(({ event }) => Option.getOrNull(event.rejectReason))),
+  PgRows.texts(reports.map(({ event }) => Option.getOrNull(event.bounceClass))),
+  PgRows.bags(reports.map(({ event }) => event.normalizedPayload)),
+  PgRows.bags(reports.map(({ event }) => event.metadata)),
+  PgRows.texts(reports.map(({ event }) => Option.getOrNull(event.traceId))),
+  PgRows.texts(reports.map(({ event }) => event.idempotencyKey)),
+  PgRows.texts(reports.map(({ recipient }) => recipient))
+]
+
+/** Whether some calls may take the fast path: each event names a message, and no two calls the same one. */
+export const isSimple = (calls: ReadonlyArray<Call>): boolean => {
+  const seen = new Set<string>()
+  return calls.every((reports) => {
+    const own = new Set<string>()
+    for (const { correlation, event } of reports) {
+      if (Option.isNone(correlation) || Option.isSome(event.echoedDeliveryId) || seen.has(correlation.value)) {
+        return false
+      }
+      own.add(correlation.value)
+    }
+    for (const key of own) seen.add(key)
+    return true
+  })
+}
+
+/** Opens the fast path of a schema. */
+export const make = ({ quoted, sql }: Scope) => {
+  const names = Object.keys(columns).join(", ")
+  // $1 is the tenant, $2 how many reports there are, $3 how long to wait for a lock or NULL; the columns follow.
+  //
+  // `patience` is joined first, so that its setting holds before any row is locked, without a statement of its own.
+  // `counted` is `Correlation.decide` for all at once: each report met one delivery alone, or nothing is inserted at all.
+  const text = `
+    WITH patience AS MATERIALIZED (
+      SELECT set_config('lock_timeout', coalesce($3, current_setting('lock_timeout')), true)
+    ), met AS MATERIALIZED (
+      SELECT given.*, d.tenant_id, d.id AS delivery_id
+      FROM patience
+      CROSS JOIN ${PgRows.unnested([...Object.values(columns), "text"], 4)} AS given (${names}, recipient)
+      JOIN ${quoted("deliveries")} d ON d.tenant_id = $1
+        AND d.provider = given.provider AND d.provider_message_id = given.provider_message_id
+        AND ${Meeting.isTo("given.recipient")}
+    ), counted AS (
+      SELECT count(*) AS rows, count(DISTINCT id) AS events FROM met
+    ), inserted AS (
+      INSERT INTO ${quoted("events")} (tenant_id, delivery_id, ${names})
+      SELECT tenant_id, delivery_id, ${names} FROM met
+      WHERE (SELECT rows = $2 AND events = rows FROM counted)
+      ORDER BY idempotency_key COLLATE "C"
+      ON CONFLICT (tenant_id, idempotency_key) DO NOTHING
+      RETURNING id, tenant_id, delivery_id, type, occurred_at, inserted_at AS at, provider, bounce_class
+    ), moved AS (${Projections.moveText(quoted, "inserted")})
+    SELECT id, delivery_id AS "deliveryId" FROM inserted
+  `
+
+  /** Inserts all of some events, moves their deliveries and returns what was new; inserts none where one is not bound. */
+  const insert = Effect.fnUntraced(function*(
+    tenantId: Tenant.TenantId,
+    reports: ReadonlyArray<Report>,
+    hurried: boolean
+  ) {
+    const rows = yield* sql.unsafe<{ readonly id: Event.EventId; readonly deliveryId: Event.DeliveryId }>(
+      text,
+      [tenantId, reports.length, hurried ? haste : null, ...parametersOf(reports)]
+    )
+    return new Map(rows.map(({ deliveryId, id }) => [id, Option.some(deliveryId)]))
+  })
+
+  return { insert }
+}

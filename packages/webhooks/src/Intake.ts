@@ -1,0 +1,116 @@
+/**
+ * Decides whether a request may come in: the one door for the HTTP route, for a command and for any other way in.
+ *
+ * @since 0.2.0
+ */
+import { type Inbox, Provider, Tenant } from "@waybill/core"
+import { Context, Effect, Layer, Option, Schema } from "effect"
+import type * as Row from "./Row.ts"
+import { Secrets, type SecretsUnavailable } from "./Secrets.ts"
+import type * as Webhook from "./Webhook.ts"
+
+/**
+ * There is no such tenant.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class UnknownTenant extends Schema.TaggedError<UnknownTenant>("@waybill/webhooks/UnknownTenant")(
+  "UnknownTenant",
+  { tenantId: Tenant.TenantId }
+) {
+  override get message(): string {
+    return `there is no tenant ${this.tenantId}`
+  }
+}
+
+/**
+ * A tenant has no secret for a provider, so that none of its requests can be verified; the fault is ours.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class NoSecret extends Schema.TaggedError<NoSecret>("@waybill/webhooks/NoSecret")("NoSecret", {
+  provider: Provider.Provider
+}) {
+  override get message(): string {
+    return `no secret is configured for ${this.provider}`
+  }
+}
+
+/**
+ * Why a request does not come in.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export type IntakeError =
+  | UnknownTenant
+  | SecretsUnavailable
+  | NoSecret
+  | Webhook.VerificationError
+  | Webhook.VerificationUnavailable
+
+/**
+ * A request that passed verification.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Admitted {
+  readonly received: Webhook.Received
+  /** What is consumed with it, so that its signature is good for no other body. */
+  readonly token: Option.Option<Inbox.Token>
+  /** Whether the request only sets the webhooks up: it is about no mail by which its tenant could be told. */
+  readonly isSetup: boolean
+}
+
+/**
+ * The door through which webhooks come in.
+ *
+ * @category services
+ * @since 0.2.0
+ */
+export class Intake extends Context.Service<Intake, {
+  /**
+   * Verifies a request with a tenant's secrets. The request is read only where there is something to verify it with.
+   */
+  readonly verify: <E, R>(
+    provider: Row.OpenRow,
+    tenantId: Tenant.TenantId,
+    request: Effect.Effect<Webhook.Received, E, R>
+  ) => Effect.Effect<Admitted, IntakeError | E, R>
+}>()("@waybill/webhooks/Intake") {}
+
+/**
+ * Verifies with the secrets of the installation.
+ *
+ * @category layers
+ * @since 0.2.0
+ */
+export const layer: Layer.Layer<Intake, never, Secrets> = Layer.effect(
+  Intake,
+  Effect.gen(function*() {
+    const secrets = yield* Secrets
+    const verify = Effect.fn("Intake.verify")(
+      function*<E, R>(
+        provider: Row.OpenRow,
+        tenantId: Tenant.TenantId,
+        request: Effect.Effect<Webhook.Received, E, R>
+      ) {
+        const credentials = yield* secrets.lookup(tenantId, provider.name)
+        if (Option.isNone(credentials)) return yield* new UnknownTenant({ tenantId })
+        if (credentials.value.secrets.length === 0) return yield* new NoSecret({ provider: provider.name })
+        const received = yield* request
+        const { isSetup, token } = yield* provider.verify({ ...received, secrets: credentials.value.secrets })
+        const admitted: Admitted = {
+          received,
+          token: Option.map(token, (value) => ({ value, verifiedBy: tenantId })),
+          isSetup
+        }
+        return admitted
+      }
+    )
+    return Intake.of({ verify })
+  })
+)

@@ -1,0 +1,145 @@
+/**
+ * Reads one stored webhook into the ledger, once: its provider's follow-up, then its events piece by piece, and counts what
+ * became of them. Noting how that ended is left to the caller.
+ *
+ * What cannot be understood costs the rest nothing. Only what storage delays ends a reading early.
+ */
+import { type Event, type Inbox, Input, Ledger, type LedgerError, type Tenant } from "@waybill/core"
+import { Effect, Option, Result } from "effect"
+import * as Arr from "effect/Array"
+import type { Counts, Processed } from "../Ingestion.ts"
+import type * as Row from "../Row.ts"
+import type { Secrets } from "../Secrets.ts"
+import type * as Webhook from "../Webhook.ts"
+
+export const nothing: Counts = {
+  appended: 0,
+  duplicates: 0,
+  conflicts: 0,
+  orphans: 0,
+  unknown: 0,
+  undecodable: 0,
+  ignored: 0
+}
+
+/** How a reading ended. */
+export interface Reading extends Processed {
+  /** Why the body as a whole could not be read. */
+  readonly malformed: Option.Option<Webhook.MalformedBody>
+  /** Whether every event that the body names is in the ledger. */
+  readonly isComplete: boolean
+}
+
+/** Is told of every event, in the order of the body, what became of it. */
+export type Told = (event: Event.NewEvent, outcome: Ledger.Outcome) => void
+
+/** The most places that a reason names. */
+const maxNamed = 10
+
+const complaint = (items: ReadonlyArray<Webhook.Undecodable>): string => {
+  const named = items.slice(0, maxNamed).map(({ index, reason }) => `${index} (${reason})`).join(", ")
+  const more = items.length > maxNamed ? ` and ${items.length - maxNamed} more` : ""
+  return `items not understood: ${named}${more}`
+}
+
+const failed = (reason: string): Inbox.Ending => ({ _tag: "Failed", reason })
+
+/** A reading that came to nothing. */
+const vain = (result: Inbox.Ending, malformed: Reading["malformed"] = Option.none()): Reading => ({
+  result,
+  counts: nothing,
+  malformed,
+  isComplete: false
+})
+
+/** What storage delays is no fault of the webhook. */
+const ofFailure = (error: LedgerError.LedgerError | LedgerError.InvalidInput): Reading =>
+  vain(error._tag === "InvalidInput" ? failed(error.message) : { _tag: "Postponed", reason: error.message })
+
+const isStorable = (event: Event.NewEvent): boolean => Result.isSuccess(Input.event(event))
+
+/** Appends what can be stored; the outcomes are those of the events beside them. */
+const append = Effect.fnUntraced(function*(
+  ledger: Ledger.Ledger["Service"],
+  tenantId: Tenant.TenantId,
+  events: ReadonlyArray<Event.NewEvent>
+) {
+  const appended = (events: ReadonlyArray<Event.NewEvent>) =>
+    Effect.map(ledger.append(tenantId, events), (outcomes) => ({ events, outcomes }))
+  return yield* Effect.catchTag(appended(events), "InvalidInput", (error) => {
+    const storable = events.filter(isStorable)
+    return storable.length === events.length || error.what !== "event" ? Effect.fail(error) : appended(storable)
+  })
+})
+
+/** Reads webhooks into a ledger, so many events in a transaction. */
+export const make = (ledger: Ledger.Ledger["Service"], secrets: Secrets["Service"], batchSize: number) => {
+  const appendAll = Effect.fnUntraced(function*(
+    pieces: Iterable<Webhook.Normalized>,
+    tenantId: Tenant.TenantId,
+    told: Told | undefined
+  ) {
+    const counts = { ...nothing }
+    const undecodable: Array<Webhook.Undecodable> = []
+    let unstorable = 0
+    let isFirst = true
+    for (const piece of pieces) {
+      // Others have their turn between two pieces.
+      if (!isFirst) yield* Effect.yieldNow
+      isFirst = false
+      for (const batch of Arr.chunksOf(piece.events, batchSize)) {
+        const { events, outcomes } = yield* append(ledger, tenantId, batch)
+        unstorable += batch.length - events.length
+        for (const [index, outcome] of outcomes.entries()) {
+          const event = events[index]
+          if (event !== undefined) told?.(event, outcome)
+          if (Ledger.isConflict(outcome)) counts.conflicts++
+          else if (outcome._tag === "Duplicate") counts.duplicates++
+          else {
+            counts.appended++
+            if (Option.isNone(outcome.deliveryId)) counts.orphans++
+          }
+        }
+      }
+      counts.unknown += piece.events.filter(({ type }) => type === "unknown").length
+      counts.ignored += piece.ignored.length
+      for (const item of piece.undecodable) undecodable.push(item)
+    }
+    counts.undecodable = undecodable.length + unstorable
+    return { counts, undecodable, unstorable }
+  })
+
+  const read = Effect.fnUntraced(function*(row: Row.OpenRow, webhook: Inbox.Webhook, told: Told | undefined) {
+    const pieces = row.normalize(webhook)
+    if (Result.isFailure(pieces)) return vain(failed(pieces.failure.message), Option.some(pieces.failure))
+    const followed = row.followUp === undefined
+      ? Result.void
+      : yield* Effect.result(row.followUp(webhook, secrets.lookup(webhook.tenantId, webhook.provider)))
+    const { counts, undecodable, unstorable } = yield* appendAll(pieces.success, webhook.tenantId, told)
+    const reasons = [
+      ...Result.isFailure(followed) ? [followed.failure.message] : [],
+      ...undecodable.length > 0 ? [complaint(undecodable)] : [],
+      ...unstorable > 0 ? [`events that cannot be stored: ${unstorable}`] : []
+    ]
+    const reading: Reading = {
+      result: reasons.length === 0 ? { _tag: "Succeeded" } : failed(reasons.join("; ")),
+      counts,
+      malformed: Option.none(),
+      isComplete: unstorable === 0
+    }
+    return reading
+  })
+
+  return (row: Option.Option<Row.OpenRow>, webhook: Inbox.Webhook, told?: Told): Effect.Effect<Reading> =>
+    Option.isNone(row)
+      ? Effect.succeed(vain(failed("the provider is not known")))
+      : Effect.suspend(() => read(row.value, webhook, told)).pipe(
+        Effect.catch((error) => Effect.succeed(ofFailure(error))),
+        Effect.catchDefect(() =>
+          Effect.as(
+            Effect.logError("processing a webhook died").pipe(Effect.annotateLogs({ provider: webhook.provider })),
+            vain(failed("processing it died"))
+          )
+        )
+      )
+}

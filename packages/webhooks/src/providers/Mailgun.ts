@@ -1,0 +1,291 @@
+/**
+ * Understands the webhooks of Mailgun: JSON, and the form that legacy webhooks post.
+ *
+ * The signature covers a time and a token and **not the body**: who has seen one request can send any other with it. So the
+ * token has to be consumed: what verification gives is good for one body only.
+ *
+ * The key of an event is its `id`, unique within a day, with its time; without an id it is a digest of what tells one event
+ * from another.
+ *
+ * @since 0.1.0
+ */
+import { type Event, Provider } from "@waybill/core"
+import { Effect, Option, Result, Schema } from "effect"
+import { createHmac } from "node:crypto"
+import * as Form from "../internal/form.ts"
+import * as Json from "../internal/json.ts"
+import * as Report from "../internal/report.ts"
+import * as Signature from "../internal/signature.ts"
+import type * as Row from "../Row.ts"
+import * as Webhook from "../Webhook.ts"
+
+const name = Provider.Provider.make("mailgun")
+
+const refuse = Signature.refusal(name)
+
+const Raw = Schema.Struct({
+  signature: Json.lenient(Schema.Struct({
+    timestamp: Json.scalar,
+    token: Json.text,
+    signature: Json.text,
+    "parent-signature": Json.text
+  })),
+  "event-data": Json.lenient(Schema.Struct({
+    event: Json.text,
+    id: Json.text,
+    timestamp: Json.scalar,
+    recipient: Json.text,
+    severity: Json.text,
+    reason: Json.text,
+    url: Json.text,
+    message: Json.lenient(Schema.Struct({
+      headers: Json.lenient(Schema.Struct({ "message-id": Json.text, to: Json.text }))
+    })),
+    "delivery-status": Json.lenient(Schema.Struct({
+      "attempt-no": Json.scalar,
+      "enhanced-code": Json.text,
+      message: Json.text
+    })),
+    "client-info": Json.lenient(Schema.Struct({ bot: Json.text })),
+    "user-variables": Json.lenient(Schema.Struct({ waybill_delivery_id: Json.text }))
+  }))
+})
+
+type Raw = typeof Raw.Type
+
+const decode = Schema.decodeUnknownOption(Raw)
+
+interface Block {
+  readonly timestamp: string | undefined
+  readonly token: string | undefined
+  readonly signatures: ReadonlyArray<string>
+}
+
+/** The legacy form posts the user's own variables beside Mailgun's fields, which come after them. */
+const blockOfForm = (form: Form.Form): Block => {
+  const signature = form.last("signature")
+  return {
+    timestamp: form.last("timestamp"),
+    token: form.last("token"),
+    signatures: signature === undefined ? [] : [signature]
+  }
+}
+
+const blockOfRaw = ({ signature = {} }: Raw): Block => ({
+  timestamp: signature.timestamp === undefined ? undefined : String(signature.timestamp),
+  token: signature.token,
+  signatures: [signature.signature, signature["parent-signature"]].filter((each) => each !== undefined)
+})
+
+const isForm = (text: string): boolean => !/^\s*[[{"]/.test(text) && text.includes("=")
+
+const block = (body: Uint8Array): Option.Option<Block> => {
+  const text = Json.decodeText(body)
+  return isForm(text)
+    ? Option.some(blockOfForm(Form.read(text)))
+    : Option.map(Option.flatMap(Json.parse(text), decode), blockOfRaw)
+}
+
+/**
+ * Checks the signature, or the one for the parent account, with every active signing key, and returns the token to consume.
+ *
+ * Mailgun documents no tolerance and is said to send retries, for eight hours, with their first signature, so the time is
+ * not judged.
+ *
+ * @category verification
+ * @since 0.1.0
+ */
+export const verify = Effect.fnUntraced(
+  function*({ body, secrets }: Webhook.Attempt) {
+    const read = block(body)
+    if (Option.isNone(read)) {
+      return yield* refuse("MalformedSignature")
+    }
+    const { signatures, timestamp, token } = read.value
+    if (timestamp === undefined || token === undefined || signatures.length === 0) {
+      return yield* refuse("MissingHeader")
+    }
+    if (!/^\d{1,12}$/.test(timestamp) || !/^[A-Za-z0-9_-]{1,255}$/.test(token)) {
+      return yield* refuse("MalformedSignature")
+    }
+    yield* Signature.judge(name, secrets, (secret) => {
+      if (secret === "") return Option.none()
+      const expected = createHmac("sha256", secret).update(timestamp).update(token).digest("hex")
+      return Option.some(signatures.map((each) => Signature.isEqual(each, expected)).includes(true))
+    })
+    return Webhook.verified({ token })
+  }
+)
+
+const events: ReadonlyMap<string, Report.Meaning> = new Map<string, Report.Meaning>([
+  ["accepted", { type: "queued" }],
+  ["delivered", { type: "delivered" }],
+  ["rejected", { type: "rejected", rejectReason: "other" }],
+  ["opened", { type: "opened" }],
+  ["clicked", { type: "clicked" }],
+  ["unsubscribed", { type: "unsubscribed" }],
+  ["complained", { type: "complained" }]
+])
+
+const notMail = new Set(["stored", "list_member_uploaded", "list_member_upload_error", "list_uploaded"])
+
+const bounced = (
+  rejectReason: Event.RejectReason,
+  bounceClass: Event.BounceClass,
+  suppressed = false
+): Report.Meaning => ({ type: "bounced", rejectReason, bounceClass, suppressed })
+
+const failed = (severity: string | undefined, reason: string | undefined): Report.Meaning => {
+  if (severity === "temporary") return { type: "deferred" }
+  const bounceClass = severity === "permanent" ? "hard" : "undetermined"
+  switch (reason) {
+    case "suppress-complaint":
+      return { type: "rejected", rejectReason: "spam", suppressed: true }
+    case "suppress-unsubscribe":
+      return { type: "rejected", rejectReason: "unsubscribed", suppressed: true }
+    case "suppress-bounce":
+      return bounced("bounced", bounceClass, true)
+    case "bounce":
+      return bounced("bounced", bounceClass)
+    case "old":
+      return bounced("timed_out", bounceClass)
+    case "espblock":
+      return bounced("blocked", bounceClass)
+    default:
+      return bounced("other", bounceClass)
+  }
+}
+
+const machine = (event: string, bot: string | undefined): Report.Details["machine"] => {
+  if ((event !== "opened" && event !== "clicked") || bot === undefined || bot === "") return undefined
+  return bot === "apple" || bot === "gmail" ? bot : "generic"
+}
+
+/** The first of a list of addresses, as a header has them. */
+const firstOf = (list: string | undefined): string | undefined =>
+  /^(?:[^",]|"[^"]*")*/.exec(list?.slice(0, 1000) ?? "")?.[0]
+
+const ofRaw = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => {
+  const decoded = decode(value)
+  if (Option.isNone(decoded)) return Report.undecodable("NotAnObject")
+  const { "event-data": data, signature } = decoded.value
+  if (data?.event === undefined || data.event === "") return Report.undecodable("MissingType")
+  if (notMail.has(data.event)) return Report.ignored(data.event)
+  const messageId = data.message?.headers?.["message-id"]
+  const status = data["delivery-status"]
+  const eventId = data.id === "" ? undefined : data.id
+  return Report.events({
+    provider: name,
+    meaning: data.event === "failed"
+      ? failed(data.severity, data.reason)
+      : events.get(data.event) ?? Report.unknown,
+    details: {
+      event: data.event,
+      subtype: data.reason,
+      status: status?.["enhanced-code"] ?? status?.message,
+      attempt: status?.["attempt-no"],
+      machine: machine(data.event, data["client-info"]?.bot)
+    },
+    occurredAt: Option.getOrElse(
+      Option.orElse(Report.fromSeconds(data.timestamp), () => Report.fromSeconds(signature?.timestamp)),
+      () => receivedAt
+    ),
+    messageId,
+    eventId,
+    deliveryId: data["user-variables"]?.waybill_delivery_id,
+    recipient: data.recipient === undefined
+      ? Report.recipient(firstOf(data.message?.headers?.to), false)
+      : Report.recipient(data.recipient, true),
+    key: eventId === undefined
+      ? Report.keyOfNature(
+        name,
+        data.timestamp,
+        { data: value, token: signature?.token },
+        data.event,
+        messageId,
+        data.recipient,
+        data.url
+      )
+      : Report.keyOfId(name, eventId, String(data.timestamp ?? ""))
+  })
+}
+
+const ofJson = Report.single(name, ofRaw)
+
+const legacyCodes: ReadonlyMap<string, Event.RejectReason> = new Map<string, Event.RejectReason>([
+  ["499", "timed_out"],
+  ["605", "bounced"],
+  ["606", "unsubscribed"],
+  ["607", "spam"]
+])
+
+const legacyReason = (code: string | undefined): Event.RejectReason =>
+  legacyCodes.get(code ?? "") ?? (/^[45](?:\d\d$|\.)/.test(code ?? "") ? "bounced" : "other")
+
+const legacyMeaning = (event: string, code: string | undefined): Report.Meaning => {
+  switch (event) {
+    case "bounced":
+      return bounced(legacyReason(code), "hard")
+    case "dropped":
+      return { type: "rejected", rejectReason: legacyReason(code), suppressed: /^60[567]$/.test(code ?? "") }
+    default:
+      return events.get(event) ?? Report.unknown
+  }
+}
+
+const ofForm = (form: Form.Form, { receivedAt }: Webhook.Received): Report.Item => {
+  const event = form.first("event")
+  if (event === undefined || event === "") return Report.undecodable("MissingType")
+  if (notMail.has(event)) return Report.ignored(event)
+  const timestamp = form.last("timestamp")
+  const address = form.first("recipient")
+  const messageId = form.first("Message-Id") ?? form.first("message-id")
+  const code = form.first("code")
+  return Report.events({
+    provider: name,
+    meaning: legacyMeaning(event, code),
+    details: { event, status: code?.includes(".") === true ? code : form.first("error") },
+    occurredAt: Option.getOrElse(Report.fromSeconds(timestamp), () => receivedAt),
+    messageId,
+    eventId: undefined,
+    deliveryId: form.first("waybill_delivery_id"),
+    recipient: Report.recipient(address, true),
+    key: Report.keyOfNature(
+      name,
+      timestamp,
+      { token: form.last("token") },
+      event,
+      messageId,
+      address,
+      form.first("url"),
+      messageId === undefined ? form.last("token") : undefined
+    )
+  })
+}
+
+/**
+ * Reduces the one event of a body.
+ *
+ * @category normalization
+ * @since 0.1.0
+ */
+export const normalize: Row.Row["normalize"] = (received) => {
+  const text = Json.decodeText(received.body)
+  return isForm(text) ? Result.succeed([Report.collect([ofForm(Form.read(text), received)])]) : ofJson(received)
+}
+
+/**
+ * Mailgun's row in the table of providers.
+ *
+ * @category providers
+ * @since 0.1.0
+ */
+export const row: Row.Row = {
+  name,
+  secrets: { variable: "WAYBILL_MAILGUN_SIGNING_KEY", about: "webhook signing key" },
+  headers: ["content-type"],
+  refusal: 406,
+  unavailable: 503,
+  normalize,
+  open: Effect.succeed({ verify })
+}

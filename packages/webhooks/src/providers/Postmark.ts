@@ -1,0 +1,190 @@
+/**
+ * Understands the webhooks of Postmark, and of any sender that authenticates by HTTP basic authentication.
+ *
+ * Postmark signs nothing: who knows the credentials can send any body, so they belong into an `https` URL only.
+ *
+ * The key of an event comes from the body alone: the `ID` of a bounce or complaint, else a digest of what tells one event
+ * from another, its time to 100 ns included. The header `X-PM-Webhook-Trace-Id` would do as well, but it is not always
+ * there, and one event must not have two keys.
+ *
+ * @since 0.1.0
+ */
+import { type Event, Provider } from "@waybill/core"
+import { Effect, Option, Schema } from "effect"
+import * as Json from "../internal/json.ts"
+import * as Report from "../internal/report.ts"
+import * as Signature from "../internal/signature.ts"
+import type * as Row from "../Row.ts"
+import * as Webhook from "../Webhook.ts"
+
+const name = Provider.Provider.make("postmark")
+
+const refuse = Signature.refusal(name)
+
+/**
+ * Compares the request's credentials with every `user:pass` that is active. The body is not covered.
+ *
+ * @category verification
+ * @since 0.1.0
+ */
+export const verify = Effect.fnUntraced(function*({ headers, secrets }: Webhook.Attempt) {
+  const header = headers["authorization"]
+  if (header === undefined) {
+    return yield* refuse("MissingHeader")
+  }
+  const given = Option.flatMap(
+    Option.fromUndefinedOr(/^Basic +([A-Za-z0-9+/=]+)$/i.exec(header)?.[1]),
+    Signature.fromBase64
+  )
+  if (Option.isNone(given)) {
+    return yield* refuse("MalformedSignature")
+  }
+  yield* Signature.judge(
+    name,
+    secrets,
+    (secret) => /^[^:]+:.+$/.test(secret) ? Option.some(Signature.isEqual(secret, given.value)) : Option.none()
+  )
+  return Webhook.verified()
+})
+
+const bounced = (bounceClass: Event.BounceClass, rejectReason: Event.RejectReason = "bounced"): Report.Meaning => ({
+  type: "bounced",
+  rejectReason,
+  bounceClass
+})
+
+const bounces: ReadonlyMap<string, Report.Meaning> = new Map<string, Report.Meaning>([
+  ["HardBounce", bounced("hard")],
+  ["SoftBounce", bounced("soft")],
+  ["VirusNotification", bounced("undetermined", "other")],
+  ["Transient", { type: "deferred" }],
+  ["DnsError", { type: "deferred" }],
+  ["OpenRelayTest", { type: "deferred" }],
+  ["Unsubscribe", { type: "unsubscribed" }],
+  ["Subscribe", { type: "subscribed" }],
+  ["AutoResponder", { type: "autoresponded" }],
+  ["AddressChange", { type: "autoresponded" }],
+  ["ChallengeVerification", { type: "autoresponded" }],
+  ["SpamNotification", { type: "complained" }],
+  ["SpamComplaint", { type: "complained" }],
+  ["BadEmailAddress", { type: "rejected", rejectReason: "invalid" }],
+  ["ManuallyDeactivated", { type: "rejected", rejectReason: "blocked" }],
+  ["Blocked", { type: "rejected", rejectReason: "blocked" }],
+  ["DMARCPolicy", { type: "rejected", rejectReason: "blocked" }],
+  ["Unconfirmed", { type: "rejected" }],
+  ["SMTPApiError", { type: "failed" }],
+  ["TemplateRenderingFailed", { type: "failed" }]
+])
+
+const suppressions: ReadonlyMap<string, Report.Meaning> = new Map<string, Report.Meaning>([
+  ["HardBounce", bounced("hard")],
+  ["SpamComplaint", { type: "complained" }],
+  ["ManualSuppression", { type: "unsubscribed" }]
+])
+
+const Raw = Schema.Struct({
+  RecordType: Json.text,
+  ID: Json.scalar,
+  Type: Json.text,
+  MessageID: Json.text,
+  Recipient: Json.text,
+  Email: Json.text,
+  DeliveredAt: Json.text,
+  BouncedAt: Json.text,
+  ReceivedAt: Json.text,
+  ChangedAt: Json.text,
+  OriginalLink: Json.text,
+  Details: Json.text,
+  SuppressSending: Json.flag,
+  SuppressionReason: Json.text,
+  Metadata: Json.lenient(Schema.Struct({ waybill_delivery_id: Json.text }))
+})
+
+const decode = Schema.decodeUnknownOption(Raw)
+
+const meaning = (recordType: string, raw: typeof Raw.Type): Report.Meaning => {
+  switch (recordType) {
+    case "Delivery":
+      return { type: "delivered" }
+    case "Open":
+      return { type: "opened" }
+    case "Click":
+      return { type: "clicked" }
+    case "SpamComplaint":
+      return { type: "complained" }
+    case "Bounce":
+      return bounces.get(raw.Type ?? "") ?? Report.unknown
+    case "SubscriptionChange":
+      return raw.SuppressSending === false
+        ? { type: "subscribed" }
+        : suppressions.get(raw.SuppressionReason ?? "") ?? Report.unknown
+    default:
+      return Report.unknown
+  }
+}
+
+/** The message id of the posts with which Postmark tries an endpoint. */
+const testMessageId = "00000000-0000-0000-0000-000000000000"
+
+const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => {
+  const decoded = decode(value)
+  if (Option.isNone(decoded)) return Report.undecodable("NotAnObject")
+  const raw = decoded.value
+  const recordType = raw.RecordType
+  if (recordType === undefined || recordType === "") return Report.undecodable("MissingType")
+  if (recordType === "Inbound" || raw.Type === "InboundError") return Report.ignored(raw.Type ?? recordType)
+  const time = raw.DeliveredAt ?? raw.BouncedAt ?? raw.ReceivedAt ?? raw.ChangedAt
+  const address = raw.Recipient ?? raw.Email
+  const isNumbered = (recordType === "Bounce" || recordType === "SpamComplaint") && /^[1-9]\d*$/.test(String(raw.ID))
+  const eventId = isNumbered ? String(raw.ID) : undefined
+  return Report.events({
+    provider: name,
+    meaning: meaning(recordType, raw),
+    details: {
+      event: recordType,
+      subtype: recordType === "SubscriptionChange" ? raw.SuppressionReason : raw.Type,
+      status: raw.Details
+    },
+    occurredAt: Option.getOrElse(Report.fromIso(time), () => receivedAt),
+    messageId: raw.MessageID === testMessageId ? undefined : raw.MessageID,
+    eventId,
+    deliveryId: raw.Metadata?.waybill_delivery_id,
+    recipient: Report.recipient(address, true),
+    key: eventId === undefined
+      ? Report.keyOfNature(
+        name,
+        time,
+        value,
+        recordType,
+        raw.MessageID,
+        address,
+        raw.OriginalLink,
+        String(raw.SuppressSending)
+      )
+      : Report.keyOfId(name, recordType, eventId)
+  })
+}
+
+/**
+ * Reduces the one event of a body.
+ *
+ * @category normalization
+ * @since 0.1.0
+ */
+export const normalize: Row.Row["normalize"] = Report.single(name, item)
+
+/**
+ * Postmark's row in the table of providers.
+ *
+ * @category providers
+ * @since 0.1.0
+ */
+export const row: Row.Row = {
+  name,
+  secrets: { variable: "WAYBILL_POSTMARK_BASIC_AUTH", about: "user:pass of the webhook's URL" },
+  headers: ["x-pm-webhook-trace-id"],
+  refusal: 401,
+  unavailable: 503,
+  normalize,
+  open: Effect.succeed({ verify })
+}

@@ -1,0 +1,194 @@
+/**
+ * Understands the signed event webhook of SendGrid: batches of events, signed with ECDSA over the header's time and the
+ * raw body.
+ *
+ * The key of an event is its `sg_event_id`; some subscription events have none and get a digest of what tells one event
+ * from another.
+ *
+ * @since 0.1.0
+ */
+import { Provider } from "@waybill/core"
+import { Effect, Option, Schema } from "effect"
+import { createPublicKey, createVerify, type KeyObject } from "node:crypto"
+import * as Json from "../internal/json.ts"
+import * as Report from "../internal/report.ts"
+import * as Signature from "../internal/signature.ts"
+import type * as Row from "../Row.ts"
+import * as Webhook from "../Webhook.ts"
+
+const name = Provider.Provider.make("sendgrid")
+
+const refuse = Signature.refusal(name)
+
+const signatureHeader = "x-twilio-email-event-webhook-signature"
+const timestampHeader = "x-twilio-email-event-webhook-timestamp"
+
+const importKey: (der: Uint8Array) => Option.Option<KeyObject> = Option.liftThrowable((der) =>
+  createPublicKey({ key: Buffer.from(der), format: "der", type: "spki" })
+)
+
+const publicKey = (secret: string): Option.Option<KeyObject> =>
+  Option.filter(
+    Option.flatMap(Signature.fromBase64(secret.trim()), importKey),
+    (key) => key.asymmetricKeyType === "ec"
+  )
+
+const isSignedBy = Option.liftThrowable((key: KeyObject, timestamp: string, body: Uint8Array, signature: Uint8Array) =>
+  createVerify("sha256").update(timestamp).update(body).verify(key, signature)
+)
+
+/**
+ * Checks the signature against every active public key, each in base64 as SendGrid shows it.
+ *
+ * SendGrid documents no tolerance and retries for a day, so the time is not judged.
+ *
+ * @category verification
+ * @since 0.1.0
+ */
+export const verify = Effect.fnUntraced(
+  function*({ body, headers, secrets }: Webhook.Attempt) {
+    const signatureText = headers[signatureHeader]
+    const timestamp = headers[timestampHeader]
+    if (signatureText === undefined || timestamp === undefined) {
+      return yield* refuse("MissingHeader")
+    }
+    const signature = Signature.fromBase64(signatureText)
+    if (Option.isNone(signature) || !/^\d{1,12}$/.test(timestamp)) {
+      return yield* refuse("MalformedSignature")
+    }
+    yield* Signature.judge(
+      name,
+      secrets,
+      (secret) =>
+        Option.map(
+          publicKey(secret),
+          (key) => Option.getOrElse(isSignedBy(key, timestamp, body, signature.value), () => false)
+        )
+    )
+    return Webhook.verified()
+  }
+)
+
+const events: ReadonlyMap<string, Report.Meaning> = new Map<string, Report.Meaning>([
+  ["processed", { type: "queued" }],
+  ["deferred", { type: "deferred" }],
+  ["delivered", { type: "delivered" }],
+  ["open", { type: "opened" }],
+  ["click", { type: "clicked" }],
+  ["spamreport", { type: "complained" }],
+  ["unsubscribe", { type: "unsubscribed" }],
+  ["group_unsubscribe", { type: "unsubscribed" }],
+  ["group_resubscribe", { type: "subscribed" }]
+])
+
+const bounces: ReadonlyMap<string, Report.Meaning> = new Map<string, Report.Meaning>([
+  ["bounce", { type: "bounced", rejectReason: "bounced", bounceClass: "hard" }],
+  ["blocked", { type: "bounced", rejectReason: "blocked", bounceClass: "soft" }],
+  ["expired", { type: "bounced", rejectReason: "timed_out", bounceClass: "soft" }]
+])
+
+const drops: ReadonlyMap<string, Report.Meaning> = new Map<string, Report.Meaning>([
+  ["invalid", { type: "rejected", rejectReason: "invalid" }],
+  ["unsubscribed address", { type: "rejected", rejectReason: "unsubscribed", suppressed: true }],
+  ["bounced address", { type: "rejected", rejectReason: "bounced", suppressed: true }],
+  ["spam reporting address", { type: "rejected", rejectReason: "spam", suppressed: true }],
+  ["spam content", { type: "rejected", rejectReason: "spam" }],
+  ["blocked", { type: "rejected", rejectReason: "blocked" }],
+  ["expired", { type: "rejected", rejectReason: "timed_out" }]
+])
+
+const Raw = Schema.Struct({
+  event: Json.text,
+  type: Json.text,
+  reason: Json.text,
+  status: Json.text,
+  attempt: Json.scalar,
+  email: Json.text,
+  timestamp: Json.scalar,
+  sg_event_id: Json.text,
+  sg_message_id: Json.text,
+  "smtp-id": Json.text,
+  sg_machine_open: Json.flag,
+  url: Json.text,
+  waybill_delivery_id: Json.text
+})
+
+type Raw = typeof Raw.Type
+
+const decode = Schema.decodeUnknownOption(Raw)
+
+const meaning = (event: string, raw: Raw): Report.Meaning => {
+  switch (event) {
+    case "bounce":
+      return bounces.get(raw.type ?? "") ??
+        { type: "bounced", rejectReason: "bounced", bounceClass: "undetermined" }
+    case "dropped":
+      return drops.get(raw.reason?.trim().toLowerCase() ?? "") ?? { type: "rejected", rejectReason: "other" }
+    default:
+      return events.get(event) ?? Report.unknown
+  }
+}
+
+/** A Message-ID that a host of SendGrid's gave, such as `geopod-ismtpd-8` or `ismtpd0039p1iad1.sendgrid.net`. */
+const ownMessageId = /^<?([^<>@\s]+)@(?:geopod-)?ismtpd[\w-]*(?:\.sendgrid\.net)?>?$/
+
+/**
+ * The id that the send call answered. Where `sg_message_id` is empty or routing alone, the Message-ID that SendGrid itself
+ * gave has it before the `@`.
+ */
+const messageId = (raw: Raw): string | undefined =>
+  Option.getOrUndefined(Provider.canonicalMessageId(name, raw.sg_message_id ?? "")) ??
+    ownMessageId.exec(raw["smtp-id"] ?? "")?.[1]
+
+const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => {
+  const decoded = decode(value)
+  if (Option.isNone(decoded)) return Report.undecodable("NotAnObject")
+  const raw = decoded.value
+  const event = raw.event
+  if (event === undefined || event === "") return Report.undecodable("MissingType")
+  if (event === "account_status_change") return Report.ignored(event)
+  const eventId = raw.sg_event_id === "" ? undefined : raw.sg_event_id
+  return Report.events({
+    provider: name,
+    meaning: meaning(event, raw),
+    details: {
+      event,
+      subtype: event === "bounce" ? raw.type : undefined,
+      status: raw.status,
+      attempt: raw.attempt,
+      machine: raw.sg_machine_open === true ? "apple" : undefined
+    },
+    occurredAt: Option.getOrElse(Report.fromSeconds(raw.timestamp), () => receivedAt),
+    messageId: messageId(raw),
+    eventId,
+    deliveryId: raw.waybill_delivery_id,
+    recipient: Report.recipient(raw.email, true),
+    key: eventId === undefined
+      ? Report.keyOfNature(name, raw.timestamp, value, raw.sg_message_id, event, raw.email, raw.url)
+      : Report.keyOfId(name, eventId)
+  })
+}
+
+/**
+ * Reduces a batch piece by piece, a thousand items each; an item that is not an event costs the others nothing.
+ *
+ * @category normalization
+ * @since 0.1.0
+ */
+export const normalize: Row.Row["normalize"] = Report.batch(name, item)
+
+/**
+ * SendGrid's row in the table of providers.
+ *
+ * @category providers
+ * @since 0.1.0
+ */
+export const row: Row.Row = {
+  name,
+  secrets: { variable: "WAYBILL_SENDGRID_PUBLIC_KEY", about: "verification key, as SendGrid shows it" },
+  headers: [signatureHeader, timestampHeader],
+  refusal: 401,
+  unavailable: 503,
+  normalize,
+  open: Effect.succeed({ verify })
+}

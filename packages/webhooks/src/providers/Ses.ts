@@ -1,0 +1,296 @@
+/**
+ * Understands what Amazon SES publishes through Amazon SNS: a signed envelope with the event as text in it.
+ *
+ * A valid signature only proves that some topic of Amazon's sent it, so the topics that count are listed: their ARNs are
+ * this provider's secrets.
+ *
+ * The key of an event is a digest of the message id, the type, the recipient and the `feedbackId` or the time: Amazon
+ * publishes one event several times, and through two channels, under envelopes that differ.
+ *
+ * @since 0.1.0
+ */
+import { type Event, Provider } from "@waybill/core"
+import { Effect, Option, Result, Schema } from "effect"
+import * as Json from "../internal/json.ts"
+import * as Report from "../internal/report.ts"
+import type * as Row from "../Row.ts"
+import type * as Webhook from "../Webhook.ts"
+import * as SnsEnvelope from "./sns/SnsEnvelope.ts"
+
+const name = Provider.Provider.make("ses")
+
+const Party = Schema.Struct({ emailAddress: Json.text, status: Json.text })
+
+const parties = Json.lenient(Schema.Array(Party))
+
+const Topics = Json.lenient(Schema.Struct({
+  unsubscribeAll: Json.flag,
+  topicSubscriptionStatus: Json.lenient(
+    Schema.Array(Schema.Struct({ topicName: Json.text, subscriptionStatus: Json.text }))
+  )
+}))
+
+const Engagement = Json.lenient(Schema.Struct({ timestamp: Json.text, ipAddress: Json.text, link: Json.text }))
+
+const Raw = Schema.Struct({
+  eventType: Json.text,
+  notificationType: Json.text,
+  mail: Json.lenient(Schema.Struct({
+    messageId: Json.text,
+    timestamp: Json.text,
+    destination: Json.texts,
+    headers: Json.lenient(Schema.Array(Schema.Struct({ name: Json.text, value: Json.text }))),
+    tags: Json.lenient(Schema.Struct({ waybill_delivery_id: Json.texts }))
+  })),
+  bounce: Json.lenient(Schema.Struct({
+    bounceType: Json.text,
+    bounceSubType: Json.text,
+    bouncedRecipients: parties,
+    timestamp: Json.text,
+    feedbackId: Json.text
+  })),
+  complaint: Json.lenient(Schema.Struct({
+    complaintSubType: Json.text,
+    complaintFeedbackType: Json.text,
+    complainedRecipients: parties,
+    timestamp: Json.text,
+    feedbackId: Json.text
+  })),
+  delivery: Json.lenient(Schema.Struct({ timestamp: Json.text, recipients: Json.texts })),
+  deliveryDelay: Json.lenient(
+    Schema.Struct({ timestamp: Json.text, delayType: Json.text, delayedRecipients: parties })
+  ),
+  subscription: Json.lenient(
+    Schema.Struct({ timestamp: Json.text, newTopicPreferences: Topics, oldTopicPreferences: Topics })
+  ),
+  open: Engagement,
+  click: Engagement
+})
+
+type Raw = typeof Raw.Type
+
+const decode = Schema.decodeUnknownOption(Raw)
+
+interface Named {
+  readonly address: string | undefined
+  readonly status?: string | undefined
+}
+
+/** What the part of an event that is named after its type says. */
+interface Part {
+  readonly meaning: Report.Meaning
+  readonly time: string | undefined
+  readonly subtype?: string | undefined
+  readonly feedbackId?: string | undefined
+  /** What tells two engagements of the same instant from each other. */
+  readonly distinct?: ReadonlyArray<string | undefined>
+  readonly named: ReadonlyArray<Named>
+  /** Whether it is about each of those named, and not about one of them. */
+  readonly certain: boolean
+}
+
+const fromParties = (parties: ReadonlyArray<typeof Party.Type> | undefined): ReadonlyArray<Named> =>
+  (parties ?? []).map(({ emailAddress, status }) => ({ address: emailAddress, status }))
+
+const fromAddresses = (addresses: ReadonlyArray<string> | undefined): ReadonlyArray<Named> =>
+  (addresses ?? []).map((address) => ({ address }))
+
+const classes: ReadonlyMap<string | undefined, Event.BounceClass> = new Map<string | undefined, Event.BounceClass>([
+  ["Permanent", "hard"],
+  ["Transient", "soft"]
+])
+
+/** A bounce of a recipient on a suppression list was not sent: nothing bounced but what had bounced before. */
+const bounce = ({ bounce = {} }: Raw): Part => ({
+  meaning: bounce.bounceSubType === "OnAccountSuppressionList" || bounce.bounceSubType === "Suppressed"
+    ? { type: "rejected", rejectReason: "bounced", suppressed: true }
+    : { type: "bounced", rejectReason: "bounced", bounceClass: classes.get(bounce.bounceType) ?? "undetermined" },
+  time: bounce.timestamp,
+  subtype: bounce.bounceSubType,
+  feedbackId: bounce.feedbackId,
+  named: fromParties(bounce.bouncedRecipients),
+  certain: true
+})
+
+/** A complaint of a recipient on the suppression list was not sent; `not-spam` takes an earlier one back. */
+const complaint = ({ complaint = {} }: Raw): Part => ({
+  meaning: complaint.complaintSubType === "OnAccountSuppressionList"
+    ? { type: "rejected", rejectReason: "spam", suppressed: true }
+    : complaint.complaintFeedbackType === "not-spam"
+    ? Report.unknown
+    : { type: "complained" },
+  time: complaint.timestamp,
+  subtype: complaint.complaintSubType ?? complaint.complaintFeedbackType,
+  feedbackId: complaint.feedbackId,
+  named: fromParties(complaint.complainedRecipients),
+  certain: complaint.complainedRecipients?.length === 1
+})
+
+const optedOut = (topics: Raw["subscription"], which: "newTopicPreferences" | "oldTopicPreferences"): Set<string> =>
+  new Set(
+    (topics?.[which]?.topicSubscriptionStatus ?? [])
+      .filter(({ subscriptionStatus }) => subscriptionStatus === "OptOut")
+      .map(({ topicName = "" }) => topicName)
+  )
+
+const subscription = ({ mail, subscription }: Raw): Part => {
+  const before = optedOut(subscription, "oldTopicPreferences")
+  const left = [...optedOut(subscription, "newTopicPreferences")].some((topic) => !before.has(topic))
+  return {
+    meaning: subscription?.newTopicPreferences === undefined
+      ? Report.unknown
+      : { type: subscription.newTopicPreferences.unsubscribeAll === true || left ? "unsubscribed" : "subscribed" },
+    time: subscription?.timestamp,
+    named: fromAddresses(mail?.destination),
+    certain: mail?.destination?.length === 1
+  }
+}
+
+/** An event about the message as a whole, and so about each of its recipients; it has the message's own time. */
+const whole = ({ mail }: Raw, meaning: Report.Meaning): Part => ({
+  meaning,
+  time: mail?.timestamp,
+  named: fromAddresses(mail?.destination),
+  certain: true
+})
+
+/** An event of one recipient that does not say which. */
+const engagement = (
+  { mail }: Raw,
+  type: "opened" | "clicked" | "unknown",
+  part: Raw["open"]
+): Part => ({
+  meaning: { type },
+  time: part?.timestamp,
+  distinct: [part?.link, part?.ipAddress],
+  named: fromAddresses(mail?.destination?.slice(0, 1)),
+  certain: type !== "unknown" && mail?.destination?.length === 1
+})
+
+const part = (type: string, raw: Raw): Part => {
+  switch (type) {
+    case "Send":
+      return whole(raw, { type: "sent" })
+    case "Reject":
+      return whole(raw, { type: "rejected", rejectReason: "blocked" })
+    case "Rendering Failure":
+      return whole(raw, { type: "failed" })
+    case "Delivery":
+      return {
+        meaning: { type: "delivered" },
+        time: raw.delivery?.timestamp,
+        named: fromAddresses(raw.delivery?.recipients),
+        certain: true
+      }
+    case "DeliveryDelay":
+      return {
+        meaning: { type: "deferred" },
+        time: raw.deliveryDelay?.timestamp,
+        subtype: raw.deliveryDelay?.delayType,
+        named: fromParties(raw.deliveryDelay?.delayedRecipients),
+        certain: true
+      }
+    case "Bounce":
+      return bounce(raw)
+    case "Complaint":
+      return complaint(raw)
+    case "Subscription":
+      return subscription(raw)
+    case "Open":
+      return engagement(raw, "opened", raw.open)
+    case "Click":
+      return engagement(raw, "clicked", raw.click)
+    default:
+      return engagement(raw, "unknown", undefined)
+  }
+}
+
+const echoed = ({ mail }: Raw): string | undefined =>
+  mail?.tags?.waybill_delivery_id?.[0] ??
+    mail?.headers?.find(({ name }) => name?.toLowerCase() === "x-waybill-delivery-id")?.value
+
+/** Notifications that are not about a message that was sent. */
+const otherNotifications = new Set(["Received", "AmazonSnsSubscriptionSucceeded"])
+
+const notification = (envelope: SnsEnvelope.SnsEnvelope, { receivedAt }: Webhook.Received): Report.Item => {
+  const message = Json.parse(envelope.Message ?? "")
+  if (Option.isNone(message)) return Report.ignored("text")
+  const decoded = decode(message.value)
+  if (Option.isNone(decoded)) return Report.undecodable("NotAnObject")
+  const raw = decoded.value
+  const type = raw.eventType ?? raw.notificationType
+  if (type === undefined || type === "") return Report.undecodable("MissingType")
+  if (otherNotifications.has(type)) return Report.ignored(type)
+  const { certain, distinct = [], feedbackId, meaning, named, subtype, time } = part(type, raw)
+  const first = named.length === 0 ? { address: raw.mail?.destination?.[0] } : undefined
+  return Report.events(...(first === undefined ? named : [first]).map(({ address, status }: Named) => ({
+    provider: name,
+    meaning,
+    details: { event: type, subtype, status },
+    occurredAt: Option.getOrElse(
+      Option.orElse(Report.fromIso(time), () => Report.fromIso(envelope.Timestamp)),
+      () => receivedAt
+    ),
+    messageId: raw.mail?.messageId,
+    eventId: feedbackId,
+    deliveryId: echoed(raw),
+    recipient: Report.recipient(address, certain && first === undefined),
+    key: Report.keyOfNature(
+      name,
+      feedbackId ?? time ?? envelope.MessageId,
+      message.value,
+      raw.mail?.messageId,
+      type,
+      address,
+      ...distinct
+    )
+  })))
+}
+
+/**
+ * Reduces a notification to one event for each recipient it is about; what is about a subscription is no mail.
+ *
+ * @category normalization
+ * @since 0.1.0
+ */
+export const normalize: Row.Row["normalize"] = (received) =>
+  Result.flatMap(Report.json(name, received), (value) => {
+    const decoded = SnsEnvelope.decode(value)
+    if (Option.isNone(decoded)) return Report.malformed(name, "NotAnObject")
+    const envelope = decoded.value
+    switch (envelope.Type) {
+      case "Notification":
+        return Result.succeed([Report.collect([notification(envelope, received)])])
+      case "SubscriptionConfirmation":
+      case "UnsubscribeConfirmation":
+        return Result.succeed([Report.collect([Report.ignored(envelope.Type)])])
+      default:
+        return Report.malformed(name, "UnknownEnvelope")
+    }
+  })
+
+/**
+ * The row of Amazon SES in the table of providers.
+ *
+ * What asks Amazon over HTTP is loaded when the row is opened, so that whoever only lists the providers does not wait for it.
+ *
+ * @category providers
+ * @since 0.1.0
+ */
+export const row: Row.Row = {
+  name,
+  secrets: { variable: "WAYBILL_SES_TOPIC_ARNS", about: "SNS topics that may report", isPublic: true },
+  switches: [{
+    name: SnsEnvelope.confirmSubscriptions,
+    variable: "WAYBILL_SES_CONFIRM_SUBSCRIPTIONS",
+    about: "whether to confirm subscriptions of those topics"
+  }],
+  headers: ["x-amz-sns-message-type", "x-amz-sns-message-id", "x-amz-sns-topic-arn"],
+  refusal: 401,
+  unavailable: 503,
+  normalize,
+  open: Effect.flatMap(
+    Effect.promise(() => import("./sns/Sns.ts")),
+    (Sns) => Effect.provide(Sns.open(name), Sns.layer)
+  )
+}
