@@ -24,6 +24,7 @@ const database = (pending: Database.Database["Service"]["pending"]) =>
     schema: "waybill",
     pending,
     applied: Effect.succeed([]),
+    writes: Effect.void,
     examine: () => Effect.succeed(Option.none())
   })
 

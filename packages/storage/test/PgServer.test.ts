@@ -36,7 +36,9 @@ describe("PgServer", () => {
     Effect.gen(function*() {
       const { layer, proxy } = yield* behindProxy
       yield* Effect.gen(function*() {
-        yield* Effect.all([count, count, count, count], { concurrency: 4 })
+        // All four at once, so that each has its connection.
+        const slow = SqlClient.SqlClient.use((sql) => sql`SELECT pg_sleep(0.2)`)
+        yield* Effect.all([slow, slow, slow, slow], { concurrency: 4 })
         proxy.treat("silent", "passes")
         assert.strictEqual(yield* reasonOf(count), "silent")
         // Every other connection is one of those that went silent.

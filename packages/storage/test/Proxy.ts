@@ -40,10 +40,20 @@ export const start = (port: number): Effect.Effect<Proxy, never, Scope.Scope> =>
             isOld = true
           })
           const carry = (from: Socket, to: Socket) => {
+            // What is late keeps its order, and holds back what would overtake it.
+            let waiting = 0
             from.on("data", (chunk) => {
               const manner = isOld ? open : born
-              if (manner === "passes") to.write(chunk)
-              else if (manner === "late") globalThis.setTimeout(() => to.writable && to.write(chunk), lateness)
+              if (manner === "silent") return
+              if (manner === "passes" && waiting === 0) {
+                to.write(chunk)
+                return
+              }
+              waiting++
+              globalThis.setTimeout(() => {
+                waiting--
+                if (to.writable) to.write(chunk)
+              }, lateness)
             })
             from.on("end", () => {
               if ((isOld ? open : born) !== "silent") to.end()

@@ -102,8 +102,8 @@ export const whole = (
  * @category constructors
  * @since 0.2.0
  */
-export const oneOf = <A extends string>(
-  { words, ...definition }: Definition & { readonly words: readonly [A, A] }
+export const oneOf = <const A extends string>(
+  { words, ...definition }: Definition & { readonly words: ReadonlyArray<A> }
 ): Setting<A> => plain({ ...definition, issue: `must be ${words.join(" or ")}`, parse: parseOneOf(words) })
 
 /**

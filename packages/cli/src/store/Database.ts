@@ -59,6 +59,8 @@ export class Database extends Context.Service<Database, {
   readonly pending: Effect.Effect<ReadonlyArray<string>, LedgerError.LedgerError>
   /** The migrations that the schema has, oldest first; none in memory. */
   readonly applied: Effect.Effect<ReadonlyArray<string>, LedgerError.LedgerError>
+  /** Fails where the database does not write. */
+  readonly writes: Effect.Effect<void, LedgerError.LedgerError>
   /** Looks at the database, at transactions that have been open for more seconds than these; there is none in memory. */
   readonly examine: (openFor: number) => Effect.Effect<Option.Option<Findings>, LedgerError.LedgerError>
 }>()("waybill/Store/Database") {}
@@ -87,7 +89,11 @@ const opening = <A>(layer: Layer.Layer<A, OpenError>): Layer.Layer<A, OpenError>
 const client = Effect.fnUntraced(function*(location: Exclude<Location.Location, { readonly _tag: "Memory" }>) {
   if (location._tag === "Embedded") return opening(yield* embedded(location.directory))
   const PgServer = yield* Effect.promise(() => import("@waybill/storage/PgServer"))
-  return opening(PgServer.layer(location.url, { maxConnections: yield* Setting.read(Settings.maxConnections) }))
+  const pooler = yield* Setting.read(Settings.pooler)
+  return opening(PgServer.layer(location.url, {
+    maxConnections: yield* Setting.read(Settings.maxConnections),
+    ...Option.isSome(pooler) ? { pooler: pooler.value } : {}
+  }))
 })
 
 const inMemory = (schema: string) =>
@@ -96,6 +102,7 @@ const inMemory = (schema: string) =>
     schema,
     pending: Effect.succeed([]),
     applied: Effect.succeed([]),
+    writes: Effect.void,
     examine: () => Effect.succeed(Option.none())
   })
 
@@ -112,6 +119,7 @@ const inPostgres = Effect.fnUntraced(function*(kind: Location.Location["_tag"], 
         schema,
         pending: run(PgMigrations.pending(schema)),
         applied: run(PgHealth.applied(schema)),
+        writes: run(PgHealth.writes(schema)),
         examine: (openFor) => Effect.asSome(run(PgHealth.examine(schema, openFor)))
       })
     })

@@ -78,7 +78,11 @@ const rootOf = Effect.fnUntraced(function*(mode: SslMode, root: string | undefin
       : yield* Effect.fail("sslrootcert=system needs sslmode=verify-full: anybody may have a public certificate")
   }
   const found = yield* file("sslrootcert", root, join(directory, "root.crt"))
-  if (found !== undefined) return [found]
+  if (found !== undefined) {
+    return found.includes("-----BEGIN ")
+      ? [found]
+      : yield* Effect.fail("sslrootcert names a file that is not a certificate (PEM)")
+  }
   if (mode === "require") return undefined
   return mode === "verify-full"
     ? system()
