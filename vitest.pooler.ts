@@ -7,15 +7,14 @@ export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
-    root: "packages/storage",
     include: [
-      "test/PgLedger.test.ts",
-      "test/PgConcurrent.test.ts",
-      "test/PgRaces.test.ts",
-      "test/Inbox.test.ts",
-      "test/Checkpoints.test.ts",
-      "test/Ticks.test.ts",
-      "test/*.pooler.ts"
+      "packages/storage/test/PgLedger.test.ts",
+      "packages/storage/test/PgConcurrent.test.ts",
+      "packages/storage/test/PgRaces.test.ts",
+      "packages/storage/test/Inbox.test.ts",
+      "packages/storage/test/Checkpoints.test.ts",
+      "packages/storage/test/Ticks.test.ts",
+      "packages/storage/test/*.pooler.ts"
     ],
     testTimeout: 120_000,
     hookTimeout: 120_000,

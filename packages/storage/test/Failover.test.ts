@@ -15,7 +15,7 @@ let standby: PostgresServer.PostgresServer
 let other: PostgresServer.PostgresServer
 
 beforeAll(async () => {
-  const settings = ["fsync=off", "max_connections=30"]
+  const settings = ["fsync=off"]
   primary = await PostgresServer.start(settings)
   other = await PostgresServer.start(settings)
   // A server that recovers for ever, as a standby does.
