@@ -14,7 +14,8 @@ export default defineConfig({
       "packages/storage/test/Inbox.test.ts",
       "packages/storage/test/Checkpoints.test.ts",
       "packages/storage/test/Ticks.test.ts",
-      "packages/storage/test/*.pooler.ts"
+      "packages/storage/test/*.pooler.ts",
+      "packages/cli/test/Serve.test.ts"
     ],
     testTimeout: 120_000,
     hookTimeout: 120_000,

@@ -46,6 +46,18 @@ describe("PgServer", () => {
       }).pipe(Effect.provide(layer))
     }))
 
+  it.live("lets go of a statement that is interrupted where nobody answers", () =>
+    Effect.gen(function*() {
+      const { layer, proxy } = yield* behindProxy
+      yield* Effect.gen(function*() {
+        yield* count
+        proxy.treat("silent", "silent")
+        const running = yield* Effect.forkChild(count, { startImmediately: true })
+        yield* Effect.sleep("50 millis")
+        assert.isBelow(yield* timed(Fiber.interrupt(running)), 1000)
+      }).pipe(Effect.provide(layer))
+    }))
+
   it.live("lets a statement take its time that the server is at work on", () =>
     Effect.gen(function*() {
       const { layer } = yield* behindProxy

@@ -141,6 +141,9 @@ describe("TLS", () => {
       assert.strictEqual(yield* state("sslmode=allow", { user: "encrypted" }), "encrypted")
       assert.strictEqual(yield* state("sslmode=prefer", { user: "clear" }), "clear")
       assert.strictEqual(yield* state("sslmode=require", { user: "clear" }), "authentication")
+      // Whom the server lets in neither way, it does not refuse for want of encryption.
+      assert.strictEqual(yield* state("sslmode=prefer", { user: "nobody" }), "authentication")
+      assert.strictEqual(yield* state("sslmode=allow", { user: "nobody" }), "authentication")
     }))
 
   it.live("shows a certificate of the client's", () =>

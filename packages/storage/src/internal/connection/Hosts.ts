@@ -77,6 +77,8 @@ type Verdict =
 
 /** The connections to the hosts of a target, watched until the scope closes. */
 export const make = Effect.fnUntraced(function*(target: PgUrl.Target, patience: Patience) {
+  // By the time of the machine, whatever clock the program is given.
+  const clock = Effect.provideService(Clock.Clock, Context.get(Context.empty(), Clock.Clock))
   const run = Effect.runPromiseWith(yield* Effect.context())
   const sockets = new Map<Socket, PgUrl.Host>()
   const silence = Duration.toMillis(patience.silence)
@@ -89,6 +91,9 @@ export const make = Effect.fnUntraced(function*(target: PgUrl.Target, patience: 
   let isPooled = false
   /** When a connection last could not be made in time. */
   let missedAt = Number.NEGATIVE_INFINITY
+
+  /** The requests to cancel the statements of sessions. */
+  const cancels = new Map<Socket, { readonly socket: Socket; readonly at: number }>()
 
   const forget = () => {
     chosen = undefined
@@ -104,7 +109,11 @@ export const make = Effect.fnUntraced(function*(target: PgUrl.Target, patience: 
         other.destroy(fault)
       }
     }
-    setImmediate(() => socket.destroy(fault))
+    setImmediate(() => {
+      socket.destroy(fault)
+      cancels.get(socket)?.socket.destroy()
+      cancels.delete(socket)
+    })
   }
 
   const open = (host: PgUrl.Host, socket: Socket): Promise<Opened> =>
@@ -179,22 +188,21 @@ export const make = Effect.fnUntraced(function*(target: PgUrl.Target, patience: 
     return Effect.tap(found, (host) => Effect.sync(() => chosen = host))
   })
 
-  const hostOfKey = (key: string): PgUrl.Host | undefined => {
-    for (const [socket, host] of sockets) if (socket.key === key) return host
-    return undefined
-  }
+  /** The session of a key, and its host. */
+  const ofKey = (key: string) => Array.from(sockets).find(([socket]) => socket.key === key)
 
   const connect = async (socket: Socket, first: Uint8Array): Promise<Opened> => {
     if (isCancel(first)) {
-      const host = hostOfKey(hex(first.subarray(8)))
-      if (host === undefined) throw new Fault("connection", "the session to cancel is gone")
-      return open(host, socket)
+      const found = ofKey(hex(first.subarray(8)))
+      if (found === undefined) throw new Fault("connection", "the session to cancel is gone")
+      cancels.set(found[0], { socket, at: performance.now() })
+      return open(found[1], socket)
     }
     // Those that wait behind a server that says nothing need not all find that out one after another.
     if (performance.now() - missedAt < 1000) {
       throw new Fault("silent", "the server gave no answer to another connection")
     }
-    choosing ??= run(choose).finally(() => {
+    choosing ??= run(clock(choose)).finally(() => {
       choosing = undefined
     })
     const host = await choosing
@@ -234,6 +242,12 @@ export const make = Effect.fnUntraced(function*(target: PgUrl.Target, patience: 
 
   const look = Effect.gen(function*() {
     const now = performance.now()
+    for (const [socket, { at }] of cancels) {
+      if (socket.destroyed || socket.heardAt > at) cancels.delete(socket)
+      else if (now - at >= silence / 4) {
+        giveUp(socket, new Fault("silent", "the server did not answer to a cancellation"))
+      }
+    }
     const silent = Array.from(sockets).filter(([socket]) => socket.isReady && silentFor(socket, now) >= silence)
     const hosts = new Set(silent.map(([, host]) => host))
     yield* Effect.forEach(hosts, (host) =>
@@ -247,10 +261,9 @@ export const make = Effect.fnUntraced(function*(target: PgUrl.Target, patience: 
       }), { concurrency: "unbounded", discard: true })
   })
 
-  // By the time of the machine, whatever clock the program is given.
   yield* look.pipe(
     Effect.repeat(Schedule.spaced(Duration.millis(Math.max(silence / 5, 10)))),
-    Effect.provideService(Clock.Clock, Context.get(Context.empty(), Clock.Clock)),
+    clock,
     Effect.forkScoped
   )
 

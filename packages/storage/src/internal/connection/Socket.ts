@@ -8,6 +8,7 @@ import type { Buffer } from "node:buffer"
 import type { Socket as NetSocket } from "node:net"
 import { performance } from "node:perf_hooks"
 import { Duplex } from "node:stream"
+import { TLSSocket } from "node:tls"
 import * as Frames from "./Frames.ts"
 
 /** A connection that was made, and how to make it again where the server refuses its encryption, or the lack of it. */
@@ -47,6 +48,8 @@ export class Socket extends Duplex {
   private raw: NetSocket | undefined
   private first: Uint8Array | undefined
   private otherwise: (() => Promise<Opened>) | undefined
+  /** What the server said as it refused the session, encrypted. */
+  private refusal: Buffer | undefined
   private isRefused = false
   private isDoomed = false
 
@@ -111,13 +114,19 @@ export class Socket extends Duplex {
     })
   }
 
-  private heard(chunk: Buffer): void {
-    const { first, otherwise } = this
+  private heard(heard: Buffer): void {
+    const { first, otherwise, refusal } = this
+    let chunk = heard
     if (!this.isReady && first !== undefined) {
       this.first = undefined
       this.otherwise = undefined
       // The first that the server says is that it refuses the session: another encryption may be what it wants.
-      if (chunk[0] === Frames.kind.error && otherwise !== undefined) return this.again(otherwise, first)
+      if (chunk[0] === Frames.kind.error && otherwise !== undefined) {
+        if (this.raw instanceof TLSSocket) this.refusal = chunk
+        return this.again(otherwise, first)
+      }
+      // Refused both ways, it was not for want of encryption.
+      if (chunk[0] === Frames.kind.error && refusal !== undefined) chunk = refusal
     }
     this.heardAt = performance.now()
     this.frames.push(chunk)
@@ -128,6 +137,7 @@ export class Socket extends Duplex {
   private again(otherwise: () => Promise<Opened>, first: Uint8Array): void {
     const raw = this.raw
     this.raw = undefined
+    this.first = first
     raw?.destroy()
     otherwise().then((opened) => {
       if (this.destroyed) {
