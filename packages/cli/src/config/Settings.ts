@@ -78,7 +78,7 @@ export const maxConnections = Kind.whole({
  */
 export const pooler = Kind.optional(Kind.oneOf({
   name: "WAYBILL_POOLER",
-  about: "what is before a server: transaction, session or none; found out by default",
+  about: "pooler before a server: transaction, session, none; else found out",
   fallback: "",
   words: ["transaction", "session", "none"]
 }))

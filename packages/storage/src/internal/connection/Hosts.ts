@@ -53,11 +53,14 @@ const Busy = Schema.decodeUnknownEffect(Schema.Array(
 /** A statement that the server sees, of how many milliseconds. */
 type Running = ReadonlyArray<{ readonly processId: number; readonly elapsed: number | null }>
 
-/** The statements of this role that the server is at work on; one that waits for its client to read is not. */
+/**
+ * The statements of this role that the server is at work on, or may be where it does not keep track; one that waits for its
+ * client to read is not.
+ */
 const runningText = `
   SELECT pid AS "processId", (extract(epoch FROM clock_timestamp() - query_start) * 1000)::float8 AS elapsed
   FROM pg_stat_activity
-  WHERE state = 'active' AND datname = current_database() AND usename = session_user AND pid <> pg_backend_pid()
+  WHERE state IN ('active', 'disabled') AND datname = current_database() AND usename = session_user AND pid <> pg_backend_pid()
     AND wait_event_type IS DISTINCT FROM 'Client'
 `
 
@@ -229,7 +232,7 @@ export const make = Effect.fnUntraced(function*(target: PgUrl.Target, patience: 
     if (verdict._tag === "Untold") return waited < untold
     if (!isPooled) return verdict.statements.some(({ processId }) => processId === socket.processId)
     // A pooler does not tell which of the server's processes is whose: any that began as long ago may be it.
-    return waited < untold && verdict.statements.some(({ elapsed }) => (elapsed ?? 0) >= waited - slack)
+    return waited < untold && verdict.statements.some(({ elapsed }) => (elapsed ?? waited) >= waited - slack)
   }
 
   /** When the server was last found at work on the statement of a socket. */
