@@ -15,6 +15,7 @@ export default defineConfig({
       "packages/storage/test/Checkpoints.test.ts",
       "packages/storage/test/Ticks.test.ts",
       "packages/storage/test/*.pooler.ts",
+      "packages/cli/test/*.pooler.ts",
       "packages/cli/test/Serve.test.ts"
     ],
     testTimeout: 120_000,

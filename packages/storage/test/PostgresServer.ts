@@ -31,6 +31,13 @@ const ended = async (processId: number): Promise<void> => {
   return ended(processId)
 }
 
+/** Waits until one of some lines says something, for a minute at most. */
+const said = async (lines: ReadonlyArray<string>, text: string, turns = 600): Promise<void> => {
+  if (turns === 0 || lines.some((line) => line.includes(text))) return
+  await new Promise<void>((resolve) => setTimeout(resolve, 100))
+  return said(lines, text, turns - 1)
+}
+
 /** Loads it without its hooks on the end of the process, which would end it with 0 whatever code was set. */
 const loadEmbeddedPostgres = async () => {
   const beforeExit = process.listeners("beforeExit")
@@ -101,7 +108,8 @@ export const start = async (
   try {
     await server.initialise()
     await place(databaseDir, files)
-    await server.start()
+    // A standby is never said to have started, only to be read.
+    await Promise.race([server.start(), said(output, "ready to accept read-only connections")])
   } catch (error) {
     throw new Error(`PostgreSQL did not start: ${output.join("\n")}`, { cause: error })
   }
