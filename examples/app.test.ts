@@ -3,12 +3,12 @@
  */
 import { assert, it } from "@effect/vitest"
 import { Delivery, Event, IdempotencyKey, Ledger, Provider, Recipient, Tenant } from "@waybill/core"
-import { MemoryLedger } from "@waybill/storage"
+import { MemoryStorage } from "@waybill/storage"
 import { DateTime, Effect, Layer, Option, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { HastyMailer, program } from "./app.ts"
 
-const layer = Layer.provide(MemoryLedger.layer, SecureRandom.layerWebCrypto)
+const layer = Layer.provide(MemoryStorage.layer, SecureRandom.layerWebCrypto)
 
 const tenantId = Tenant.defaultTenantId
 const provider = Provider.Provider.make("postmark")

@@ -6,7 +6,7 @@
 import { NodeRuntime } from "@effect/platform-node"
 import { Delivery, Ledger, Provider, Recipient, Tenant } from "@waybill/core"
 import { Reconciler } from "@waybill/runtime"
-import { PgLedger, PgLite, PgMigrations } from "@waybill/storage"
+import { PgLite, PgStorage } from "@waybill/storage"
 import { Postmark, Webhook } from "@waybill/webhooks"
 import { Console, Context, DateTime, Effect, Layer, Option } from "effect"
 import { SecureRandom } from "effect/crypto"
@@ -38,8 +38,8 @@ export const onWebhook = Effect.fn("onWebhook")(function*(body: Uint8Array) {
 
 /** A ledger and its reconciler; `PgLite.layer({ directory })` keeps it, `PgServer.layer(url)` puts it on a server. */
 export const WaybillLive = Reconciler.layer.pipe(
-  Layer.provideMerge(PgLedger.layer()),
-  Layer.provide(Layer.effectDiscard(PgMigrations.migrate())),
+  Layer.provideMerge(PgStorage.layer()),
+  Layer.provide(PgStorage.layerMigrations()),
   Layer.provide(PgLite.layer()),
   Layer.provide(SecureRandom.layerWebCrypto)
 )

@@ -8,7 +8,7 @@ import { NodeClusterSocket, NodeRuntime } from "@effect/platform-node"
 import { Ticks } from "@waybill/core"
 import { Reconciler } from "@waybill/runtime"
 import * as ClusterReconciler from "@waybill/runtime/ClusterReconciler"
-import { PgLedger, PgMigrations, PgServer, PgTicks } from "@waybill/storage"
+import { PgMigrations, PgServer, PgStorage } from "@waybill/storage"
 import { Config, Console, DateTime, Effect, Layer, Option, type Redacted } from "effect"
 import { RunnerAddress } from "effect/cluster"
 import { SecureRandom } from "effect/crypto"
@@ -18,7 +18,7 @@ export const runner = (url: Redacted.Redacted, port: number, cron: string) =>
   Layer.fresh(
     ClusterReconciler.layer({ cron, node: `runner ${port}`, grace: "0 millis" }).pipe(
       Layer.provide(Reconciler.layer),
-      Layer.provide(Layer.mergeAll(PgLedger.layer(), PgTicks.layer())),
+      Layer.provide(PgStorage.layer()),
       Layer.provide(NodeClusterSocket.layer({
         shardingConfig: { runnerAddress: Option.some(RunnerAddress.make("127.0.0.1", port)) }
       })),
@@ -38,7 +38,11 @@ const main = Effect.gen(function*() {
   yield* PgMigrations.migrate().pipe(Effect.provide(PgServer.layer(url)))
   const watch = Effect.gen(function*() {
     for (const { counts, node, tick } of yield* recent) yield* Console.log(DateTime.formatIso(tick), node, counts)
-  }).pipe(Effect.delay("45 seconds"), Effect.provide(PgTicks.layer()), Effect.provide(PgServer.layer(url)))
+  }).pipe(
+    Effect.delay("45 seconds"),
+    Effect.provide(PgStorage.layer()),
+    Effect.provide([PgServer.layer(url), SecureRandom.layerWebCrypto])
+  )
   yield* Effect.raceFirst(
     Effect.all([
       Layer.launch(runner(url, 34_431, "*/10 * * * * *")),

@@ -5,7 +5,7 @@
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Reconciler } from "@waybill/runtime"
-import { PgLedger, PgServer, PgTicks } from "@waybill/storage"
+import { PgServer, PgStorage } from "@waybill/storage"
 import { Config, Effect, Layer } from "effect"
 import { SecureRandom } from "effect/crypto"
 
@@ -20,7 +20,7 @@ const Server = Layer.unwrap(Effect.map(Config.Redacted("DATABASE_URL"), (url) =>
 if (import.meta.main) {
   Sweeps.pipe(
     Layer.provide(Reconciler.layer),
-    Layer.provide(Layer.merge(PgLedger.layer(), PgTicks.layer())),
+    Layer.provide(PgStorage.layer()),
     Layer.provide(Server),
     Layer.provide(SecureRandom.layerWebCrypto),
     Layer.launch,

@@ -5,7 +5,7 @@
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Delivery, Ledger, Recipient } from "@waybill/core"
-import { PgLedger, PgLite, PgMigrations } from "@waybill/storage"
+import { PgLite, PgStorage } from "@waybill/storage"
 import { Console, Effect, Layer, Option } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { SqlClient } from "effect/sql"
@@ -34,8 +34,8 @@ export const program = Effect.gen(function*() {
   return { users: users.map(({ address }) => address), deliveries: deliveries.map(({ id }) => id), kept: kept.id }
 })
 
-export const layer = PgLedger.layer().pipe(
-  Layer.provideMerge(Layer.effectDiscard(PgMigrations.migrate())),
+export const layer = PgStorage.layer().pipe(
+  Layer.provideMerge(PgStorage.layerMigrations()),
   Layer.provideMerge(PgLite.layer()),
   Layer.provide(SecureRandom.layerWebCrypto)
 )

@@ -2,18 +2,18 @@
  * A batch of webhook events by a pair of statements in one transaction: insert the events with the deliveries they name,
  * update the deliveries. The parameters are ready before; every event is taken for one that moves its delivery forward.
  */
-import { PgRows } from "@waybill/storage"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
+import * as Rows from "../../packages/storage/src/internal/pg/Rows.ts"
 import type { Given } from "../harness/Given.ts"
 
 /** The parameters of a batch. */
 export const parameters = (batch: ReadonlyArray<Given>) => [
-  PgRows.texts(batch.map(({ type }) => type)),
-  PgRows.instants(batch.map(({ at }) => at)),
-  PgRows.texts(batch.map(({ messageId }) => messageId)),
-  PgRows.texts(batch.map(({ eventId }) => eventId)),
-  PgRows.texts(batch.map(({ payload }) => JSON.stringify(payload)))
+  Rows.texts(batch.map(({ type }) => type)),
+  Rows.instants(batch.map(({ at }) => at)),
+  Rows.texts(batch.map(({ messageId }) => messageId)),
+  Rows.texts(batch.map(({ eventId }) => eventId)),
+  Rows.texts(batch.map(({ payload }) => JSON.stringify(payload)))
 ]
 
 export const append = Effect.fnUntraced(function*(given: ReturnType<typeof parameters>) {

@@ -1,11 +1,12 @@
 /**
  * Composes the `waybill` command and runs it.
  *
- * A command is two modules. The one in `commands/` says what it takes and prints; every start loads all of them, to parse the
- * command line. The one in `work/` does what was asked, and the command that was chosen loads it by `import()`. So `--help` and
- * `waybill show` start without the HTTP server, the providers and their libraries, which take longer to load than most commands
- * take to run. What a command needs few modules for, it does itself. `store/` loads the storage adapter that the settings name
- * in the same way. `config/` holds the settings, and `terminal/` what all commands share: flags, output, logs and exit codes.
+ * A command is two modules. The one in `commands/` defines what it takes and prints; every start loads all of them, to parse the
+ * command line. The one in `work/` does what was asked, and only the chosen command loads it, by `import()`. So `--help` and
+ * `waybill show` start without the HTTP server, the intake of webhooks and their libraries, which take longer to load than most
+ * commands take to run. A command that needs few modules does its work itself. `store/` loads the storage adapter that the
+ * settings name in the same way. `config/` holds the settings, and `terminal/` what all commands share: flags, output, logs
+ * and exit codes.
  *
  * @since 0.1.0
  */

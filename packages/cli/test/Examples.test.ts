@@ -2,8 +2,9 @@ import "../../../examples/app.test.ts"
 import { assert, describe, it } from "@effect/vitest"
 import { LedgerError } from "@waybill/core"
 import { Reconciler } from "@waybill/runtime"
-import { MemoryTicks, PgMigrations, PgServer, PgTicks } from "@waybill/storage"
+import { MemoryStorage, PgMigrations, PgServer, PgStorage } from "@waybill/storage"
 import { Effect, Exit, Layer, Logger, Option, Scope } from "effect"
+import { SecureRandom } from "effect/crypto"
 import { TestClock } from "effect/testing"
 import { createServer } from "node:net"
 import { layer, program } from "../../../examples/app.ts"
@@ -58,7 +59,12 @@ describe("examples", () => {
         assert.include(logged.join(), "LedgerUnavailable")
         assert.notInclude(logged.join(), "ann@example.com")
       }).pipe(
-        Effect.provide(Layer.provide(Sweeps, Layer.merge(flaky, MemoryTicks.layer))),
+        Effect.provide(
+          Layer.provide(
+            Sweeps,
+            Layer.merge(flaky, MemoryStorage.layer.pipe(Layer.provide(SecureRandom.layerWebCrypto)))
+          )
+        ),
         Effect.provide(Logger.layer([Logger.map(Logger.formatJson, (line) => logged.push(line))]))
       )
     }))
@@ -68,8 +74,10 @@ describe("examples", () => {
     () =>
       Effect.gen(function*() {
         const url = yield* TestDatabase.fresh
-        const history = yield* Layer.build(Layer.provideMerge(PgTicks.layer(), PgServer.layer(url)))
-        yield* Effect.provide(PgMigrations.migrate(), history)
+        yield* Effect.provide(PgMigrations.migrate(), PgServer.layer(url))
+        const history = yield* Layer.build(
+          PgStorage.layer().pipe(Layer.provide(PgServer.layer(url)), Layer.provide(SecureRandom.layerWebCrypto))
+        )
         const runners = new Map<string, Scope.Closeable>()
         for (let count = 0; count < 2; count++) {
           const port = yield* freePort

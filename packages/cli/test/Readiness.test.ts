@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { LedgerError, Ticks } from "@waybill/core"
 import { Schedules } from "@waybill/runtime"
-import { MemoryTicks } from "@waybill/storage"
+import { MemoryStorage } from "@waybill/storage"
 import { DateTime, Effect, Layer, Option, Result } from "effect"
+import { SecureRandom } from "effect/crypto"
 import { TestClock } from "effect/testing"
 import * as Database from "../src/store/Database.ts"
 import * as Readiness from "../src/work/Readiness.ts"
@@ -18,6 +19,8 @@ const options: Readiness.Options = {
   lastBatchAt: Effect.succeed(at("12:01:00"))
 }
 
+const storage = Layer.provide(MemoryStorage.layer, SecureRandom.layerWebCrypto)
+
 const database = (
   pending: Database.Database["Service"]["pending"],
   writes: Database.Database["Service"]["writes"] = Effect.void
@@ -31,7 +34,7 @@ const database = (
     examine: () => Effect.succeed(Option.none())
   })
 
-const migrated = Layer.merge(MemoryTicks.layer, database(Effect.succeed([])))
+const migrated = Layer.merge(storage, database(Effect.succeed([])))
 
 const setTime = (time: string) => TestClock.setTime(at(time).epochMilliseconds)
 
@@ -103,14 +106,14 @@ describe("readiness", () => {
         Option.some("the schema waybill lacks 0001_create_ledger, 0002_create_inbox_and_sweeps")
       )
     }).pipe(
-      Effect.provide(MemoryTicks.layer),
+      Effect.provide(storage),
       Effect.provide(database(Effect.succeed(["0001_create_ledger", "0002_create_inbox_and_sweeps"])))
     ))
 
   it.live("does not wait long for a database that does not answer", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* Readiness.reason(options), Option.some("the database does not answer"))
-    }).pipe(Effect.provide(MemoryTicks.layer), Effect.provide(database(Effect.never))))
+    }).pipe(Effect.provide(storage), Effect.provide(database(Effect.never))))
 
   it.effect("says why the database refuses", () =>
     Effect.gen(function*() {
@@ -119,7 +122,7 @@ describe("readiness", () => {
         Option.some("the database is not available (connection)")
       )
     }).pipe(
-      Effect.provide(MemoryTicks.layer),
+      Effect.provide(storage),
       Effect.provide(database(Effect.fail(
         new LedgerError.LedgerUnavailable({ reason: "connection", cause: "gone" })
       )))
@@ -132,7 +135,7 @@ describe("readiness", () => {
         Option.some("the database is not available (the server refuses writes)")
       )
     }).pipe(
-      Effect.provide(MemoryTicks.layer),
+      Effect.provide(storage),
       Effect.provide(database(
         Effect.succeed([]),
         Effect.fail(new LedgerError.LedgerUnavailable({ reason: "read-only", cause: "standby" }))

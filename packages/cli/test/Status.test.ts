@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Inbox, Provider, Tenant, Ticks } from "@waybill/core"
-import { PgInbox, PgLite, PgServer, PgTicks } from "@waybill/storage"
+import { PgLite, PgServer, PgStorage } from "@waybill/storage"
 import { DateTime, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { SqlClient } from "effect/sql"
@@ -9,7 +9,7 @@ import * as Waybill from "./Waybill.ts"
 type Env = Waybill.Env
 
 const storage = ({ WAYBILL_DATABASE_URL, WAYBILL_SCHEMA }: Env) =>
-  Layer.merge(PgInbox.layer({ schema: WAYBILL_SCHEMA }), PgTicks.layer({ schema: WAYBILL_SCHEMA })).pipe(
+  PgStorage.layer({ schema: WAYBILL_SCHEMA }).pipe(
     Layer.provideMerge(PgServer.layer(Redacted.make(WAYBILL_DATABASE_URL), { maxConnections: 2 })),
     Layer.provide(SecureRandom.layerWebCrypto)
   )

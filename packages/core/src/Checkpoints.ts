@@ -14,9 +14,9 @@ import type { InvalidInput, LedgerError } from "./LedgerError.ts"
  * @since 0.1.0
  */
 export class Checkpoints extends Context.Service<Checkpoints, {
-  /** Gives the place up to which a consumer has handled the feed. */
+  /** Returns the place up to which a consumer has handled the feed. */
   readonly load: (consumer: string) => Effect.Effect<Option.Option<Cursor.Cursor>, InvalidInput | LedgerError>
 
-  /** Keeps the place up to which a consumer has handled the feed. */
+  /** Remembers the place up to which a consumer has handled the feed. */
   readonly save: (consumer: string, cursor: Cursor.Cursor) => Effect.Effect<void, InvalidInput | LedgerError>
 }>()("@waybill/core/Checkpoints") {}

@@ -5,7 +5,7 @@
  */
 import type * as Event from "./Event.ts"
 import type * as EventType from "./EventType.ts"
-import type * as Orphans from "./Orphans.ts"
+import type * as Orphan from "./Orphan.ts"
 import type * as Tenant from "./Tenant.ts"
 
 /**
@@ -48,7 +48,7 @@ export const ofEvent = (
  * @category constructors
  * @since 0.2.0
  */
-export const ofLink = ({ deliveryId, eventId, tenantId, type }: Orphans.Link): DeliveryUpdate => ({
+export const ofLink = ({ deliveryId, eventId, tenantId, type }: Orphan.Link): DeliveryUpdate => ({
   tenantId,
   deliveryId,
   eventId,

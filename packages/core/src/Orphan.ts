@@ -6,6 +6,8 @@
 import { Duration, Option } from "effect"
 import * as Correlation from "./Correlation.ts"
 import type * as Event from "./Event.ts"
+import type * as EventType from "./EventType.ts"
+import type * as Tenant from "./Tenant.ts"
 import type * as Timestamp from "./Timestamp.ts"
 
 /**
@@ -105,3 +107,36 @@ export const explain = ({ event, failure, isDismissed, linkedTo, meeting, otherT
   const { attempts, nextAttemptAt, reason } = failure.value
   return { _tag: "SetAside", deliveryId, attempts, nextAttemptAt: nextAttemptAt.value, reason }
 }
+
+/**
+ * An orphan that found its delivery.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Link {
+  readonly tenantId: Tenant.TenantId
+  readonly deliveryId: Event.DeliveryId
+  /** The orphan. */
+  readonly eventId: Event.EventId
+  readonly type: EventType.EventType
+  /** When the orphan was appended. */
+  readonly insertedAt: Timestamp.Timestamp
+}
+
+/**
+ * The link of an orphan to a delivery.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const linkOf = (
+  orphan: Pick<Event.Event, "id" | "tenantId" | "type" | "insertedAt">,
+  deliveryId: Event.DeliveryId
+): Link => ({
+  tenantId: orphan.tenantId,
+  deliveryId,
+  eventId: orphan.id,
+  type: orphan.type,
+  insertedAt: orphan.insertedAt
+})

@@ -9,7 +9,6 @@
 import { Context, type Effect, type Option } from "effect"
 import type * as Delivery from "./Delivery.ts"
 import type * as Event from "./Event.ts"
-import type * as EventType from "./EventType.ts"
 import type * as Ledger from "./Ledger.ts"
 import type {
   DeliveryNotFound,
@@ -55,39 +54,6 @@ export interface LinkQuery {
 }
 
 /**
- * An orphan that found its delivery.
- *
- * @category models
- * @since 0.2.0
- */
-export interface Link {
-  readonly tenantId: Tenant.TenantId
-  readonly deliveryId: Event.DeliveryId
-  /** The orphan. */
-  readonly eventId: Event.EventId
-  readonly type: EventType.EventType
-  /** When the orphan was appended. */
-  readonly insertedAt: Timestamp.Timestamp
-}
-
-/**
- * The link of an orphan to a delivery.
- *
- * @category constructors
- * @since 0.2.0
- */
-export const linkOf = (
-  orphan: Pick<Event.Event, "id" | "tenantId" | "type" | "insertedAt">,
-  deliveryId: Event.DeliveryId
-): Link => ({
-  tenantId: orphan.tenantId,
-  deliveryId,
-  eventId: orphan.id,
-  type: orphan.type,
-  insertedAt: orphan.insertedAt
-})
-
-/**
  * What one batch of a sweep did.
  *
  * @category models
@@ -99,7 +65,7 @@ export interface Linked {
   /** How many others it passed by because another transaction holds their delivery; they rest for `Orphan.heldRest`. */
   readonly held: number
   /** The new links. */
-  readonly links: ReadonlyArray<Link>
+  readonly links: ReadonlyArray<Orphan.Link>
   /** How many failed on their own and were set aside. */
   readonly failed: number
 }

@@ -74,12 +74,12 @@ export class Ticks extends Context.Service<Ticks, {
     result: { readonly counts: Counts; readonly error: Option.Option<string> }
   ) => Effect.Effect<void, InvalidInput | LedgerError>
 
-  /** Gives the ticks that began last, newest first, of one schedule or of all. */
+  /** Returns the ticks that began last, newest first, of one schedule or of all. */
   readonly recent: (query: {
     readonly schedule: Option.Option<string>
     readonly limit: number
   }) => Effect.Effect<ReadonlyArray<Tick>, InvalidInput | LedgerError>
 
-  /** Deletes ticks that ended before an instant and gives how many. */
+  /** Deletes ticks that ended before an instant and returns how many. */
   readonly prune: (before: Timestamp.Timestamp) => Effect.Effect<number, LedgerError>
 }>()("@waybill/core/Ticks") {}

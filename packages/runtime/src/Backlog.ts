@@ -4,9 +4,9 @@
  * @since 0.2.0
  */
 import { Orphans, Tenant } from "@waybill/core"
-import { DateTime, type Duration, Effect, Layer, Schedule } from "effect"
+import { type Cause, DateTime, type Duration, Effect, Layer, Schedule } from "effect"
 import { secondsAt } from "./internal/age.ts"
-import { reasonOf } from "./internal/reason.ts"
+import { annotateReason } from "./internal/reason.ts"
 import * as Metrics from "./Metrics.ts"
 
 /**
@@ -41,8 +41,8 @@ export const layer = (
 ): Layer.Layer<never, never, Orphans.Orphans> =>
   Layer.effectDiscard(
     measure(options.horizon).pipe(
-      Effect.catchCause((cause: Parameters<typeof reasonOf>[0]) =>
-        Effect.logWarning("backlog not measured").pipe(Effect.annotateLogs({ reason: reasonOf(cause) }))
+      Effect.catchCause((cause: Cause.Cause<unknown>) =>
+        Effect.logWarning("backlog not measured").pipe(annotateReason(cause))
       ),
       Effect.repeat(Schedule.spaced(options.every ?? "1 minute")),
       Effect.forkScoped

@@ -23,7 +23,7 @@ import {
 } from "effect"
 import * as Arr from "effect/Array"
 import { ageAt } from "./internal/age.ts"
-import { reasonOf } from "./internal/reason.ts"
+import { annotateReason } from "./internal/reason.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Schedules from "./Schedules.ts"
 
@@ -110,9 +110,7 @@ const makeNext = Effect.fnUntraced(function*(
   const woken = yield* Latch.make()
   if (options.wake !== undefined) {
     yield* Stream.runForEach(options.wake, () => Latch.open(woken)).pipe(
-      Effect.catchCause((cause) =>
-        Effect.logWarning("feed not woken any more").pipe(Effect.annotateLogs({ reason: reasonOf(cause) }))
-      ),
+      Effect.catchCause((cause) => Effect.logWarning("feed not woken any more").pipe(annotateReason(cause))),
       Effect.forkScoped
     )
   }
@@ -230,7 +228,7 @@ export const layerConsumer = <E, R>(
     yield* Input.limit(options.batchSize ?? defaultBatchSize)
     const logFailure = (cause: Cause.Cause<unknown>) =>
       Effect.logError("feed consumer failed").pipe(
-        Effect.annotateLogs({ reason: reasonOf(cause) }),
+        annotateReason(cause),
         Attributes.annotateLogs({ consumer, outcome: "failed" })
       )
     yield* consume(options).pipe(

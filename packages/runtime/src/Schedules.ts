@@ -24,7 +24,7 @@ import {
   Result,
   Schema
 } from "effect"
-import { reasonOf } from "./internal/reason.ts"
+import { annotateReason, reasonOf } from "./internal/reason.ts"
 import * as Metrics from "./Metrics.ts"
 
 /**
@@ -188,7 +188,7 @@ const doClaimed = Effect.fnUntraced(function*<A, E, R>(
   const finished = yield* Effect.exit(ticks.finish({ schedule, tick }, { counts, error }))
   if (Exit.isFailure(finished)) {
     yield* Effect.logWarning("tick not noted").pipe(
-      Effect.annotateLogs({ reason: reasonOf(finished.cause) }),
+      annotateReason(finished.cause),
       Attributes.annotateLogs({ schedule, node })
     )
   }
@@ -207,7 +207,7 @@ const runTick = Effect.fn("Schedules.runTick")(function*<A, E, R>(claim: Claim, 
   const { node, schedule } = claim
   const logFailure = (cause: Cause.Cause<unknown>) =>
     Effect.logError("scheduled run failed").pipe(
-      Effect.annotateLogs({ reason: reasonOf(cause) }),
+      annotateReason(cause),
       Attributes.annotateLogs({ schedule, node, outcome: "failed" })
     )
   return yield* Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {

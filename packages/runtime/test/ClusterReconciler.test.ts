@@ -2,7 +2,6 @@ import { assert, describe, it } from "@effect/vitest"
 import { Ledger, Orphans, Tenant, Ticks } from "@waybill/core"
 import { Reconciler } from "@waybill/runtime"
 import * as ClusterReconciler from "@waybill/runtime/ClusterReconciler"
-import { MemoryTicks } from "@waybill/storage"
 import { Given, Importer } from "@waybill/storage/testing"
 import { DateTime, Effect, Exit, Fiber, Layer, Option, Scope } from "effect"
 import { MessageStorage, RunnerHealth, Runners, RunnerStorage, Sharding, ShardingConfig } from "effect/cluster"
@@ -11,7 +10,7 @@ import { TestClock } from "effect/testing"
 
 const acme = Tenant.TenantId.make("acme")
 
-const stores = Layer.mergeAll(Importer.layerMemory, MemoryTicks.layer).pipe(
+const stores = Importer.layerMemory.pipe(
   Layer.provideMerge(SecureRandom.layerWebCrypto)
 )
 

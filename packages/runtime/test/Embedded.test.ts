@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Ledger, Tenant, Ticks } from "@waybill/core"
 import { Auditor, DeliveryUpdates, Feed, Pruner, Reconciler, Telemetry } from "@waybill/runtime"
-import { PgCheckpoints, PgInbox, PgLedger, PgLite, PgMigrations, PgTicks } from "@waybill/storage"
+import { PgLite, PgStorage } from "@waybill/storage"
 import { Given, Importer } from "@waybill/storage/testing"
 import { Duration, Effect, Fiber, Layer, Option, Stream } from "effect"
 import { SecureRandom } from "effect/crypto"
@@ -9,13 +9,10 @@ import { SecureRandom } from "effect/crypto"
 const acme = Tenant.TenantId.make("acme")
 
 const stores = Layer.mergeAll(
-  Telemetry.layer.pipe(Layer.provideMerge(PgLedger.layer())),
-  PgTicks.layer(),
-  PgInbox.layer(),
-  PgCheckpoints.layer(),
+  Telemetry.layer.pipe(Layer.provideMerge(PgStorage.layer())),
   Importer.layerPg()
 ).pipe(
-  Layer.provide(Layer.effectDiscard(PgMigrations.migrate())),
+  Layer.provide(PgStorage.layerMigrations()),
   Layer.provide(PgLite.layer()),
   Layer.provideMerge(SecureRandom.layerWebCrypto)
 )

@@ -1,7 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Checkpoints, DeliveryUpdate, Ledger, LedgerError, Orphans, Tenant } from "@waybill/core"
 import { DeliveryUpdates, Feed, Metrics } from "@waybill/runtime"
-import { MemoryCheckpoints } from "@waybill/storage"
 import { Given, Importer } from "@waybill/storage/testing"
 import { DateTime, Duration, Effect, Exit, Fiber, Layer, Logger, Metric, Option, Queue, Scope, Stream } from "effect"
 import { SecureRandom } from "effect/crypto"
@@ -10,7 +9,7 @@ import { TestClock } from "effect/testing"
 const acme = Tenant.TenantId.make("acme")
 const globex = Tenant.TenantId.make("globex")
 
-const stores = Layer.mergeAll(Importer.layerMemory, MemoryCheckpoints.layer).pipe(
+const stores = Importer.layerMemory.pipe(
   Layer.provideMerge(SecureRandom.layerWebCrypto)
 )
 

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Inbox, Tenant, Ticks } from "@waybill/core"
 import { Metrics, Pruner } from "@waybill/runtime"
-import { MemoryInbox, MemoryTicks } from "@waybill/storage"
+import { MemoryStorage } from "@waybill/storage"
 import { Given } from "@waybill/storage/testing"
 import { DateTime, Effect, Exit, Fiber, Layer, Metric, Option, Scope } from "effect"
 import { SecureRandom } from "effect/crypto"
@@ -10,7 +10,7 @@ import { TestClock } from "effect/testing"
 const acme = Tenant.TenantId.make("acme")
 
 const everything = Pruner.layer.pipe(
-  Layer.provideMerge(Layer.merge(MemoryInbox.layer, MemoryTicks.layer)),
+  Layer.provideMerge(MemoryStorage.layer),
   Layer.provide(SecureRandom.layerWebCrypto)
 )
 

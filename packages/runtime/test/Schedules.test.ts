@@ -1,7 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Ledger, LedgerError, Orphans, Tenant, Ticks } from "@waybill/core"
 import { Metrics, Reconciler, Schedules } from "@waybill/runtime"
-import { MemoryTicks } from "@waybill/storage"
 import { Given, Importer } from "@waybill/storage/testing"
 import {
   Clock,
@@ -22,7 +21,7 @@ import { TestClock } from "effect/testing"
 
 const acme = Tenant.TenantId.make("acme")
 
-const stores = Layer.mergeAll(Importer.layerMemory, MemoryTicks.layer).pipe(
+const stores = Importer.layerMemory.pipe(
   Layer.provideMerge(SecureRandom.layerWebCrypto)
 )
 

@@ -12,7 +12,6 @@ import {
   SpanGuard,
   Telemetry
 } from "@waybill/runtime"
-import { MemoryCheckpoints, MemoryInbox, MemoryTicks } from "@waybill/storage"
 import { Given, Importer } from "@waybill/storage/testing"
 import {
   Arbitrary,
@@ -35,7 +34,7 @@ import { TestClock } from "effect/testing"
 
 const acme = Tenant.TenantId.make("acme")
 
-const inner = Layer.mergeAll(Importer.layerMemory, MemoryCheckpoints.layer, MemoryTicks.layer, MemoryInbox.layer).pipe(
+const inner = Importer.layerMemory.pipe(
   Layer.provideMerge(SecureRandom.layerWebCrypto)
 )
 

@@ -3,12 +3,13 @@
  *
  * @since 0.2.0
  */
+import { Checkpoints, Ticks } from "@waybill/core"
 import { Layer } from "effect"
 import type { SecureRandom } from "effect/crypto"
-import * as MemoryCheckpoints from "./MemoryCheckpoints.ts"
+import * as MemoryCheckpoints from "./internal/memory/Checkpoints.ts"
+import * as MemoryTicks from "./internal/memory/Ticks.ts"
 import * as MemoryInbox from "./MemoryInbox.ts"
 import * as MemoryLedger from "./MemoryLedger.ts"
-import * as MemoryTicks from "./MemoryTicks.ts"
 import type { Ports } from "./PgStorage.ts"
 
 /**
@@ -20,6 +21,6 @@ import type { Ports } from "./PgStorage.ts"
 export const layer: Layer.Layer<Ports, never, SecureRandom.SecureRandom> = Layer.mergeAll(
   MemoryLedger.layer,
   MemoryInbox.layer,
-  MemoryTicks.layer,
-  MemoryCheckpoints.layer
+  Layer.effect(Ticks.Ticks, MemoryTicks.make),
+  Layer.effect(Checkpoints.Checkpoints, MemoryCheckpoints.make)
 )

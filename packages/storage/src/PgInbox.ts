@@ -13,10 +13,10 @@ import { SecureRandom } from "effect/crypto"
 import { type SqlClient } from "effect/sql"
 import * as Coalescer from "./internal/Coalescer.ts"
 import { erase } from "./internal/erase.ts"
+import * as Rows from "./internal/pg/Rows.ts"
 import * as Scope from "./internal/pg/Scope.ts"
 import * as PgError from "./PgError.ts"
 import * as PgMigrations from "./PgMigrations.ts"
-import * as PgRows from "./PgRows.ts"
 
 const at = Schema.DateTimeUtcFromDate
 
@@ -64,8 +64,8 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
   const random = yield* SecureRandom.SecureRandom
   const webhooks = table("webhooks")
   const tokens = table("webhook_tokens")
-  const summaryColumns = sql.literal(PgRows.columns(summaryFields)("w"))
-  const webhookColumns = sql.literal(PgRows.columns(Inbox.Webhook.fields)("w"))
+  const summaryColumns = sql.literal(Rows.columns(summaryFields)("w"))
+  const webhookColumns = sql.literal(Rows.columns(Inbox.Webhook.fields)("w"))
 
   /** Runs for one webhook what is done for several of a tenant by one statement, together with those that come at once. */
   const together = Effect.fnUntraced(function*<Call, E>(
@@ -108,11 +108,11 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
       sql`
       INSERT INTO ${webhooks} (id, tenant_id, provider, headers, body, status, attempts, received_at, claimed_at)
       SELECT id, ${tenantId}, provider, headers, body, 'processing', 1, received_at, received_at FROM unnest(
-        ${PgRows.uuids(fresh.map(({ id }) => id))},
-        ${PgRows.texts(fresh.map(({ webhook }) => webhook.provider))},
-        ${PgRows.bags(fresh.map(({ webhook }) => webhook.headers))},
-        ${PgRows.bytes(fresh.map(({ webhook }) => webhook.body))},
-        ${PgRows.instants(fresh.map(({ receivedAt }) => receivedAt.epochMilliseconds))}
+        ${Rows.uuids(fresh.map(({ id }) => id))},
+        ${Rows.texts(fresh.map(({ webhook }) => webhook.provider))},
+        ${Rows.bags(fresh.map(({ webhook }) => webhook.headers))},
+        ${Rows.bytes(fresh.map(({ webhook }) => webhook.body))},
+        ${Rows.instants(fresh.map(({ receivedAt }) => receivedAt.epochMilliseconds))}
       ) AS given (id, provider, headers, body, received_at)
       ON CONFLICT (id) DO NOTHING
     `
@@ -142,7 +142,7 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
     )
   })
 
-  const intervals = PgRows.intervals(Retry.waits)
+  const intervals = Rows.intervals(Retry.waits)
 
   // What `Inbox.conclude` decides, for many webhooks at once, by the tries that their rows count.
   //
@@ -163,13 +163,13 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
             CASE WHEN given.is_counted THEN least(greatest(w.attempts, 1), ${Retry.waits.length}) ELSE 1 END
           ] END
         FROM (SELECT count(*) FROM haste) once CROSS JOIN unnest(
-          (SELECT ${PgRows.uuids(finished.map(({ id }) => id))}::uuid[]),
-          (SELECT ${PgRows.texts(finished.map(({ ending }) => Inbox.endings[ending._tag].status))}::text[]),
+          (SELECT ${Rows.uuids(finished.map(({ id }) => id))}::uuid[]),
+          (SELECT ${Rows.texts(finished.map(({ ending }) => Inbox.endings[ending._tag].status))}::text[]),
           (SELECT ${
-          PgRows.texts(finished.map(({ ending }) => ending._tag === "Succeeded" ? null : ending.reason))
+          Rows.texts(finished.map(({ ending }) => ending._tag === "Succeeded" ? null : ending.reason))
         }::text[]),
-          (SELECT ${PgRows.booleans(finished.map(({ ending }) => Inbox.endings[ending._tag].isCounted))}::boolean[]),
-          (SELECT ${PgRows.instants(finished.map(({ at }) => at.epochMilliseconds))}::timestamptz[])
+          (SELECT ${Rows.booleans(finished.map(({ ending }) => Inbox.endings[ending._tag].isCounted))}::boolean[]),
+          (SELECT ${Rows.instants(finished.map(({ at }) => at.epochMilliseconds))}::timestamptz[])
         ) AS given (id, status, reason, is_counted, at)
         WHERE w.id = given.id
           AND CASE WHEN w.tenant_id = ${tenantId} THEN w.status IN ('received', 'processing') ELSE false END
@@ -185,8 +185,8 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
   const claim = Effect.fn("Inbox.claim")(function*(query: Inbox.ClaimQuery) {
     const limit = yield* Input.limit(query.limit)
     const time = yield* DateTime.now
-    const now = PgRows.instant(time)
-    const stalled = PgRows.instant(DateTime.subtractDuration(time, query.stalledFor))
+    const now = Rows.instant(time)
+    const stalled = Rows.instant(DateTime.subtractDuration(time, query.stalledFor))
     const rows = yield* statements(
       query.scope,
       sql`
@@ -260,7 +260,7 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
     )
     if (limits.length === 0) return 0
     const old = sql.or(
-      limits.map(({ before, status }) => sql`(w.status = ${status} AND w.processed_at < ${PgRows.instant(before)})`)
+      limits.map(({ before, status }) => sql`(w.status = ${status} AND w.processed_at < ${Rows.instant(before)})`)
     )
     const [counted] = yield* statements(
       Tenant.all,

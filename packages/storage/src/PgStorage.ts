@@ -3,15 +3,15 @@
  *
  * @since 0.2.0
  */
-import type { Checkpoints, Inbox, LedgerError, Ticks } from "@waybill/core"
+import { Checkpoints, type Inbox, type LedgerError, Ticks } from "@waybill/core"
 import { Layer } from "effect"
 import type { SecureRandom } from "effect/crypto"
 import type { SqlClient } from "effect/sql"
-import * as PgCheckpoints from "./PgCheckpoints.ts"
+import * as PgCheckpoints from "./internal/pg/Checkpoints.ts"
+import * as PgTicks from "./internal/pg/Ticks.ts"
 import * as PgInbox from "./PgInbox.ts"
 import * as PgLedger from "./PgLedger.ts"
 import * as PgMigrations from "./PgMigrations.ts"
-import * as PgTicks from "./PgTicks.ts"
 
 /**
  * Every port of the core.
@@ -42,13 +42,18 @@ export interface Options {
  */
 export const layer = (
   options: Options = {}
-): Layer.Layer<Ports, LedgerError.LedgerError, SqlClient.SqlClient | SecureRandom.SecureRandom> =>
-  Layer.mergeAll(
+): Layer.Layer<Ports, LedgerError.LedgerError, SqlClient.SqlClient | SecureRandom.SecureRandom> => {
+  const scoped = {
+    schema: options.schema ?? PgMigrations.defaultSchema,
+    rowLevelSecurity: options.rowLevelSecurity ?? false
+  }
+  return Layer.mergeAll(
     PgLedger.layer(options),
     PgInbox.layer(options),
-    PgTicks.layer(options),
-    PgCheckpoints.layer(options)
+    Layer.effect(Ticks.Ticks, PgTicks.make(scoped)),
+    Layer.effect(Checkpoints.Checkpoints, PgCheckpoints.make(scoped))
   )
+}
 
 /**
  * Applies the migrations that the schema lacks when it is built. Provide it to `layer`, so that they are applied first.

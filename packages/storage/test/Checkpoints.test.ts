@@ -1,7 +1,10 @@
-import { MemoryCheckpoints, PgCheckpoints } from "@waybill/storage"
+import { MemoryStorage, PgStorage } from "@waybill/storage"
 import { CheckpointsTest } from "@waybill/storage/testing"
 import { Layer } from "effect"
+import { SecureRandom } from "effect/crypto"
 import * as TestDatabase from "./TestDatabase.ts"
 
-CheckpointsTest.suite("checkpoints in memory", MemoryCheckpoints.layer)
-CheckpointsTest.suite("checkpoints on PostgreSQL", PgCheckpoints.layer().pipe(Layer.provide(TestDatabase.client())))
+const random = Layer.provide(SecureRandom.layerWebCrypto)
+
+CheckpointsTest.suite("checkpoints in memory", MemoryStorage.layer.pipe(random))
+CheckpointsTest.suite("checkpoints on PostgreSQL", PgStorage.layer().pipe(Layer.provide(TestDatabase.client()), random))

@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Provider } from "@waybill/core"
-import { PgError, PgLedger, PgLite, PgMigrations, PgRows, PgServer } from "@waybill/storage"
+import { PgError, PgLedger, PgLite, PgMigrations, PgServer } from "@waybill/storage"
 import { Arbitrary, Effect, Layer, Option, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { SqlClient } from "effect/sql"
+import * as Rows from "../src/internal/pg/Rows.ts"
 import * as TestDatabase from "./TestDatabase.ts"
 
 const bare = Layer.unwrap(Effect.map(TestDatabase.fresh, (url) => PgServer.layer(url)))
@@ -83,7 +84,7 @@ const suite = (name: string, layer: Layer.Layer<SqlClient.SqlClient, unknown>) =
             SELECT raw, id, waybill.canonical_message_id(${provider}, id) AS again
             FROM (
               SELECT raw, waybill.canonical_message_id(${provider}, raw) AS id
-              FROM unnest(${PgRows.texts(raws)}) AS given (raw)
+              FROM unnest(${Rows.texts(raws)}) AS given (raw)
             ) once
           `
           assert.lengthOf(rows, raws.length)

@@ -1,5 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Delivery, Event, IdempotencyKey, Ledger, Orphans, Provider, Recipient, Tenant } from "@waybill/core"
+import {
+  Delivery,
+  Event,
+  IdempotencyKey,
+  Ledger,
+  type Orphan,
+  Orphans,
+  Provider,
+  Recipient,
+  Tenant
+} from "@waybill/core"
 import { PgMigrations, PgServer } from "@waybill/storage"
 import { Clock, DateTime, Deferred, type Duration, Effect, Fiber, Option, Random } from "effect"
 import { SecureRandom } from "effect/crypto"
@@ -97,7 +107,7 @@ const holding = Effect.fnUntraced(function*(id: Event.DeliveryId) {
 /** Links in batches until none is left, and gives the links. */
 const sweep = Effect.fnUntraced(function*(limit: number) {
   const orphans = yield* Orphans.Orphans
-  const links: Array<Orphans.Link> = []
+  const links: Array<Orphan.Link> = []
   while (true) {
     const now = yield* DateTime.now
     const batch = yield* orphans.link({

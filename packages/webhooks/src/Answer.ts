@@ -1,10 +1,10 @@
 /**
- * Says with which HTTP status each outcome of a webhook is answered.
+ * Maps each outcome of a webhook to the HTTP status of its answer.
  *
  * A wrong status loses events or switches the endpoint off: some providers drop an event at the first 4xx, others retry a
- * 4xx for a day or disable an endpoint that keeps failing. So what was verified is answered 200 whatever it says, and only
- * what a later attempt can mend is answered with the status of the provider's row that asks for one: 503, or 429 where the
- * provider drops an event at a 5xx.
+ * 4xx for a day or disable an endpoint that keeps failing. So a verified request is answered 200 whatever it says. Only
+ * where a later attempt can succeed is it asked for, with the status in the provider's row: 503, or 429 where the provider
+ * drops an event at a 5xx.
  *
  * @since 0.1.0
  */
@@ -13,7 +13,7 @@ import type * as Row from "./Row.ts"
 import type * as Webhook from "./Webhook.ts"
 
 /**
- * What became of a request.
+ * The outcome of a request.
  *
  * @category schemas
  * @since 0.1.0
@@ -33,7 +33,7 @@ export const Outcome = Schema.Literals([
 ])
 
 /**
- * What became of a request.
+ * The outcome of a request.
  *
  * @category models
  * @since 0.1.0

@@ -2,12 +2,15 @@
  * Takes verified webhooks into the ledger and loses none: each is stored raw first, in a short transaction of its own, and
  * only then reduced to events and appended.
  *
- * Once it is stored it is safe: whatever fails afterwards, the sweep of the inbox takes it up again. What storage delayed is
- * tried again until it succeeds. What cannot be understood is tried seven times in 31 hours and then given up, but kept; so
- * is a webhook that ends the process each time. An item that cannot be understood costs the others of its batch nothing:
- * they are appended, and the webhook stays failed, with the places of those that were not, until a replay under a mended
- * mapping brings them in. Doing any of it again changes nothing that is in the ledger, also after a recipient was forgotten:
- * what names that one in the raw bytes is ignored from then on.
+ * A webhook that is stored is safe: whatever fails afterwards, the sweep of the inbox takes it up again. One that storage
+ * delayed is tried until it succeeds. One that cannot be understood is tried seven times in 31 hours, then given up, but
+ * kept; so is one that ends the process each time.
+ *
+ * An item that cannot be understood costs the others of its batch nothing. They are appended, and the webhook stays failed,
+ * with the places of the items that were not, until a replay under a mended mapping brings them in.
+ *
+ * Doing any of it again changes nothing in the ledger. That holds after a recipient was forgotten, too: events that name the
+ * recipient in the raw bytes are ignored from then on.
  *
  * @since 0.1.0
  */
@@ -65,7 +68,7 @@ export interface VerifiedWebhook extends Webhook.Request {
 }
 
 /**
- * What was found in a webhook and what became of it.
+ * The number of things that were found in a webhook, by what became of them.
  *
  * @category models
  * @since 0.1.0
@@ -99,7 +102,7 @@ export interface Processed {
 }
 
 /**
- * What became of a webhook that was received.
+ * The receipt of a webhook: what became of it.
  *
  * @category models
  * @since 0.1.0
@@ -125,7 +128,7 @@ export interface Ingested {
 }
 
 /**
- * What became of a webhook that was processed to its end, event by event.
+ * The receipt of a webhook that was processed to its end: what became of it, event by event.
  *
  * @category models
  * @since 0.2.0
@@ -139,7 +142,7 @@ export interface FullReceipt extends Receipt {
 }
 
 /**
- * What a sweep of the inbox reaches.
+ * The reach of a sweep of the inbox.
  *
  * @category models
  * @since 0.1.0
@@ -152,7 +155,7 @@ export interface SweepOptions {
 }
 
 /**
- * What a sweep of the inbox did.
+ * The result of a sweep of the inbox.
  *
  * @category models
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * Decides whether a request may come in: the one door for the HTTP route, for a command and for any other way in.
+ * Decides whether a request may come in. It is the one door, for the HTTP route, for a command and for any other way in.
  *
  * @since 0.2.0
  */
@@ -59,7 +59,7 @@ export type IntakeError =
  */
 export interface Admitted {
   readonly received: Webhook.Received
-  /** What is consumed with it, so that its signature is good for no other body. */
+  /** The token to be consumed with it, so that its signature is good for no other body. */
   readonly token: Option.Option<Inbox.Token>
   /** Whether the request only sets the webhooks up: it is about no mail by which its tenant could be told. */
   readonly isSetup: boolean

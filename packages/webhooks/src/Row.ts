@@ -1,9 +1,9 @@
 /**
  * Defines a provider's row: all that Waybill knows of the provider, and the only thing that the rest has to know.
  *
- * What is known without any service is in the row itself: its name, its settings, how it is answered, how a body is read.
- * What needs the network is built once, by `open`, and closes over what it needs. So nobody who verifies a request has to
- * know of Amazon's certificates.
+ * The row itself holds everything that needs no service: name, settings, statuses, the reading of a body. The rest may need
+ * the network: `open` builds it once, and it closes over what it needs. So nobody who verifies a request has to know of
+ * Amazon's certificates.
  *
  * @since 0.2.0
  */
@@ -14,7 +14,7 @@ import type { Credentials, SecretsUnavailable } from "./Secrets.ts"
 import type * as Webhook from "./Webhook.ts"
 
 /**
- * The setting that holds what a provider's requests are verified with.
+ * The setting that holds the secrets of a provider.
  *
  * @category models
  * @since 0.2.0
@@ -22,7 +22,7 @@ import type * as Webhook from "./Webhook.ts"
 export interface SecretsSetting {
   /** The environment variable; it may hold several, separated by commas. */
   readonly variable: string
-  /** What a secret is, in a few words. */
+  /** A few words on what a secret is. */
   readonly about: string
   /** Whether it may be shown: it tells senders apart and proves nothing. */
   readonly isPublic?: boolean
@@ -39,7 +39,7 @@ export interface SwitchSetting {
   readonly name: string
   /** The environment variable. */
   readonly variable: string
-  /** What it switches on, in a few words. */
+  /** A few words on what it switches on. */
   readonly about: string
 }
 
@@ -54,21 +54,20 @@ export type Verify = (
 ) => Effect.Effect<Webhook.Verified, Webhook.VerificationError | Webhook.VerificationUnavailable>
 
 /**
- * Does what a provider asks for beside events, such as confirming a subscription. It runs each time that a stored webhook
- * is processed, before its events are appended; where it fails they are appended all the same, and the webhook is tried
- * again.
+ * Does what a provider asks for beside events, such as confirming a subscription. It runs at each try of a stored webhook,
+ * before the events are appended. Where it fails, the events are appended all the same and the webhook is tried again.
  *
  * @category models
  * @since 0.2.0
  */
 export type FollowUp = (
   webhook: Inbox.Webhook,
-  /** What the webhook's tenant has set, looked up when it is asked for. */
+  /** The settings of the webhook's tenant, looked up when they are asked for. */
   credentials: Effect.Effect<Option.Option<Credentials>, SecretsUnavailable>
 ) => Effect.Effect<void, Webhook.FollowUpFailed>
 
 /**
- * What a row does once it has what it needs.
+ * The part of a row that may need the network.
  *
  * @category models
  * @since 0.2.0
@@ -101,7 +100,7 @@ export interface Row {
    * same event gives the same idempotency key, however often and in whatever batch.
    */
   readonly normalize: (received: Webhook.Received) => Result.Result<Iterable<Webhook.Normalized>, Webhook.MalformedBody>
-  /** Builds what verifies and follows up, once for each application. */
+  /** Builds the part that may need the network, once for each application. */
   readonly open: Effect.Effect<Open, never, HttpClient.HttpClient>
 }
 

@@ -9,7 +9,7 @@ import { Config, Context, Effect, Layer, Option, Redacted, Schema } from "effect
 import * as Providers from "./Providers.ts"
 
 /**
- * What a tenant's webhooks of one provider are verified with.
+ * The secrets and switches with which a tenant's webhooks of one provider are taken.
  *
  * @category models
  * @since 0.1.0

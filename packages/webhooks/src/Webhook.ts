@@ -1,8 +1,8 @@
 /**
  * Defines what a provider's webhook is: a request of raw bytes that is verified, and then reduced to events.
  *
- * Nothing here reads a clock, a setting or the network: time and secrets are passed in, and what was received is never
- * parsed and written again before it is verified.
+ * Nothing here reads a clock, a setting or the network: time and secrets are passed in. A request is verified over its own
+ * bytes, never over a copy that was parsed and written again.
  *
  * @since 0.1.0
  */
@@ -43,20 +43,20 @@ export interface Attempt extends Received {
 }
 
 /**
- * What a request that passed verification asks of whoever takes it.
+ * The result of a verification that a request passed: what its taker has to heed.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Verified {
-  /** What makes the signature good for one body only, to be consumed once, where the signature does not cover the body. */
+  /** The token to be consumed once where the signature does not cover the body, so that it is good for one body only. */
   readonly token: Option.Option<string>
   /** Whether the request only sets the webhooks up: it is about no mail by which its tenant could be told. */
   readonly isSetup: boolean
 }
 
 /**
- * What a request that passed verification asks for: nothing by default.
+ * The result of a verification that a request passed; by default its taker has nothing to heed.
  *
  * @category constructors
  * @since 0.2.0
@@ -125,7 +125,7 @@ export class VerificationUnavailable
     "VerificationUnavailable",
     {
       provider: CoreProvider.Provider,
-      /** What is missing; it names no secret. */
+      /** The thing that is missing; it names no secret. */
       issue: Schema.String,
       cause: Schema.Defect()
     }
@@ -178,7 +178,7 @@ export interface Ignored {
 }
 
 /**
- * What a body says, or a piece of it.
+ * The contents of a body, or of a piece of it.
  *
  * @category models
  * @since 0.1.0
@@ -190,7 +190,7 @@ export interface Normalized {
 }
 
 /**
- * Puts together what the pieces of a body say.
+ * Joins the pieces of a body.
  *
  * @category combining
  * @since 0.2.0
@@ -205,7 +205,7 @@ export const join = (pieces: Iterable<Normalized>): Normalized => {
 }
 
 /**
- * What a provider asks for beside events could not be done; a later attempt may succeed.
+ * A provider asked for something beside events that could not be done; a later attempt may succeed.
  *
  * @category errors
  * @since 0.2.0
@@ -214,7 +214,7 @@ export class FollowUpFailed extends Schema.TaggedError<FollowUpFailed>("@waybill
   "FollowUpFailed",
   {
     provider: CoreProvider.Provider,
-    /** What could not be done; it names no address. */
+    /** The thing that could not be done; it names no address. */
     issue: Schema.String,
     cause: Schema.Defect()
   }

@@ -56,6 +56,17 @@ const lines = (understood: (line: string) => boolean = (line) => !line.startsWit
 /** A table of one row, and no secrets. */
 const tableOf = (row: Row.Row) => Layer.merge(Edge.table([row]), Secrets.layer({}))
 
+/** A ledger that does something before it appends. */
+const before = (act: (events: ReadonlyArray<Event.NewEvent>) => Effect.Effect<void, LedgerError.LedgerError>) =>
+  Layer.effect(
+    Ledger.Ledger,
+    Effect.map(Ledger.Ledger, (ledger) =>
+      Ledger.Ledger.of({
+        ...ledger,
+        append: (tenantId, events) => Effect.andThen(act(events), ledger.append(tenantId, events))
+      }))
+  )
+
 /** What a test may change while the ingestion runs. */
 interface World {
   readonly ledgerFails: Ref.Ref<Option.Option<LedgerError.LedgerError>>
@@ -87,20 +98,12 @@ const world = Effect.gen(function*() {
     normalize: (received) => Effect.runSync(Ref.get(provider)).normalize(received),
     open: Effect.map(lines().open, (open) => ({ ...open, followUp }))
   })
-  const ledger = Layer.effect(
-    Ledger.Ledger,
-    Effect.map(Ledger.Ledger, (ledger) =>
-      Ledger.Ledger.of({
-        ...ledger,
-        append: (tenantId, events) =>
-          Effect.gen(function*() {
-            const failure = yield* Ref.get(ledgerFails)
-            if (Option.isSome(failure)) return yield* failure.value
-            yield* Ref.update(appends, (sizes) => [...sizes, events.length])
-            return yield* ledger.append(tenantId, events)
-          })
-      }))
-  )
+  const ledger = before(Effect.fnUntraced(function*(events) {
+    const failure = yield* Ref.get(ledgerFails)
+    return Option.isSome(failure)
+      ? yield* failure.value
+      : yield* Ref.update(appends, (sizes) => [...sizes, events.length])
+  }))
   const layer = Ingestion.layer.pipe(
     Layer.provide(table),
     Layer.provideMerge(ledger),
@@ -516,19 +519,7 @@ describe("Ingestion", () => {
     Effect.gen(function*() {
       const begun = yield* Deferred.make<void>()
       const gate = yield* Deferred.make<void>()
-      const ledger = Layer.effect(
-        Ledger.Ledger,
-        Effect.map(Ledger.Ledger, (ledger) =>
-          Ledger.Ledger.of({
-            ...ledger,
-            append: (tenantId, events) =>
-              Effect.gen(function*() {
-                yield* Deferred.succeed(begun, undefined)
-                yield* Deferred.await(gate)
-                return yield* ledger.append(tenantId, events)
-              })
-          }))
-      )
+      const ledger = before(() => Effect.andThen(Deferred.succeed(begun, undefined), Deferred.await(gate)))
       yield* Effect.gen(function*() {
         const inbox = yield* Inbox.Inbox
         const caller = yield* Effect.forkChild(receive("a"))

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type Tenant } from "@waybill/core"
+import type { Tenant } from "@waybill/core"
 import { Intake, Providers, Secrets, Webhook } from "@waybill/webhooks"
 import { Effect, Layer, Option, Redacted } from "effect"
 import * as Edge from "./Edge.ts"

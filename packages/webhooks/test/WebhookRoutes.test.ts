@@ -22,10 +22,12 @@ const postmark = (body: string | Uint8Array, fields: Readonly<Record<string, str
 const raw = Effect.fnUntraced(function*(head: string, piece?: { readonly text: string; readonly everyMillis: number }) {
   const port = yield* Edge.port
   return yield* Effect.callback<string>((resume) => {
-    const socket = connect(port, "127.0.0.1", () => socket.write(head))
-    const timer = piece === undefined
-      ? undefined
-      : setInterval(() => socket.writable && socket.write(piece.text), piece.everyMillis)
+    let timer: NodeJS.Timeout | undefined
+    const socket = connect(port, "127.0.0.1", () => {
+      socket.write(head)
+      if (piece === undefined) return
+      timer = setInterval(() => socket.writable && socket.write(piece.text), piece.everyMillis)
+    })
     let text = ""
     socket.setEncoding("latin1").on("data", (chunk: string) => (text += chunk))
     socket.on("error", () => {})

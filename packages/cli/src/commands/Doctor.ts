@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as PgHealth from "@waybill/storage/PgHealth"
-import { Effect, Option, Schema } from "effect"
+import { Duration, Effect, Option, Schema } from "effect"
 import { Command } from "effect/cli"
 import * as Setting from "../config/Setting.ts"
 import * as Settings from "../config/Settings.ts"
@@ -25,20 +25,20 @@ export class Unwell extends Schema.TaggedError<Unwell>("waybill/Unwell")("Unwell
 }
 
 /**
- * How far two clocks may be apart, in milliseconds.
+ * How far two clocks may be apart.
  *
  * @category constants
  * @since 0.1.0
  */
-export const tolerableSkew = 1000
+export const tolerableSkew: Duration.Duration = Duration.seconds(1)
 
 /**
- * For how many seconds a transaction may stay open.
+ * How long a transaction may stay open.
  *
  * @category constants
  * @since 0.1.0
  */
-export const tolerableTransaction = 60
+export const tolerableTransaction: Duration.Duration = Duration.seconds(60)
 
 /** The finding of one check. */
 interface Check {
@@ -73,7 +73,7 @@ const transactions = ({ open }: PgHealth.Findings): Check =>
     "open transactions",
     open.length === 0,
     open.length === 0
-      ? `none is older than ${tolerableTransaction} seconds`
+      ? `none is older than ${Duration.toSeconds(tolerableTransaction)} seconds`
       : open.map(({ application, processId, seconds, state }) =>
         `${processId ?? "prepared"} of ${application === "" ? "unnamed" : application}: ${state} for ${
           Math.floor(seconds)
@@ -111,7 +111,7 @@ const judgeAll = (schema: string, findings: PgHealth.Findings, isSet: boolean): 
     ),
     judge(
       "clock",
-      Math.abs(skew.millis) - skew.uncertainty <= tolerableSkew,
+      Math.abs(skew.millis) - skew.uncertainty <= Duration.toMillis(tolerableSkew),
       `the database's is ${Math.abs(skew.millis)} ms ${skew.millis < 0 ? "behind" : "ahead"}` +
         ` (± ${Math.ceil(skew.uncertainty)} ms)`,
       "let NTP or chrony set the clocks of this machine and of the database's: ticks and grace are told by them"

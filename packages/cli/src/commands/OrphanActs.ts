@@ -32,6 +32,9 @@ const reasons: {
     DateTime.formatIso(nextAttemptAt)
 }
 
+/** The flags of a command about one orphan. */
+const ofOne = { eventId: Parameters.eventId, tenantId: Parameters.tenantId, json: Parameters.json }
+
 const because = Match.typeTags<Orphan.Explanation, string>()(reasons)
 
 /**
@@ -42,7 +45,7 @@ const because = Match.typeTags<Orphan.Explanation, string>()(reasons)
  */
 export const explain = Command.make(
   "explain",
-  { eventId: Parameters.eventId, tenantId: Parameters.tenantId, json: Parameters.json },
+  ofOne,
   Effect.fnUntraced(function*({ json, ...key }) {
     const orphans = yield* Orphans.Orphans
     const explanation = yield* orphans.explain(key)
@@ -104,7 +107,7 @@ export const link = Command.make(
  */
 export const dismiss = Command.make(
   "dismiss",
-  { eventId: Parameters.eventId, tenantId: Parameters.tenantId, json: Parameters.json },
+  ofOne,
   Effect.fnUntraced(function*({ json, ...key }) {
     const orphans = yield* Orphans.Orphans
     const dismissed = yield* orphans.dismiss(key)
@@ -128,7 +131,7 @@ export const dismiss = Command.make(
  */
 export const retry = Command.make(
   "retry",
-  { eventId: Parameters.eventId, tenantId: Parameters.tenantId, json: Parameters.json },
+  ofOne,
   Effect.fnUntraced(function*({ json, ...key }) {
     const orphans = yield* Orphans.Orphans
     const released = yield* orphans.retry(key)

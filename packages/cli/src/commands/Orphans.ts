@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { type Event, Orphans } from "@waybill/core"
+import { Orphans } from "@waybill/core"
 import * as Reconciler from "@waybill/runtime/Reconciler"
 import { DateTime, Duration, Effect, Layer, Option } from "effect"
 import { Command, Flag } from "effect/cli"
@@ -16,11 +16,10 @@ import * as OrphanActs from "./OrphanActs.ts"
 
 const layer = Layer.provideMerge(Reconciler.layer, Store.layer)
 
-const inWords = (minutes: number): string =>
-  minutes > 1440 && minutes % 1440 === 0 ? `${minutes / 1440} days` : `${minutes} minutes`
-
-const ageOf = (event: Event.Event, now: DateTime.Utc): Duration.Duration =>
-  Duration.max(Duration.zero, DateTime.distance(event.insertedAt, now))
+const inWords = (duration: Duration.Duration): string => {
+  const minutes = Duration.toMinutes(duration)
+  return minutes > 1440 && minutes % 1440 === 0 ? `${minutes / 1440} days` : `${minutes} minutes`
+}
 
 /**
  * `waybill orphans`
@@ -33,25 +32,25 @@ export const orphans = Command.make(
   {
     scope: Parameters.scope,
     limit: Parameters.limit,
-    maxAgeMinutes: Parameters.maxAgeMinutes,
+    maxAge: Parameters.maxAge,
     failed: Flag.Boolean("failed").pipe(
       Flag.withDescription("Only those that failed on their own and were set aside"),
       Flag.withDefault(false)
     ),
     json: Parameters.json
   },
-  Effect.fnUntraced(function*({ failed, json, limit, maxAgeMinutes, scope }) {
+  Effect.fnUntraced(function*({ failed, json, limit, maxAge, scope }) {
     const orphans = yield* Orphans.Orphans
-    const horizon = yield* Setting.read(Settings.maxAgeMinutes)
+    const horizon = yield* Setting.read(Settings.maxAge)
     const now = yield* DateTime.now
     const found = yield* orphans.find({
       scope,
       limit,
       failedOnly: failed,
-      insertedFrom: Option.map(maxAgeMinutes, (minutes) => DateTime.subtract(now, { minutes }))
+      insertedFrom: Option.map(maxAge, (age) => DateTime.subtractDuration(now, age))
     })
     const rows = found.map(({ event, failure }) => {
-      const age = ageOf(event, now)
+      const age = Output.ageAt(now, event.insertedAt)
       return {
         age,
         orphan: {
@@ -62,7 +61,7 @@ export const orphans = Command.make(
           type: event.type,
           occurredAt: DateTime.formatIso(event.occurredAt),
           insertedAt: DateTime.formatIso(event.insertedAt),
-          expired: Duration.isGreaterThan(age, Duration.minutes(horizon)),
+          expired: Duration.isGreaterThan(age, horizon),
           attempts: Option.match(failure, { onNone: () => 0, onSome: ({ attempts }) => attempts }),
           reason: Option.getOrNull(Option.map(failure, ({ reason }) => reason)),
           nextAttemptAt: Output.time(Option.flatMap(failure, ({ nextAttemptAt }) => nextAttemptAt))
@@ -115,7 +114,7 @@ export const reconcile = Command.make(
     tenantId: Parameters.anyTenantId,
     batchSize: Parameters.batchSize,
     grace: Parameters.grace,
-    maxAgeMinutes: Parameters.maxAgeMinutes,
+    maxAge: Parameters.maxAge,
     json: Parameters.json
   },
   Effect.fnUntraced(function*({ json, tenantId, ...given }) {
@@ -123,7 +122,7 @@ export const reconcile = Command.make(
       node: yield* Settings.nodeName,
       batchSize: yield* Setting.readUnless(given.batchSize, Settings.batchSize),
       grace: yield* Setting.readUnless(given.grace, Settings.grace),
-      maxAgeMinutes: yield* Setting.readUnless(given.maxAgeMinutes, Settings.maxAgeMinutes),
+      maxAgeMinutes: Duration.toMinutes(yield* Setting.readUnless(given.maxAge, Settings.maxAge)),
       ...Option.isSome(tenantId) ? { tenantId: tenantId.value } : {}
     })
     yield* Output.write(

@@ -39,13 +39,12 @@ export const status = Command.make(
     const inbox = yield* Inbox.Inbox
     const ticks = yield* Ticks.Ticks
     const now = yield* DateTime.now
-    const maxAgeMinutes = yield* Setting.read(Settings.maxAgeMinutes)
+    const maxAge = yield* Setting.read(Settings.maxAge)
 
     const pending = yield* database.pending
     const applied = yield* database.applied
-    const horizon = DateTime.subtract(now, { minutes: maxAgeMinutes })
+    const horizon = DateTime.subtractDuration(now, maxAge)
     const backlog = yield* orphans.backlog({ scope, horizon })
-    const ageOf = (oldest: DateTime.Utc) => Duration.max(Duration.zero, DateTime.distance(oldest, now))
     const sweeps = yield* ticks.recent({ schedule: Option.none(), limit: shown })
     const webhooks = yield* inbox.counts(scope)
     const dead = yield* inbox.list({ scope, status: Option.some("dead"), limit: shown })
@@ -59,7 +58,7 @@ export const status = Command.make(
         expired,
         failed,
         oldest: DateTime.formatIso(oldest),
-        oldestAgeSeconds: Math.floor(Duration.toSeconds(ageOf(oldest)))
+        oldestAgeSeconds: Math.floor(Duration.toSeconds(Output.ageAt(now, oldest)))
       })),
       sweeps: sweeps.map(({ beganAt, counts, endedAt, error, node, schedule, tick }) => ({
         schedule,
@@ -93,7 +92,7 @@ export const status = Command.make(
           backlog.map(({ expired, failed, oldest, pending, tenantId }) => [
             tenantId,
             String(pending),
-            Output.age(ageOf(oldest)),
+            Output.age(Output.ageAt(now, oldest)),
             String(expired),
             String(failed)
           ]),

@@ -97,6 +97,19 @@ export const whole = (
   plain({ ...definition, issue: `must be a whole number from ${from} to ${to}`, parse: parseWhole(from, to) })
 
 /**
+ * A duration in whole minutes.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const minutes = (
+  definition: Definition & { readonly from: number; readonly to: number }
+): Setting<Duration.Duration> => {
+  const setting = whole(definition)
+  return { ...setting, parse: (text) => Option.map(setting.parse(text), Duration.minutes) }
+}
+
+/**
  * One of a few words, in whatever case.
  *
  * @category constructors

@@ -178,12 +178,12 @@ export const reconcileCron = Kind.cron("WAYBILL_RECONCILE_CRON", "when orphans a
 export const grace = Kind.duration("WAYBILL_GRACE", "how young an orphan a sweep leaves alone", "60s")
 
 /**
- * The horizon in minutes: a sweep leaves older orphans alone.
+ * The horizon: a sweep leaves older orphans alone.
  *
  * @category settings
  * @since 0.1.0
  */
-export const maxAgeMinutes = Kind.whole({
+export const maxAge = Kind.minutes({
   name: "WAYBILL_MAX_AGE_MINUTES",
   about: "how old an orphan a sweep leaves alone, in minutes",
   fallback: String(Reconciler.defaultMaxAgeMinutes),
@@ -249,7 +249,7 @@ export const pruneCron = Kind.cron(
  */
 export const keepSucceededDays = Kind.kept(
   "WAYBILL_KEEP_SUCCEEDED_DAYS",
-  "how long processed webhooks are kept, in days, or forever",
+  "how many days processed webhooks are kept, or forever",
   Pruner.defaultKeep.succeeded
 )
 
@@ -261,7 +261,7 @@ export const keepSucceededDays = Kind.kept(
  */
 export const keepDeadDays = Kind.kept(
   "WAYBILL_KEEP_DEAD_DAYS",
-  "how long webhooks that were given up are kept, in days, or forever",
+  "how many days webhooks that were given up are kept, or forever",
   Pruner.defaultKeep.dead
 )
 
@@ -273,7 +273,7 @@ export const keepDeadDays = Kind.kept(
  */
 export const keepFailedDays = Kind.kept(
   "WAYBILL_KEEP_FAILED_DAYS",
-  "how long webhooks that are to be tried again are kept, in days, or forever",
+  "how many days webhooks that are to be tried again are kept, or forever",
   Pruner.defaultKeep.failed
 )
 
@@ -285,7 +285,7 @@ export const keepFailedDays = Kind.kept(
  */
 export const keepTicksDays = Kind.kept(
   "WAYBILL_KEEP_TICKS_DAYS",
-  "how long the history of sweeps is kept, in days, or forever",
+  "how many days the history of sweeps is kept, or forever",
   Pruner.defaultKeep.ticks
 )
 
@@ -366,7 +366,7 @@ export const all: ReadonlyArray<Setting.Setting<unknown>> = [
   timeZone,
   reconcileCron,
   grace,
-  maxAgeMinutes,
+  maxAge,
   batchSize,
   inboxCron,
   inboxStalledAfter,

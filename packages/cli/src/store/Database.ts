@@ -9,7 +9,7 @@ import type { LedgerError } from "@waybill/core"
 import type { Findings } from "@waybill/storage/PgHealth"
 import type { DatabaseInUse } from "@waybill/storage/PgLite"
 import type { UnusableUrl } from "@waybill/storage/PgUrl"
-import { type Config, Context, Effect, Layer, Option, Predicate, Schema } from "effect"
+import { type Config, Context, Duration, Effect, Layer, Option, Predicate, Schema } from "effect"
 import type { SqlClient } from "effect/sql"
 import type * as Location from "../config/Location.ts"
 import * as Setting from "../config/Setting.ts"
@@ -61,8 +61,8 @@ export class Database extends Context.Service<Database, {
   readonly applied: Effect.Effect<ReadonlyArray<string>, LedgerError.LedgerError>
   /** Fails where the database does not write. */
   readonly writes: Effect.Effect<void, LedgerError.LedgerError>
-  /** Looks at the database, at transactions that have been open for more seconds than these; there is none in memory. */
-  readonly examine: (openFor: number) => Effect.Effect<Option.Option<Findings>, LedgerError.LedgerError>
+  /** Looks at the database, also at transactions that have been open for longer than this; there is none in memory. */
+  readonly examine: (openFor: Duration.Duration) => Effect.Effect<Option.Option<Findings>, LedgerError.LedgerError>
 }>()("waybill/Store/Database") {}
 
 /** Why a directory cannot be used, by the error of the file system. */
@@ -120,7 +120,7 @@ const inPostgres = Effect.fnUntraced(function*(kind: Location.Location["_tag"], 
         pending: run(PgMigrations.pending(schema)),
         applied: run(PgHealth.applied(schema)),
         writes: run(PgHealth.writes(schema)),
-        examine: (openFor) => Effect.asSome(run(PgHealth.examine(schema, openFor)))
+        examine: (openFor) => Effect.asSome(run(PgHealth.examine(schema, Duration.toSeconds(openFor))))
       })
     })
   )

@@ -41,6 +41,15 @@ export const fields = (entries: Iterable<readonly [name: string, value: string]>
 }
 
 /**
+ * The age of what began at an instant; zero if that lies ahead, as where clocks differ.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const ageAt = (now: DateTime.Utc, then: DateTime.Utc): Duration.Duration =>
+  Duration.max(Duration.zero, DateTime.distance(then, now))
+
+/**
  * Writes an age in its largest unit alone: `3m`, `2h`, `9d`.
  *
  * @category rendering

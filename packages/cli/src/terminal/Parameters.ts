@@ -5,7 +5,7 @@
  */
 import { Event, Input, Provider, Tenant } from "@waybill/core"
 import { maxMaxAgeMinutes } from "@waybill/runtime/Reconciler"
-import { type DateTime, Option, Schema } from "effect"
+import { type DateTime, Duration, Option, Schema } from "effect"
 import { Argument, Flag } from "effect/cli"
 import * as Settings from "../config/Settings.ts"
 
@@ -80,11 +80,12 @@ export const expectedVersion = Flag.Int("expected-version").pipe(
  * @category flags
  * @since 0.1.0
  */
-export const maxAgeMinutes = Flag.Int("max-age-minutes").pipe(
+export const maxAge = Flag.Int("max-age-minutes").pipe(
   Flag.filter(
     (minutes) => minutes >= 1 && minutes <= maxMaxAgeMinutes,
     () => "must be a whole number of minutes from 1"
   ),
+  Flag.map(Duration.minutes),
   Flag.withDescription("Leave out orphans older than this many minutes"),
   Flag.optional
 )

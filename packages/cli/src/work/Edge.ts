@@ -1,5 +1,5 @@
 /**
- * Composes what takes webhooks in, with the secrets of the settings.
+ * Composes the services that take webhooks in, with the secrets of the settings.
  *
  * @since 0.1.0
  */
@@ -14,7 +14,7 @@ import * as Credentials from "../config/Credentials.ts"
 import type * as Setting from "../config/Setting.ts"
 
 /**
- * What webhooks are verified with.
+ * The secrets of the settings.
  *
  * @category layers
  * @since 0.2.0
@@ -24,7 +24,7 @@ export const secrets: Layer.Layer<Secrets.Secrets, Setting.BadSetting | Config.C
 )
 
 /**
- * What decides whether a webhook comes in, before any database is opened.
+ * The services that decide whether a webhook comes in; they need no database.
  *
  * @category models
  * @since 0.2.0
@@ -44,7 +44,7 @@ export const door: Layer.Layer<Door, Setting.BadSetting | Config.ConfigError> = 
 )
 
 /**
- * What takes webhooks in.
+ * The services that take webhooks in.
  *
  * @category models
  * @since 0.1.0

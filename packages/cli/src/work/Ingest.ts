@@ -1,7 +1,7 @@
 /**
- * Takes one webhook from raw bytes to events in the ledger, as the HTTP edge does: verified, stored raw, normalized, appended.
+ * Takes one webhook from raw bytes to events in the ledger, through the same intake and ingestion as the HTTP edge.
  *
- * Whatever is refused is refused before the database is opened.
+ * A webhook that is refused is refused before the database is opened.
  *
  * @since 0.1.0
  */
@@ -47,7 +47,7 @@ export class NotAppended extends Schema.TaggedError<NotAppended>("waybill/NotApp
 }
 
 /**
- * What became of one event of a webhook.
+ * An event of a webhook, and what became of it.
  *
  * @category models
  * @since 0.1.0
@@ -89,7 +89,7 @@ export const ownerOf = Effect.fnUntraced(function*({ name }: Row.Row, tenantId: 
 export const noSecret = ({ secrets: { variable } }: Row.Row): Setting.BadSetting =>
   new Setting.BadSetting({ name: variable, issue: "is not set, so that no webhook can be verified" })
 
-/** Verifies a webhook; gives what is consumed with it. */
+/** Verifies a webhook; returns the token that is consumed with it. */
 const verify = Effect.fnUntraced(function*(row: Row.Row, tenantId: Tenant.TenantId, received: Webhook.Received) {
   const intake = yield* Intake.Intake
   const providers = yield* Providers.Providers

@@ -40,14 +40,14 @@ export const metrics: Layer.Layer<never> = Layer.effectDiscard(
 export const scheduled = Effect.fnUntraced(function*(lastBatchAt: Ref.Ref<DateTime.Utc>) {
   const node = yield* Settings.nodeName
   const timeZone = yield* Setting.read(Settings.timeZone)
-  const maxAgeMinutes = yield* Setting.read(Settings.maxAgeMinutes)
+  const maxAge = yield* Setting.read(Settings.maxAge)
   return Layer.mergeAll(
     Reconciler.layerCron({
       node,
       timeZone,
       cron: yield* Setting.read(Settings.reconcileCron),
       grace: yield* Setting.read(Settings.grace),
-      maxAgeMinutes,
+      maxAgeMinutes: Duration.toMinutes(maxAge),
       batchSize: yield* Setting.read(Settings.batchSize),
       onBatch: () => Effect.flatMap(DateTime.now, (now) => Ref.set(lastBatchAt, now))
     }),
@@ -63,6 +63,6 @@ export const scheduled = Effect.fnUntraced(function*(lastBatchAt: Ref.Ref<DateTi
       cron: yield* Setting.read(Settings.pruneCron),
       keep: yield* Settings.keep
     }),
-    Backlog.layer({ horizon: Duration.minutes(maxAgeMinutes) })
+    Backlog.layer({ horizon: maxAge })
   )
 })

@@ -7,7 +7,7 @@
 import { Ticks } from "@waybill/core"
 import * as Reconciler from "@waybill/runtime/Reconciler"
 import * as Schedules from "@waybill/runtime/Schedules"
-import { type Cron, DateTime, Effect, Option } from "effect"
+import { type Cron, DateTime, Duration, Effect, Option } from "effect"
 import * as Database from "../store/Database.ts"
 
 /**
@@ -16,7 +16,7 @@ import * as Database from "../store/Database.ts"
  * @category constants
  * @since 0.1.0
  */
-export const answersWithin = "2 seconds"
+export const answersWithin: Duration.Duration = Duration.seconds(2)
 
 /**
  * How many ticks in a row may pass without a sweep.

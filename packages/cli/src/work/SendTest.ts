@@ -47,7 +47,7 @@ export class NotAnswered extends Schema.TaggedError<NotAnswered>("waybill/NotAns
 }
 
 /**
- * What to send and where.
+ * A report to send, and where to.
  *
  * @category models
  * @since 0.1.0

@@ -1,6 +1,6 @@
 /** Says why something failed, in words that a log may hold. */
 import { LedgerError } from "@waybill/core"
-import { Cause, Schema } from "effect"
+import { Cause, Effect, Schema } from "effect"
 
 /** The errors whose message names no value but a tenant's id. */
 const isPlain = Schema.is(
@@ -32,3 +32,8 @@ export const reasonOf = (cause: Cause.Cause<unknown>): string => {
   if (isTagged(error)) return named(error._tag)
   return `unexpected ${error instanceof Error ? named(error.name) : typeof error}`
 }
+
+/** Adds the reason of a failure to what an effect logs. */
+export const annotateReason = (
+  cause: Cause.Cause<unknown>
+): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> => Effect.annotateLogs({ reason: reasonOf(cause) })

@@ -1,3 +1,4 @@
+/** Runs calls that are made at once together, so that one commit serves many callers. */
 import { Deferred, Effect, Exit, Option, Scope, Semaphore } from "effect"
 
 /** How many runs of one key may be under way at once. */
@@ -26,7 +27,7 @@ interface Lane<Call, Result, E> {
 /**
  * Runs calls of one key together that are made while others of it are under way, so that one commit serves many callers.
  *
- * Each caller gets its own result alone: where calls that ran together fail, each runs again by itself. Where the run was
+ * Each caller gets its own result alone: where calls that ran together fail, each runs again on its own. Where the run was
  * lost, whatever it was made of, all run again together, once: many that each find out alone that nobody answers would keep
  * the others waiting. A call that nothing
  * is ahead of runs at once, in its caller's fiber, and so does one too heavy to share a run. A caller that is interrupted
@@ -36,7 +37,7 @@ interface Lane<Call, Result, E> {
  * delays no other.
  */
 export const make = Effect.fnUntraced(function*<Key, Call, Result, E>(options: {
-  /** Gives one result a call, in their order, or fails for all of them; hurried, it gives up soon on what it waits for. */
+  /** Returns one result a call, in their order, or fails for all of them; hurried, it gives up soon on what it waits for. */
   readonly run: (key: Key, calls: ReadonlyArray<Call>, hurried: boolean) => Effect.Effect<ReadonlyArray<Result>, E>
   /** Whether a run failed because it gave up waiting. */
   readonly isHeldUp: (error: E) => boolean
@@ -71,7 +72,7 @@ export const make = Effect.fnUntraced(function*<Key, Call, Result, E>(options: {
         })
     )
 
-  /** Runs an entry by itself; where it is held up, it goes on in a fiber of its own. */
+  /** Runs an entry on its own; where it is held up, it goes on in a fiber of its own. */
   const settleOne = (key: Key, lane: Lane<Call, Result, E>, { call, deferred }: Entry): Effect.Effect<unknown> =>
     Effect.flatMap(Effect.exit(alone(key, call, true)), (exit): Effect.Effect<unknown> => {
       const error = Exit.findErrorOption(exit)

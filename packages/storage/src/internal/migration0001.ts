@@ -1,3 +1,4 @@
+/** Creates the ledger: its tables, the guard that keeps it append-only, and the triggers by which events and deliveries meet. */
 const enumeration = (values: ReadonlyArray<string>): string => values.map((value) => `'${value}'`).join(", ")
 
 const types = [

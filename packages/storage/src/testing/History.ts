@@ -235,7 +235,7 @@ const outcome = (each: Ledger.Outcome): Schema.Json =>
     ? { ...encodeFailure(each) }
     : { _tag: each._tag, eventId: each.eventId, deliveryId: Option.getOrNull(each.deliveryId) }
 
-const linkOf = (link: Orphans.Link): Schema.Json => ({
+const linkOf = (link: Orphan.Link): Schema.Json => ({
   ...link,
   insertedAt: DateTime.formatIso(link.insertedAt)
 })

@@ -24,11 +24,12 @@ import { SqlClient } from "effect/sql"
 import * as Book from "../internal/memory/Book.ts"
 import * as Ports from "../internal/memory/Ports.ts"
 import * as Store from "../internal/memory/Store.ts"
+import * as Rows from "../internal/pg/Rows.ts"
 import * as Scope from "../internal/pg/Scope.ts"
+import * as MemoryStorage from "../MemoryStorage.ts"
 import * as PgError from "../PgError.ts"
-import type * as PgLedger from "../PgLedger.ts"
 import * as PgMigrations from "../PgMigrations.ts"
-import * as PgRows from "../PgRows.ts"
+import type * as PgStorage from "../PgStorage.ts"
 
 /**
  * A delivery that another writer inserts, without any event.
@@ -101,15 +102,17 @@ const overStore = ({ bookOf, commit, turn }: Store.Store): Importer["Service"] =
   })
 
 /**
- * The ledger in memory, with a way to write past it.
+ * Every port in memory, with a way to write past the ledger.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layerMemory: Layer.Layer<PgLedger.Ports | Importer, never, SecureRandom.SecureRandom> = Layer
-  .effectContext(
+export const layerMemory: Layer.Layer<PgStorage.Ports | Importer, never, SecureRandom.SecureRandom> = Layer.merge(
+  MemoryStorage.layer,
+  Layer.effectContext(
     Effect.map(Store.make, (store) => Context.add(Ports.over(store), Importer, overStore(store)))
   )
+)
 
 /**
  * Plain SQL into the schema of a PostgreSQL ledger, `waybill` unless another is named.
@@ -125,7 +128,7 @@ export const layerPg = (
     Effect.map(SqlClient.SqlClient, (sql) =>
       Importer.of({
         importDelivery: Effect.fnUntraced(function*(row) {
-          const now = PgRows.instant(yield* DateTime.now)
+          const now = Rows.instant(yield* DateTime.now)
           const inserted = yield* sql`
             INSERT INTO ${sql(`${schema}.deliveries`)} (
               tenant_id, id, mailable, stream, recipient, provider, provider_message_id, inserted_at, updated_at
@@ -142,12 +145,12 @@ export const layerPg = (
           sql.unsafe(
             `
               UPDATE "${schema.replaceAll("\"", "\"\"")}".deliveries d
-              SET ${PgRows.projectionAssignments("u")}
-              FROM unnest(${PgRows.placeholders(2, PgRows.writtenProjectionColumns.length)})
-                AS u (${PgRows.writtenProjectionColumns.join(", ")})
+              SET ${Rows.projectionAssignments("u")}
+              FROM unnest(${Rows.placeholders(2, Rows.writtenProjectionColumns.length)})
+                AS u (${Rows.writtenProjectionColumns.join(", ")})
               WHERE d.tenant_id = $1
             `,
-            [tenantId, ...PgRows.projectionParameters([projection])]
+            [tenantId, ...Rows.projectionParameters([projection])]
           ).pipe(PgError.refine(schema), Effect.asVoid)
       }))
   )

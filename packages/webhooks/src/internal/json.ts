@@ -15,9 +15,9 @@ export const parse: (text: string) => Option.Option<unknown> = Option.liftThrowa
   return /\d{16}/.test(text) ? JSON.parse(lossless(text)) : value
 })
 
-const decoder = new TextDecoder()
+const utf8 = new TextDecoder()
 
-export const decodeText = (body: Uint8Array): string => decoder.decode(body)
+export const decodeText = (body: Uint8Array): string => utf8.decode(body)
 
 /** A field that reads as undefined where it is not what it should be. */
 export const lenient = <S extends Schema.Constraint>(schema: S) =>
@@ -31,3 +31,16 @@ export const texts = lenient(Schema.Array(Schema.String))
 
 /** A text, or a number in its decimal form. */
 export const scalar = lenient(Schema.Union([Schema.String, Schema.Finite]))
+
+type Decode<A> = (value: unknown) => Option.Option<A>
+
+/**
+ * Decodes by a schema that is built when it is first needed: a command that only lists the providers does not wait for it.
+ */
+export const decoder = <S extends Schema.ConstraintDecoder<unknown>>(schema: () => S): Decode<S["Type"]> => {
+  let decode: Decode<S["Type"]> | undefined
+  return (value) => (decode ??= Schema.decodeUnknownOption(schema()))(value)
+}
+
+/** The values that a decoder returns. */
+export type Decoded<D> = D extends Decode<infer A> ? A : never

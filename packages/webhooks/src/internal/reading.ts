@@ -2,7 +2,7 @@
  * Reads one stored webhook into the ledger, once: its provider's follow-up, then its events piece by piece, and counts what
  * became of them. Noting how that ended is left to the caller.
  *
- * What cannot be understood costs the rest nothing. Only what storage delays ends a reading early.
+ * An item that cannot be understood costs the others nothing. Only storage that fails ends a reading early.
  */
 import { type Event, type Inbox, Input, Ledger, type LedgerError, type Tenant } from "@waybill/core"
 import { Effect, Option, Result } from "effect"
@@ -52,7 +52,7 @@ const vain = (result: Inbox.Ending, malformed: Reading["malformed"] = Option.non
   isComplete: false
 })
 
-/** What storage delays is no fault of the webhook. */
+/** A delay of storage is no fault of the webhook. */
 const ofFailure = (error: LedgerError.LedgerError | LedgerError.InvalidInput): Reading =>
   vain(error._tag === "InvalidInput" ? failed(error.message) : { _tag: "Postponed", reason: error.message })
 

@@ -10,7 +10,7 @@ import * as Webhook from "../Webhook.ts"
 import { sha256Hex } from "./digest.ts"
 import * as Json from "./json.ts"
 
-/** What a raw event means. */
+/** The meaning of a raw event. */
 export interface Meaning {
   readonly type: EventType.ReportedType
   readonly rejectReason?: Event.RejectReason
@@ -73,7 +73,7 @@ const payload = ({ details, meaning }: Report): JsonBag.JsonBag => {
   }
 }
 
-const providerEventId = Schema.decodeUnknownOption(Text.bounded(512))
+const providerEventId = Json.decoder(() => Text.bounded(512))
 
 const toEvent = (report: Report, idempotencyKey: IdempotencyKey.IdempotencyKey): Event.NewEvent => ({
   type: report.meaning.type,
@@ -165,7 +165,7 @@ export const fromSeconds = (seconds: string | number | undefined): Option.Option
     ? instant(Math.floor(Math.round(Number(seconds) * 1e6) / 1000))
     : Option.none()
 
-/** What one item of a body gives. */
+/** The contents of one item of a body. */
 export type Item =
   | {
     readonly _tag: "Events"
@@ -233,7 +233,7 @@ export const single =
   (provider: Provider.Provider, item: (value: unknown, received: Webhook.Received) => Item): Row.Row["normalize"] =>
   (received) => Result.map(json(provider, received), (value) => [collect([item(value, received)])])
 
-const decodeArray = Schema.decodeUnknownOption(Schema.Array(Schema.Unknown))
+const decodeArray = Json.decoder(() => Schema.Array(Schema.Unknown))
 
 /** How many items a piece of a batch has. */
 const pieceSize = 1000

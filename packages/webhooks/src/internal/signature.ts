@@ -24,7 +24,7 @@ export const refusal =
     new Webhook.VerificationError({ provider, reason })
 
 /**
- * Tries every secret; `check` gives none for one that cannot be used.
+ * Tries every secret; `check` returns none for one that cannot be used.
  *
  * Where nothing fits and a secret is missing or unusable, the fault is ours and not the sender's.
  */

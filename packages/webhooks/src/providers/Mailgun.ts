@@ -2,7 +2,7 @@
  * Understands the webhooks of Mailgun: JSON, and the form that legacy webhooks post.
  *
  * The signature covers a time and a token and **not the body**: who has seen one request can send any other with it. So the
- * token has to be consumed: what verification gives is good for one body only.
+ * token that verification returns has to be consumed: it is good for one body only.
  *
  * The key of an event is its `id`, unique within a day, with its time; without an id it is a digest of what tells one event
  * from another.
@@ -23,37 +23,37 @@ const name = Provider.Provider.make("mailgun")
 
 const refuse = Signature.refusal(name)
 
-const Raw = Schema.Struct({
-  signature: Json.lenient(Schema.Struct({
-    timestamp: Json.scalar,
-    token: Json.text,
-    signature: Json.text,
-    "parent-signature": Json.text
-  })),
-  "event-data": Json.lenient(Schema.Struct({
-    event: Json.text,
-    id: Json.text,
-    timestamp: Json.scalar,
-    recipient: Json.text,
-    severity: Json.text,
-    reason: Json.text,
-    url: Json.text,
-    message: Json.lenient(Schema.Struct({
-      headers: Json.lenient(Schema.Struct({ "message-id": Json.text, to: Json.text }))
+const decode = Json.decoder(() =>
+  Schema.Struct({
+    signature: Json.lenient(Schema.Struct({
+      timestamp: Json.scalar,
+      token: Json.text,
+      signature: Json.text,
+      "parent-signature": Json.text
     })),
-    "delivery-status": Json.lenient(Schema.Struct({
-      "attempt-no": Json.scalar,
-      "enhanced-code": Json.text,
-      message: Json.text
-    })),
-    "client-info": Json.lenient(Schema.Struct({ bot: Json.text })),
-    "user-variables": Json.lenient(Schema.Struct({ waybill_delivery_id: Json.text }))
-  }))
-})
+    "event-data": Json.lenient(Schema.Struct({
+      event: Json.text,
+      id: Json.text,
+      timestamp: Json.scalar,
+      recipient: Json.text,
+      severity: Json.text,
+      reason: Json.text,
+      url: Json.text,
+      message: Json.lenient(Schema.Struct({
+        headers: Json.lenient(Schema.Struct({ "message-id": Json.text, to: Json.text }))
+      })),
+      "delivery-status": Json.lenient(Schema.Struct({
+        "attempt-no": Json.scalar,
+        "enhanced-code": Json.text,
+        message: Json.text
+      })),
+      "client-info": Json.lenient(Schema.Struct({ bot: Json.text })),
+      "user-variables": Json.lenient(Schema.Struct({ waybill_delivery_id: Json.text }))
+    }))
+  })
+)
 
-type Raw = typeof Raw.Type
-
-const decode = Schema.decodeUnknownOption(Raw)
+type Raw = Json.Decoded<typeof decode>
 
 interface Block {
   readonly timestamp: string | undefined

@@ -82,27 +82,29 @@ const suppressions: ReadonlyMap<string, Report.Meaning> = new Map<string, Report
   ["ManualSuppression", { type: "unsubscribed" }]
 ])
 
-const Raw = Schema.Struct({
-  RecordType: Json.text,
-  ID: Json.scalar,
-  Type: Json.text,
-  MessageID: Json.text,
-  Recipient: Json.text,
-  Email: Json.text,
-  DeliveredAt: Json.text,
-  BouncedAt: Json.text,
-  ReceivedAt: Json.text,
-  ChangedAt: Json.text,
-  OriginalLink: Json.text,
-  Details: Json.text,
-  SuppressSending: Json.flag,
-  SuppressionReason: Json.text,
-  Metadata: Json.lenient(Schema.Struct({ waybill_delivery_id: Json.text }))
-})
+const decode = Json.decoder(() =>
+  Schema.Struct({
+    RecordType: Json.text,
+    ID: Json.scalar,
+    Type: Json.text,
+    MessageID: Json.text,
+    Recipient: Json.text,
+    Email: Json.text,
+    DeliveredAt: Json.text,
+    BouncedAt: Json.text,
+    ReceivedAt: Json.text,
+    ChangedAt: Json.text,
+    OriginalLink: Json.text,
+    Details: Json.text,
+    SuppressSending: Json.flag,
+    SuppressionReason: Json.text,
+    Metadata: Json.lenient(Schema.Struct({ waybill_delivery_id: Json.text }))
+  })
+)
 
-const decode = Schema.decodeUnknownOption(Raw)
+type Raw = Json.Decoded<typeof decode>
 
-const meaning = (recordType: string, raw: typeof Raw.Type): Report.Meaning => {
+const meaning = (recordType: string, raw: Raw): Report.Meaning => {
   switch (recordType) {
     case "Delivery":
       return { type: "delivered" }

@@ -75,24 +75,26 @@ const events: ReadonlyMap<string, Report.Meaning> = new Map<string, Report.Meani
   ["email.suppressed", { type: "rejected", rejectReason: "blocked", suppressed: true }]
 ])
 
-const Raw = Schema.Struct({
-  type: Json.text,
-  created_at: Json.text,
-  data: Json.lenient(Schema.Struct({
-    email_id: Json.text,
-    to: Json.texts,
-    cc: Json.texts,
-    bcc: Json.texts,
-    headers: Json.lenient(Schema.Array(Schema.Struct({ name: Json.text }))),
-    tags: Json.lenient(Schema.Struct({ waybill_delivery_id: Json.text })),
-    bounce: Json.lenient(Schema.Struct({ type: Json.text, subType: Json.text, message: Json.text })),
-    click: Json.lenient(Schema.Struct({ link: Json.text, timestamp: Json.text }))
-  }))
-})
+const decode = Json.decoder(() =>
+  Schema.Struct({
+    type: Json.text,
+    created_at: Json.text,
+    data: Json.lenient(Schema.Struct({
+      email_id: Json.text,
+      to: Json.texts,
+      cc: Json.texts,
+      bcc: Json.texts,
+      headers: Json.lenient(Schema.Array(Schema.Struct({ name: Json.text }))),
+      tags: Json.lenient(Schema.Struct({ waybill_delivery_id: Json.text })),
+      bounce: Json.lenient(Schema.Struct({ type: Json.text, subType: Json.text, message: Json.text })),
+      click: Json.lenient(Schema.Struct({ link: Json.text, timestamp: Json.text }))
+    }))
+  })
+)
 
-type Data = Exclude<typeof Raw.Type["data"], undefined>
+type Raw = Json.Decoded<typeof decode>
 
-const decode = Schema.decodeUnknownOption(Raw)
+type Data = Exclude<Raw["data"], undefined>
 
 const bounceClass = (data: Data): "hard" | "soft" | "undetermined" => {
   switch (data.bounce?.type) {

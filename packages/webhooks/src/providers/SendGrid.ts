@@ -97,25 +97,25 @@ const drops: ReadonlyMap<string, Report.Meaning> = new Map<string, Report.Meanin
   ["expired", { type: "rejected", rejectReason: "timed_out" }]
 ])
 
-const Raw = Schema.Struct({
-  event: Json.text,
-  type: Json.text,
-  reason: Json.text,
-  status: Json.text,
-  attempt: Json.scalar,
-  email: Json.text,
-  timestamp: Json.scalar,
-  sg_event_id: Json.text,
-  sg_message_id: Json.text,
-  "smtp-id": Json.text,
-  sg_machine_open: Json.flag,
-  url: Json.text,
-  waybill_delivery_id: Json.text
-})
+const decode = Json.decoder(() =>
+  Schema.Struct({
+    event: Json.text,
+    type: Json.text,
+    reason: Json.text,
+    status: Json.text,
+    attempt: Json.scalar,
+    email: Json.text,
+    timestamp: Json.scalar,
+    sg_event_id: Json.text,
+    sg_message_id: Json.text,
+    "smtp-id": Json.text,
+    sg_machine_open: Json.flag,
+    url: Json.text,
+    waybill_delivery_id: Json.text
+  })
+)
 
-type Raw = typeof Raw.Type
-
-const decode = Schema.decodeUnknownOption(Raw)
+type Raw = Json.Decoded<typeof decode>
 
 const meaning = (event: string, raw: Raw): Report.Meaning => {
   switch (event) {

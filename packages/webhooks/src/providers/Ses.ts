@@ -19,77 +19,74 @@ import * as SnsEnvelope from "./sns/SnsEnvelope.ts"
 
 const name = Provider.Provider.make("ses")
 
-const Party = Schema.Struct({ emailAddress: Json.text, status: Json.text })
-
-const parties = Json.lenient(Schema.Array(Party))
-
-const Topics = Json.lenient(Schema.Struct({
-  unsubscribeAll: Json.flag,
-  topicSubscriptionStatus: Json.lenient(
-    Schema.Array(Schema.Struct({ topicName: Json.text, subscriptionStatus: Json.text }))
-  )
-}))
-
-const Engagement = Json.lenient(Schema.Struct({ timestamp: Json.text, ipAddress: Json.text, link: Json.text }))
-
-const Raw = Schema.Struct({
-  eventType: Json.text,
-  notificationType: Json.text,
-  mail: Json.lenient(Schema.Struct({
-    messageId: Json.text,
-    timestamp: Json.text,
-    destination: Json.texts,
-    headers: Json.lenient(Schema.Array(Schema.Struct({ name: Json.text, value: Json.text }))),
-    tags: Json.lenient(Schema.Struct({ waybill_delivery_id: Json.texts }))
-  })),
-  bounce: Json.lenient(Schema.Struct({
-    bounceType: Json.text,
-    bounceSubType: Json.text,
-    bouncedRecipients: parties,
-    timestamp: Json.text,
-    feedbackId: Json.text
-  })),
-  complaint: Json.lenient(Schema.Struct({
-    complaintSubType: Json.text,
-    complaintFeedbackType: Json.text,
-    complainedRecipients: parties,
-    timestamp: Json.text,
-    feedbackId: Json.text
-  })),
-  delivery: Json.lenient(Schema.Struct({ timestamp: Json.text, recipients: Json.texts })),
-  deliveryDelay: Json.lenient(
-    Schema.Struct({ timestamp: Json.text, delayType: Json.text, delayedRecipients: parties })
-  ),
-  subscription: Json.lenient(
-    Schema.Struct({ timestamp: Json.text, newTopicPreferences: Topics, oldTopicPreferences: Topics })
-  ),
-  open: Engagement,
-  click: Engagement
+const decode = Json.decoder(() => {
+  const parties = Json.lenient(Schema.Array(Schema.Struct({ emailAddress: Json.text, status: Json.text })))
+  const topics = Json.lenient(Schema.Struct({
+    unsubscribeAll: Json.flag,
+    topicSubscriptionStatus: Json.lenient(
+      Schema.Array(Schema.Struct({ topicName: Json.text, subscriptionStatus: Json.text }))
+    )
+  }))
+  const engaged = Json.lenient(Schema.Struct({ timestamp: Json.text, ipAddress: Json.text, link: Json.text }))
+  return Schema.Struct({
+    eventType: Json.text,
+    notificationType: Json.text,
+    mail: Json.lenient(Schema.Struct({
+      messageId: Json.text,
+      timestamp: Json.text,
+      destination: Json.texts,
+      headers: Json.lenient(Schema.Array(Schema.Struct({ name: Json.text, value: Json.text }))),
+      tags: Json.lenient(Schema.Struct({ waybill_delivery_id: Json.texts }))
+    })),
+    bounce: Json.lenient(Schema.Struct({
+      bounceType: Json.text,
+      bounceSubType: Json.text,
+      bouncedRecipients: parties,
+      timestamp: Json.text,
+      feedbackId: Json.text
+    })),
+    complaint: Json.lenient(Schema.Struct({
+      complaintSubType: Json.text,
+      complaintFeedbackType: Json.text,
+      complainedRecipients: parties,
+      timestamp: Json.text,
+      feedbackId: Json.text
+    })),
+    delivery: Json.lenient(Schema.Struct({ timestamp: Json.text, recipients: Json.texts })),
+    deliveryDelay: Json.lenient(
+      Schema.Struct({ timestamp: Json.text, delayType: Json.text, delayedRecipients: parties })
+    ),
+    subscription: Json.lenient(
+      Schema.Struct({ timestamp: Json.text, newTopicPreferences: topics, oldTopicPreferences: topics })
+    ),
+    open: engaged,
+    click: engaged
+  })
 })
 
-type Raw = typeof Raw.Type
+type Raw = Json.Decoded<typeof decode>
 
-const decode = Schema.decodeUnknownOption(Raw)
+type Parties = NonNullable<Raw["bounce"]>["bouncedRecipients"]
 
 interface Named {
   readonly address: string | undefined
   readonly status?: string | undefined
 }
 
-/** What the part of an event that is named after its type says. */
+/** The part of an event that is named after its type. */
 interface Part {
   readonly meaning: Report.Meaning
   readonly time: string | undefined
   readonly subtype?: string | undefined
   readonly feedbackId?: string | undefined
-  /** What tells two engagements of the same instant from each other. */
+  /** The values that tell two engagements of the same instant from each other. */
   readonly distinct?: ReadonlyArray<string | undefined>
   readonly named: ReadonlyArray<Named>
   /** Whether it is about each of those named, and not about one of them. */
   readonly certain: boolean
 }
 
-const fromParties = (parties: ReadonlyArray<typeof Party.Type> | undefined): ReadonlyArray<Named> =>
+const fromParties = (parties: Parties): ReadonlyArray<Named> =>
   (parties ?? []).map(({ emailAddress, status }) => ({ address: emailAddress, status }))
 
 const fromAddresses = (addresses: ReadonlyArray<string> | undefined): ReadonlyArray<Named> =>
@@ -272,7 +269,8 @@ export const normalize: Row.Row["normalize"] = (received) =>
 /**
  * The row of Amazon SES in the table of providers.
  *
- * What asks Amazon over HTTP is loaded when the row is opened, so that whoever only lists the providers does not wait for it.
+ * The modules that ask Amazon over HTTP are loaded when the row is opened: a command that only lists the providers does not
+ * wait for them.
  *
  * @category providers
  * @since 0.1.0

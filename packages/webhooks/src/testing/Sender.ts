@@ -12,7 +12,7 @@ import type * as Row from "../Row.ts"
 import type * as Webhook from "../Webhook.ts"
 
 /**
- * What happened to a message, in Waybill's words.
+ * A report of what happened to a message, in Waybill's words.
  *
  * @category models
  * @since 0.1.0
@@ -39,7 +39,7 @@ export interface Report {
  */
 export interface Sender {
   readonly provider: Provider.Provider
-  /** What the receiver has to know. */
+  /** The secrets that the receiver has to know. */
   readonly secrets: ReadonlyArray<Redacted.Redacted>
   /** The types that the provider has a word for; any other is sent under a word that no receiver knows. */
   readonly types: ReadonlyArray<EventType.ReportedType>
@@ -48,19 +48,23 @@ export interface Sender {
 }
 
 /**
- * What a sender signs with: a secret that its receiver has too, a private key whose public half the receiver has, or nothing
- * that anybody but the provider has.
+ * The means by which a sender signs: a secret that its receiver has too, a private key whose public half the receiver has,
+ * or nothing that anybody but the provider has.
  *
  * @category models
  * @since 0.2.0
  */
 export type Signing =
-  | { readonly _tag: "Secret"; readonly make: (secret: Redacted.Redacted) => Sender }
+  | {
+    readonly _tag: "Secret"
+    /** Signs with the secret. */
+    readonly make: (secret: Redacted.Redacted) => Sender
+  }
   | {
     readonly _tag: "PrivateKey"
     /** None where the key is of another kind. */
     readonly make: (privateKey: KeyObject) => Option.Option<Sender>
-    /** What is wrong with a key of another kind. */
+    /** The fault of a key of another kind. */
     readonly issue: string
   }
   | { readonly _tag: "Nothing"; readonly issue: string }

@@ -153,7 +153,7 @@ export const make = (privateKey: KeyObject): Sender.Sender => ({
 })
 
 /**
- * Gives the public key as the certificate at `certificateUrl`, valid at any time, and no other.
+ * Provides the public key as the certificate at `certificateUrl`, valid at any time, and no other.
  *
  * @category layers
  * @since 0.1.0

@@ -6,7 +6,7 @@ import {
   Event,
   type IdempotencyKey,
   type Ledger,
-  Orphans,
+  Orphan,
   Recipient,
   type Tenant,
   type Timestamp
@@ -247,7 +247,7 @@ export const isTaken = (delivery: Delivery.Delivery, others: ReadonlyArray<Deliv
 export const namedBy = (report: Event.NewEvent): Named | undefined =>
   Option.match(Event.certainRecipient(report), { onNone: () => undefined, onSome: (address) => ({ address }) })
 
-/** Moves each delivery once by all of its new events and gives those that changed. */
+/** Moves each delivery once by all of its new events and returns those that changed. */
 export const project = (
   book: Book,
   facts: ReadonlyArray<{ readonly deliveryId: Event.DeliveryId; readonly event: Event.Event }>,
@@ -268,7 +268,7 @@ export const updatesOf = ({ events = [], ties = [] }: Change): ReadonlyArray<Del
   ...ties.map((tie) => DeliveryUpdate.ofLink(linkOf(tie)))
 ]
 
-export const linkOf = ({ deliveryId, orphan }: Tie): Orphans.Link => Orphans.linkOf(orphan, deliveryId)
+export const linkOf = ({ deliveryId, orphan }: Tie): Orphan.Link => Orphan.linkOf(orphan, deliveryId)
 
 /** The ledger's own copy of an event: what a caller does to the objects it gave no longer reaches it. */
 export const owned = (event: Event.Event): Event.Event => ({

@@ -11,10 +11,10 @@ import {
   type Timestamp
 } from "@waybill/core"
 import { DateTime, Effect, Option } from "effect"
-import * as PgRows from "../../PgRows.ts"
 import type { Deliveries } from "./Deliveries.ts"
 import type { Events } from "./Events.ts"
 import type { Links } from "./Links.ts"
+import * as Rows from "./Rows.ts"
 import type { Scope } from "./Scope.ts"
 
 /** Opens the acts of a schema. */
@@ -31,7 +31,7 @@ export const make = ({ sql, table, transaction }: Scope, events: Events, deliver
     sql`
       INSERT INTO ${table("acts")} (tenant_id, act, event_id, deliveries, orphans, acted_at)
       VALUES (${tenantId}, ${act}, ${eventId}, ${counts?.deliveries ?? null}, ${counts?.orphans ?? null},
-        ${PgRows.instant(now)})
+        ${Rows.instant(now)})
     `
 
   /** Locks a pending orphan; false where the event is none. */
@@ -105,7 +105,7 @@ export const make = ({ sql, table, transaction }: Scope, events: Events, deliver
         const digest = sql`(SELECT ${table("recipient_digest")}(${tenantId}, ${recipient}))`
         const erased = yield* sql`
           UPDATE ${table("deliveries")} SET recipient = NULL, lock_version = lock_version + 1, updated_at = ${
-          PgRows.instant(now)
+          Rows.instant(now)
         }
           WHERE tenant_id = ${tenantId} AND recipient_digest = ${digest} RETURNING id
         `

@@ -3,13 +3,13 @@ import { type Audit, Delivery, Drift, Event, Input } from "@waybill/core"
 import { DateTime, Effect, Option, Schema } from "effect"
 import * as Arr from "effect/Array"
 import { SqlClient } from "effect/sql"
-import * as PgRows from "../../PgRows.ts"
 import { decode, type Deliveries } from "./Deliveries.ts"
 import type { Events } from "./Events.ts"
+import * as Rows from "./Rows.ts"
 import type { Scope } from "./Scope.ts"
 
 const OrphanRow = Schema.Struct({
-  tenantId: PgRows.EventRow.fields.tenantId,
+  tenantId: Rows.EventRow.fields.tenantId,
   eventId: Event.EventId,
   isPending: Schema.Boolean,
   isQueued: Schema.Boolean,
@@ -81,7 +81,7 @@ export const make = ({ inScope, sql, table, transaction }: Scope, events: Events
     const page = yield* Effect.orDie(decodeOrphans(rows))
     const drifts = Arr.getSomes(page.map(Drift.ofOrphan))
     if (repair && drifts.length > 0) {
-      const ids = PgRows.uuids(drifts.flatMap((drift) => drift._tag === "Projection" ? [] : [drift.eventId]))
+      const ids = Rows.uuids(drifts.flatMap((drift) => drift._tag === "Projection" ? [] : [drift.eventId]))
       yield* sql`SELECT ${table("requeue")}(${ids})`
     }
     const last = page.at(-1)

@@ -2,11 +2,11 @@
 import { PgTypes } from "@effect/sql-pg"
 import { Correlation, Delivery, DeliveryUpdate, Event, Input, LedgerError } from "@waybill/core"
 import { DateTime, Effect, Option } from "effect"
-import * as PgRows from "../../PgRows.ts"
 import * as Deliveries from "./Deliveries.ts"
 import * as Events from "./Events.ts"
 import type { Links } from "./Links.ts"
 import type { Meeting } from "./Meeting.ts"
+import * as Rows from "./Rows.ts"
 import type { Scope } from "./Scope.ts"
 import type { Updates } from "./Updates.ts"
 
@@ -35,8 +35,8 @@ export const make = (
           last_event_type, last_event_at, last_event_id
         ) VALUES (
           ${fresh.id}, ${fresh.tenantId}, ${fresh.mailable}, ${fresh.stream}, ${input.recipient},
-          ${PgTypes.jsonb(fresh.metadata)}, ${Option.getOrNull(fresh.idempotencyKey)}, ${PgRows.instant(now)},
-          ${PgRows.instant(now)}, 'queued', ${PgRows.instant(now)}, ${queued.id}
+          ${PgTypes.jsonb(fresh.metadata)}, ${Option.getOrNull(fresh.idempotencyKey)}, ${Rows.instant(now)},
+          ${Rows.instant(now)}, 'queued', ${Rows.instant(now)}, ${queued.id}
         )
         ON CONFLICT DO NOTHING
         RETURNING id

@@ -1,12 +1,12 @@
 /** Reads deliveries and writes their projections. */
 import type { Delivery, Event, Ledger, Timestamp } from "@waybill/core"
 import { Effect, Option, Schema } from "effect"
-import * as PgRows from "../../PgRows.ts"
 import * as Projections from "./Projections.ts"
+import * as Rows from "./Rows.ts"
 import type { Scope } from "./Scope.ts"
 
 /** Decodes rows of `deliveries`. */
-export const decode = Schema.decodeUnknownEffect(Schema.Array(PgRows.DeliveryRow))
+export const decode = Schema.decodeUnknownEffect(Schema.Array(Rows.DeliveryRow))
 
 /** A stored event that a delivery may not know yet, and when the delivery changes by it. */
 export interface Fact extends Ledger.DeliveryKey {
@@ -17,7 +17,7 @@ export interface Fact extends Ledger.DeliveryKey {
 /** Opens the deliveries of a schema. */
 export const make = ({ quoted, sql, table }: Scope) => {
   const deliveries = table("deliveries")
-  const columns = sql.literal(PgRows.deliveryColumns("d"))
+  const columns = sql.literal(Rows.deliveryColumns("d"))
 
   /** Finds a delivery; locked, no other transaction changes it meanwhile. */
   const find = Effect.fnUntraced(function*(key: Ledger.DeliveryKey, lock: boolean) {
@@ -30,11 +30,11 @@ export const make = ({ quoted, sql, table }: Scope) => {
     return Option.fromUndefinedOr(found)
   })
 
-  const ofProjection = PgRows.writtenProjectionColumns.join(", ")
+  const ofProjection = Rows.writtenProjectionColumns.join(", ")
   const updateText = `
     UPDATE ${quoted("deliveries")} d
-    SET ${PgRows.projectionAssignments("u")}, lock_version = d.lock_version + 1, updated_at = $3
-    FROM unnest($1, $2, ${PgRows.placeholders(4, PgRows.writtenProjectionColumns.length)})
+    SET ${Rows.projectionAssignments("u")}, lock_version = d.lock_version + 1, updated_at = $3
+    FROM unnest($1, $2, ${Rows.placeholders(4, Rows.writtenProjectionColumns.length)})
       AS u (tenant_id, id, ${ofProjection})
     WHERE d.tenant_id = u.tenant_id AND d.id = u.id
   `
@@ -42,10 +42,10 @@ export const make = ({ quoted, sql, table }: Scope) => {
   /** Writes the projections of deliveries that this transaction has locked. */
   const update = (changed: ReadonlyArray<Delivery.Delivery>, now: Timestamp.Timestamp) =>
     changed.length === 0 ? Effect.void : Effect.asVoid(sql.unsafe(updateText, [
-      PgRows.texts(changed.map((delivery) => delivery.tenantId)),
-      PgRows.uuids(changed.map((delivery) => delivery.id)),
-      PgRows.instant(now),
-      ...PgRows.projectionParameters(changed)
+      Rows.texts(changed.map((delivery) => delivery.tenantId)),
+      Rows.uuids(changed.map((delivery) => delivery.id)),
+      Rows.instant(now),
+      ...Rows.projectionParameters(changed)
     ]))
 
   const moveText = Projections.moveText(quoted, Projections.namedFacts(quoted))
@@ -53,10 +53,10 @@ export const make = ({ quoted, sql, table }: Scope) => {
   /** Moves deliveries by stored events that they may not know yet. */
   const move = (facts: ReadonlyArray<Fact>) =>
     facts.length === 0 ? Effect.void : Effect.asVoid(sql.unsafe(moveText, [
-      PgRows.uuids(facts.map(({ eventId }) => eventId)),
-      PgRows.texts(facts.map(({ tenantId }) => tenantId)),
-      PgRows.uuids(facts.map(({ deliveryId }) => deliveryId)),
-      PgRows.instants(facts.map(({ at }) => at.epochMilliseconds))
+      Rows.uuids(facts.map(({ eventId }) => eventId)),
+      Rows.texts(facts.map(({ tenantId }) => tenantId)),
+      Rows.uuids(facts.map(({ deliveryId }) => deliveryId)),
+      Rows.instants(facts.map(({ at }) => at.epochMilliseconds))
     ]))
 
   return { columns, find, update, move }

@@ -3,7 +3,7 @@ import { type Delivery, Event, type Ledger, LedgerError } from "@waybill/core"
 import { Effect, Schema } from "effect"
 import * as Arr from "effect/Array"
 import { SecureRandom } from "effect/crypto"
-import * as PgRows from "../../PgRows.ts"
+import * as Rows from "./Rows.ts"
 import type { Scope } from "./Scope.ts"
 
 /** A fact of a delivery: one of its events, or an orphan that was linked to it. */
@@ -11,17 +11,17 @@ const FactRow = Schema.Struct({
   ofTenant: Schema.String,
   ofDelivery: Schema.String,
   id: Event.EventId,
-  type: PgRows.EventRow.fields.type,
-  occurredAt: PgRows.EventRow.fields.occurredAt,
-  provider: PgRows.EventRow.fields.provider,
-  bounceClass: PgRows.EventRow.fields.bounceClass
+  type: Rows.EventRow.fields.type,
+  occurredAt: Rows.EventRow.fields.occurredAt,
+  provider: Rows.EventRow.fields.provider,
+  bounceClass: Rows.EventRow.fields.bounceClass
 })
 
 const decodeFacts = Schema.decodeUnknownEffect(Schema.Array(FactRow))
 
 /** A row of `events`, and the delivery that a link gave to it. */
 export const LinkedRow = Schema.Struct({
-  ...PgRows.EventRow.fields,
+  ...Rows.EventRow.fields,
   linkedDeliveryId: Schema.OptionFromNullOr(Event.DeliveryId)
 })
 
@@ -37,7 +37,7 @@ export const noRecipient = (): null => null
 export const make = Effect.fnUntraced(function*({ quoted, sql, table }: Scope) {
   const random = yield* SecureRandom.SecureRandom
   const events = table("events")
-  const columns = sql.literal(PgRows.eventColumns("e"))
+  const columns = sql.literal(Rows.eventColumns("e"))
 
   /** A fresh UUIDv7. */
   const newUuid = random.uuidV7()
@@ -58,7 +58,7 @@ export const make = Effect.fnUntraced(function*({ quoted, sql, table }: Scope) {
     return ids
   })
 
-  const written = PgRows.writtenEventColumns.join(", ")
+  const written = Rows.writtenEventColumns.join(", ")
   // An event that is stored gets no pseudonym again: its recipient may have been forgotten since.
   const insertText = `
     INSERT INTO ${quoted("events")} (${written}, recipient_pseudonym)
@@ -67,7 +67,7 @@ export const make = Effect.fnUntraced(function*({ quoted, sql, table }: Scope) {
         SELECT stored.id FROM ${quoted("events")} stored
         WHERE stored.tenant_id = given.tenant_id AND stored.idempotency_key = given.idempotency_key
       ) IS NULL THEN ${quoted("recipient_pseudonym")}(tenant_id, recipient) END
-    FROM unnest(${PgRows.placeholders(1, PgRows.writtenEventColumns.length + 1)}) AS given (${written}, recipient)
+    FROM unnest(${Rows.placeholders(1, Rows.writtenEventColumns.length + 1)}) AS given (${written}, recipient)
     ON CONFLICT (tenant_id, idempotency_key) DO NOTHING
     RETURNING id
   `
@@ -78,8 +78,8 @@ export const make = Effect.fnUntraced(function*({ quoted, sql, table }: Scope) {
     const sorted = rows.toSorted(byKey)
     return Effect.map(
       sql.unsafe<{ readonly id: string }>(insertText, [
-        ...PgRows.eventParameters(sorted),
-        PgRows.texts(sorted.map(recipientOf))
+        ...Rows.eventParameters(sorted),
+        Rows.texts(sorted.map(recipientOf))
       ]),
       (inserted) => new Set(inserted.map((row) => row.id))
     )
@@ -104,8 +104,8 @@ export const make = Effect.fnUntraced(function*({ quoted, sql, table }: Scope) {
     const rows = yield* sql`
       WITH given AS (
         SELECT * FROM unnest(
-          ${PgRows.texts(page.map((delivery) => delivery.tenantId))},
-          ${PgRows.uuids(page.map((delivery) => delivery.id))}
+          ${Rows.texts(page.map((delivery) => delivery.tenantId))},
+          ${Rows.uuids(page.map((delivery) => delivery.id))}
         ) AS given (tenant_id, id)
       ), own AS (
         SELECT e.id, e.tenant_id, e.delivery_id, e.source_event_id

@@ -1,8 +1,8 @@
 /** Writes the links of orphans that a transaction has locked. */
-import { DeliveryUpdate, Event, Orphans, type Timestamp } from "@waybill/core"
+import { DeliveryUpdate, Event, Orphan, type Timestamp } from "@waybill/core"
 import { Effect } from "effect"
-import * as PgRows from "../../PgRows.ts"
 import { type Events, noRecipient } from "./Events.ts"
+import * as Rows from "./Rows.ts"
 import type { Scope } from "./Scope.ts"
 import type { Updates } from "./Updates.ts"
 
@@ -27,10 +27,10 @@ export const make = ({ sql, table }: Scope, events: Events, { publish }: Updates
     const inserted = yield* events.insert(links, noRecipient)
     const fresh = pairs.filter((_, index) => inserted.has(links[index]?.id ?? ""))
     yield* sql`
-      DELETE FROM ${table("orphans")} WHERE event_id = ANY(${PgRows.uuids(pairs.map(({ orphan }) => orphan.id))})
+      DELETE FROM ${table("orphans")} WHERE event_id = ANY(${Rows.uuids(pairs.map(({ orphan }) => orphan.id))})
     `
     yield* publish(() =>
-      fresh.map(({ deliveryId, orphan }) => DeliveryUpdate.ofLink(Orphans.linkOf(orphan, deliveryId)))
+      fresh.map(({ deliveryId, orphan }) => DeliveryUpdate.ofLink(Orphan.linkOf(orphan, deliveryId)))
     )
     return fresh
   })

@@ -7,8 +7,8 @@
 import { Correlation, Event, type Tenant } from "@waybill/core"
 import { Effect, Option, Schema } from "effect"
 import * as Arr from "effect/Array"
-import * as PgRows from "../../PgRows.ts"
 import type { Events } from "./Events.ts"
+import * as Rows from "./Rows.ts"
 import type { Scope } from "./Scope.ts"
 
 /** That a delivery `d` has the message id of an event `e`, which echoed no delivery id; see `Correlation.ofEvent`. */
@@ -26,13 +26,13 @@ export const isTo = (recipient: string): string =>
   `(${recipient} IS NULL OR lower(d.recipient COLLATE "C") = ${recipient})`
 
 /** An orphan that a delivery makes linkable, and whether a sweep holds it. */
-const WaitingRow = Schema.Struct({ ...PgRows.EventRow.fields, isHeld: Schema.Boolean })
+const WaitingRow = Schema.Struct({ ...Rows.EventRow.fields, isHeld: Schema.Boolean })
 
 const decodeWaiting = Schema.decodeUnknownEffect(Schema.Array(WaitingRow))
 
 /** An orphan with one of the deliveries that have its key. */
 const CandidateRow = Schema.Struct({
-  ...PgRows.EventRow.fields,
+  ...Rows.EventRow.fields,
   candidateId: Schema.OptionFromNullOr(Event.DeliveryId),
   candidateRecipient: Schema.Literals(["same", "other", "unnamed"])
 })
@@ -52,7 +52,7 @@ export const make = ({ sql, table }: Scope, { columns }: Events) => {
   const lock = (tenantId: Tenant.TenantId, keys: ReadonlyArray<Correlation.Key>) =>
     sql`
       INSERT INTO ${table("correlations")} (tenant_id, key)
-      SELECT DISTINCT ${tenantId}, key FROM unnest(${PgRows.texts(keys)}) AS given (key) ORDER BY key
+      SELECT DISTINCT ${tenantId}, key FROM unnest(${Rows.texts(keys)}) AS given (key) ORDER BY key
       ON CONFLICT (tenant_id, key) DO UPDATE SET key = EXCLUDED.key
     `
 

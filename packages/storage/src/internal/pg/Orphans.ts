@@ -11,13 +11,13 @@ import {
   type Timestamp
 } from "@waybill/core"
 import { DateTime, Effect, Option, Schema } from "effect"
-import * as PgRows from "../../PgRows.ts"
 import type { Deliveries } from "./Deliveries.ts"
 import type { Events } from "./Events.ts"
 import type { Meeting } from "./Meeting.ts"
+import * as Rows from "./Rows.ts"
 import type { Scope } from "./Scope.ts"
 
-const at = PgRows.EventRow.fields.insertedAt
+const at = Rows.EventRow.fields.insertedAt
 
 /** What the queue keeps of an orphan that failed on its own. */
 const failureFields = {
@@ -26,7 +26,7 @@ const failureFields = {
   nextAttemptAt: Schema.OptionFromNullOr(at)
 }
 
-const OrphanRow = Schema.Struct({ ...PgRows.EventRow.fields, ...failureFields })
+const OrphanRow = Schema.Struct({ ...Rows.EventRow.fields, ...failureFields })
 
 const decodeOrphans = Schema.decodeUnknownEffect(Schema.Array(OrphanRow))
 
@@ -69,7 +69,7 @@ export const make = (
         SELECT ${events.columns}, o.attempts, o.last_error AS "lastError", o.next_attempt_at AS "nextAttemptAt"
         FROM (
           SELECT event_id, inserted_at, attempts, last_error, next_attempt_at FROM ${orphans}
-          WHERE ${inScope(query.scope)} AND inserted_at >= ${PgRows.instant(from)}
+          WHERE ${inScope(query.scope)} AND inserted_at >= ${Rows.instant(from)}
             ${sql.literal(query.failedOnly ? "AND last_error IS NOT NULL" : "")}
           ORDER BY inserted_at, event_id LIMIT ${limit}
         ) o JOIN ${table("events")} e ON e.id = o.event_id
@@ -135,7 +135,7 @@ export const make = (
       query.scope,
       sql`
         SELECT tenant_id AS "tenantId", count(*)::integer AS pending,
-          (count(*) FILTER (WHERE inserted_at < ${PgRows.instant(query.horizon)}))::integer AS expired,
+          (count(*) FILTER (WHERE inserted_at < ${Rows.instant(query.horizon)}))::integer AS expired,
           (count(*) FILTER (WHERE last_error IS NOT NULL))::integer AS failed, min(inserted_at) AS oldest
         FROM ${orphans} WHERE ${inScope(query.scope)}
         GROUP BY tenant_id ORDER BY tenant_id

@@ -3,7 +3,7 @@
  * `Projection.evolve` does. The contract suites hold the two together.
  */
 import { EventType } from "@waybill/core"
-import * as PgRows from "../../PgRows.ts"
+import * as Rows from "./Rows.ts"
 import type { Scope } from "./Scope.ts"
 
 const listed = (values: ReadonlyArray<string>): string => values.map((value) => `'${value}'`).join(", ")
@@ -35,7 +35,7 @@ const statuses = EventType.Status.literals
 const height = (column: string): string =>
   `CASE ${column} ${statuses.map((status, index) => `WHEN '${status}' THEN ${index + 1}`).join(" ")} END`
 
-const times = EventType.firstTimes.map((name) => ({ name, column: PgRows.snakeCase(name) }))
+const times = EventType.firstTimes.map((name) => ({ name, column: Rows.snakeCase(name) }))
 
 /** An event is the last one by this order: a provider's above our own, then time, rank, id. */
 const lastFirst = `(e.provider IS NULL), e.occurred_at DESC, ${rank("e.type")} DESC, e.id DESC`
@@ -101,6 +101,6 @@ export const namedFacts = (quoted: Scope["quoted"]): string =>
   `(
   SELECT given.tenant_id, given.delivery_id, given.at, stored.id, stored.type, stored.occurred_at, stored.provider,
     stored.bounce_class
-  FROM ${PgRows.unnested(["uuid", "text", "uuid", "timestamptz"])} AS given (event_id, tenant_id, delivery_id, at)
+  FROM ${Rows.unnested(["uuid", "text", "uuid", "timestamptz"])} AS given (event_id, tenant_id, delivery_id, at)
   JOIN ${quoted("events")} stored ON stored.id = given.event_id
 )`

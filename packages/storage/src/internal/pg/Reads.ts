@@ -1,17 +1,17 @@
 /** Reads deliveries, their timelines, and the feed of changes. */
 import { Cursor, Event, Input, type Ledger, type Tenant } from "@waybill/core"
 import { Effect, Option, Schema } from "effect"
-import * as PgRows from "../../PgRows.ts"
 import { decode, type Deliveries } from "./Deliveries.ts"
 import type { Events } from "./Events.ts"
+import * as Rows from "./Rows.ts"
 import type { Scope } from "./Scope.ts"
 
-const ChangeRow = Schema.Struct({ ...PgRows.EventRow.fields, transactionId: Schema.String, position: Schema.BigInt })
+const ChangeRow = Schema.Struct({ ...Rows.EventRow.fields, transactionId: Schema.String, position: Schema.BigInt })
 
 const decodeChanges = Schema.decodeUnknownEffect(Schema.Array(ChangeRow))
 
 const TimelineRow = Schema.Struct({
-  ...PgRows.EventRow.fields,
+  ...Rows.EventRow.fields,
   linkedBy: Schema.OptionFromNullOr(Event.EventId)
 })
 

@@ -6,8 +6,8 @@ import { LedgerError, Tenant } from "@waybill/core"
 import { Effect, Option, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import * as PgError from "../../PgError.ts"
-import * as PgRows from "../../PgRows.ts"
 import * as PgServer from "../../PgServer.ts"
+import * as Rows from "./Rows.ts"
 
 /** How the ledger is kept. */
 export interface PgOptions {
@@ -73,7 +73,7 @@ export const make = Effect.fnUntraced(function*(options: PgOptions) {
       ? Effect.void
       : Effect.asVoid(sql`
         SELECT set_config(name, value, true) FROM unnest(
-          ${PgRows.texts(settings.map(([name]) => name))}, ${PgRows.texts(settings.map(([, value]) => value))}
+          ${Rows.texts(settings.map(([name]) => name))}, ${Rows.texts(settings.map(([, value]) => value))}
         ) AS given (name, value)
       `)
   }

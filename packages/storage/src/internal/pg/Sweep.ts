@@ -7,10 +7,10 @@
 import { DeliveryUpdate, type Event, type EventType, Input, Orphan, type Orphans, Retry, Tenant } from "@waybill/core"
 import { Cause, DateTime, Duration, Effect, Exit } from "effect"
 import { SqlError, type Statement } from "effect/sql"
-import * as PgRows from "../../PgRows.ts"
 import type { Events } from "./Events.ts"
 import * as Meeting from "./Meeting.ts"
 import * as Projections from "./Projections.ts"
+import * as Rows from "./Rows.ts"
 import type { Scope } from "./Scope.ts"
 import type { Updates } from "./Updates.ts"
 
@@ -31,10 +31,8 @@ export const make = ({ quoted, sql, table, transaction }: Scope, { newId }: Even
   /** The pending orphans that a sweep is to take, each tenant's oldest first, locked; those that another one holds are left to it. */
   const due = <A extends object>(query: Orphans.LinkQuery, now: DateTime.Utc) => {
     const isDue = sql`
-      ready AND inserted_at >= ${PgRows.instant(query.insertedFrom)} AND inserted_at <= ${
-      PgRows.instant(query.insertedTo)
-    }
-        AND (next_attempt_at IS NULL OR next_attempt_at <= ${PgRows.instant(now)})
+      ready AND inserted_at >= ${Rows.instant(query.insertedFrom)} AND inserted_at <= ${Rows.instant(query.insertedTo)}
+        AND (next_attempt_at IS NULL OR next_attempt_at <= ${Rows.instant(now)})
     `
     if (query.scope !== Tenant.all) {
       return sql<A>`
@@ -128,10 +126,10 @@ export const make = ({ quoted, sql, table, transaction }: Scope, { newId }: Even
   const linkClaimed = Effect.fnUntraced(function*(claimed: Statement.Fragment, now: DateTime.Utc) {
     const rows = yield* sql<MetRow>`
       WITH claimed AS MATERIALIZED (${claimed}), new AS MATERIALIZED (
-        SELECT ${yield* newId}::text AS id, ${PgRows.instant(now)}::timestamptz AS at
+        SELECT ${yield* newId}::text AS id, ${Rows.instant(now)}::timestamptz AS at
       ), ${sql.literal(linkText)}
     `
-    const links: Array<Orphans.Link> = []
+    const links: Array<Orphan.Link> = []
     let unmet = rows[0]?.claimed ?? 0
     let held = 0
     // By hand: a backlog has many rows, and what decoding them by a schema leaves behind makes the heap grow.
@@ -151,8 +149,8 @@ export const make = ({ quoted, sql, table, transaction }: Scope, { newId }: Even
       UPDATE ${orphans} SET
         attempts = attempts + 1,
         last_error = ${reason},
-        next_attempt_at = ${PgRows.instant(now)} + (${
-      PgRows.intervals(Retry.waits)
+        next_attempt_at = ${Rows.instant(now)} + (${
+      Rows.intervals(Retry.waits)
     }::interval[])[least(attempts + 1, ${Retry.waits.length})]
       WHERE event_id = ${id}
     `
@@ -160,7 +158,7 @@ export const make = ({ quoted, sql, table, transaction }: Scope, { newId }: Even
   /** Links one by one, each in a savepoint, so that one that fails on its own does not stop the rest. */
   const linkOneByOne = Effect.fnUntraced(function*(query: Orphans.LinkQuery, now: DateTime.Utc) {
     const claimed = yield* due<{ readonly id: string }>(query, now)
-    const links: Array<Orphans.Link> = []
+    const links: Array<Orphan.Link> = []
     let failed = 0
     let held = 0
     let unmet = 0

@@ -1,3 +1,4 @@
+/** Declares what holds for appending: exactly once, conflicts, batches, and what deliveries make of events. */
 import { assert } from "@effect/vitest"
 import { Event, EventType, Ledger, Orphans, Projection, Recipient, type Tenant } from "@waybill/core"
 import { Arbitrary, DateTime, Effect, Option, Schema } from "effect"

@@ -1,3 +1,4 @@
+/** Declares what holds for recording and dispatching deliveries. */
 import { assert } from "@effect/vitest"
 import { type Event, Ledger, LedgerError, Provider, Recipient } from "@waybill/core"
 import { DateTime, Effect, Option } from "effect"

@@ -1,3 +1,4 @@
+/** Declares tests of a contract, and gives them what they share. */
 import { assert, layer } from "@effect/vitest"
 import { Audit, Delivery, DeliveryUpdate, Event, Ledger, Orphans, Projection, type Tenant } from "@waybill/core"
 import { Arbitrary, Cause, Config, Console, Effect, Layer, Option, PubSub, Random, Schema, type Scope } from "effect"

@@ -1,3 +1,4 @@
+/** Declares that hostile input is refused or stored exactly as it was. */
 import { assert } from "@effect/vitest"
 import { Delivery, Event, JsonBag, Ledger, LedgerError, Provider, Recipient, Tenant } from "@waybill/core"
 import { Arbitrary, DateTime, Duration, Effect, Option, Schema } from "effect"

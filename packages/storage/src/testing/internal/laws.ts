@@ -1,3 +1,4 @@
+/** Asserts the laws of a ledger after a history, whatever happened in it. */
 import { assert } from "@effect/vitest"
 import { Audit, Delivery, Event, Ledger, Orphans, Projection, type Tenant } from "@waybill/core"
 import { DateTime, Effect, Option, Schema } from "effect"

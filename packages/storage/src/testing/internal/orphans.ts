@@ -1,3 +1,4 @@
+/** Declares what holds for orphans: how they are linked, explained and acted on by hand. */
 import { assert } from "@effect/vitest"
 import { Correlation, Event, Ledger, Orphans, Recipient } from "@waybill/core"
 import { Arbitrary, type DateTime, Effect, Option, Schema } from "effect"

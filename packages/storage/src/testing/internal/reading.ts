@@ -1,3 +1,4 @@
+/** Declares what holds for reading: timelines, listings, the feed and the audit. */
 import { assert } from "@effect/vitest"
 import { Audit, Cursor, type Event, Ledger, type LedgerError, Orphans, type Tenant } from "@waybill/core"
 import { DateTime, Effect, Option } from "effect"

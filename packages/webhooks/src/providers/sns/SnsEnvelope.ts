@@ -1,5 +1,5 @@
 /**
- * Reads the envelope in which Amazon SNS puts what it publishes, and what it asks of a subscriber.
+ * Reads the envelope in which Amazon SNS publishes, and the confirmation that it may ask of a subscriber.
  *
  * @since 0.2.0
  */
@@ -7,40 +7,34 @@ import { Option, Schema } from "effect"
 import * as Json from "../../internal/json.ts"
 
 /**
- * An envelope of Amazon SNS; a field that is absent or no text reads as undefined.
- *
- * @category schemas
- * @since 0.2.0
- */
-export const SnsEnvelope = Schema.Struct({
-  Type: Json.text,
-  MessageId: Json.text,
-  TopicArn: Json.text,
-  Subject: Json.text,
-  Message: Json.text,
-  Timestamp: Json.text,
-  SubscribeURL: Json.text,
-  Token: Json.text,
-  SignatureVersion: Json.text,
-  Signature: Json.text,
-  SigningCertURL: Json.text
-})
-
-/**
- * An envelope of Amazon SNS.
- *
- * @category models
- * @since 0.2.0
- */
-export type SnsEnvelope = typeof SnsEnvelope.Type
-
-/**
  * The envelope that a JSON value is; none where it is no object.
  *
  * @category constructors
  * @since 0.2.0
  */
-export const decode: (value: unknown) => Option.Option<SnsEnvelope> = Schema.decodeUnknownOption(SnsEnvelope)
+export const decode = Json.decoder(() =>
+  Schema.Struct({
+    Type: Json.text,
+    MessageId: Json.text,
+    TopicArn: Json.text,
+    Subject: Json.text,
+    Message: Json.text,
+    Timestamp: Json.text,
+    SubscribeURL: Json.text,
+    Token: Json.text,
+    SignatureVersion: Json.text,
+    Signature: Json.text,
+    SigningCertURL: Json.text
+  })
+)
+
+/**
+ * An envelope of Amazon SNS; a field that is absent or no text is undefined.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type SnsEnvelope = Json.Decoded<typeof decode>
 
 /**
  * The envelope in a body.
@@ -95,7 +89,8 @@ export interface Confirmation {
 }
 
 /**
- * What an envelope asks to confirm; none where it asks for nothing, or not for an address in the topic's own region.
+ * The subscription that an envelope asks to confirm; none where it asks for nothing, or for an address outside the topic's
+ * own region.
  *
  * @category getters
  * @since 0.2.0

@@ -23,7 +23,7 @@ const signedFields: ReadonlyMap<string, ReadonlyArray<keyof SnsEnvelope.SnsEnvel
 )
 
 /**
- * What is signed; none where a field is missing or, but for the message, holds a line break: fields joined by line breaks
+ * The text that is signed; none where a field is missing or, but for the message, holds a line break: fields joined by line breaks
  * could then be read in more than one way.
  */
 const stringToSign = (envelope: SnsEnvelope.SnsEnvelope): Option.Option<string> => {

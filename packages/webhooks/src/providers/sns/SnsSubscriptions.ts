@@ -39,7 +39,7 @@ export class SnsSubscriptions extends Context.Service<SnsSubscriptions, {
   /** Confirms a subscription if the tenant wants it, and returns whether it did. */
   readonly confirm: (
     confirmation: SnsEnvelope.Confirmation,
-    /** What the tenant has set, looked up where the address is one of Amazon's. */
+    /** The settings of the tenant, looked up where the address is one of Amazon's. */
     credentials: Effect.Effect<Option.Option<Credentials>, SecretsUnavailable>
   ) => Effect.Effect<boolean, SubscriptionNotConfirmed>
 }>()("@waybill/webhooks/SnsSubscriptions") {}

@@ -5,9 +5,9 @@
  */
 import type { Event, Tenant } from "@waybill/core"
 import { Effect, Option } from "effect"
-import * as PgRows from "../../../PgRows.ts"
 import * as Meeting from "../Meeting.ts"
 import * as Projections from "../Projections.ts"
+import * as Rows from "../Rows.ts"
 import type { Scope } from "../Scope.ts"
 import type { Call, Report } from "./Report.ts"
 
@@ -32,20 +32,20 @@ const columns = {
 }
 
 const parametersOf = (reports: ReadonlyArray<Report>) => [
-  PgRows.uuids(reports.map(({ event }) => event.id)),
-  PgRows.texts(reports.map(({ event }) => event.type)),
-  PgRows.instants(reports.map(({ event }) => event.occurredAt.epochMilliseconds)),
-  PgRows.instants(reports.map(({ event }) => event.insertedAt.epochMilliseconds)),
-  PgRows.texts(reports.map(({ event }) => Option.getOrNull(event.provider))),
-  PgRows.texts(reports.map(({ event }) => Option.getOrNull(event.providerMessageId))),
-  PgRows.texts(reports.map(({ event }) => Option.getOrNull(event.providerEventId))),
-  PgRows.texts(reports.map(({ event }) => Option.getOrNull(event.rejectReason))),
-  PgRows.texts(reports.map(({ event }) => Option.getOrNull(event.bounceClass))),
-  PgRows.bags(reports.map(({ event }) => event.normalizedPayload)),
-  PgRows.bags(reports.map(({ event }) => event.metadata)),
-  PgRows.texts(reports.map(({ event }) => Option.getOrNull(event.traceId))),
-  PgRows.texts(reports.map(({ event }) => event.idempotencyKey)),
-  PgRows.texts(reports.map(({ recipient }) => recipient))
+  Rows.uuids(reports.map(({ event }) => event.id)),
+  Rows.texts(reports.map(({ event }) => event.type)),
+  Rows.instants(reports.map(({ event }) => event.occurredAt.epochMilliseconds)),
+  Rows.instants(reports.map(({ event }) => event.insertedAt.epochMilliseconds)),
+  Rows.texts(reports.map(({ event }) => Option.getOrNull(event.provider))),
+  Rows.texts(reports.map(({ event }) => Option.getOrNull(event.providerMessageId))),
+  Rows.texts(reports.map(({ event }) => Option.getOrNull(event.providerEventId))),
+  Rows.texts(reports.map(({ event }) => Option.getOrNull(event.rejectReason))),
+  Rows.texts(reports.map(({ event }) => Option.getOrNull(event.bounceClass))),
+  Rows.bags(reports.map(({ event }) => event.normalizedPayload)),
+  Rows.bags(reports.map(({ event }) => event.metadata)),
+  Rows.texts(reports.map(({ event }) => Option.getOrNull(event.traceId))),
+  Rows.texts(reports.map(({ event }) => event.idempotencyKey)),
+  Rows.texts(reports.map(({ recipient }) => recipient))
 ]
 
 /** Whether some calls may take the fast path: each event names a message, and no two calls the same one. */
@@ -77,7 +77,7 @@ export const make = ({ quoted, sql }: Scope) => {
     ), met AS MATERIALIZED (
       SELECT given.*, d.tenant_id, d.id AS delivery_id
       FROM patience
-      CROSS JOIN ${PgRows.unnested([...Object.values(columns), "text"], 4)} AS given (${names}, recipient)
+      CROSS JOIN ${Rows.unnested([...Object.values(columns), "text"], 4)} AS given (${names}, recipient)
       JOIN ${quoted("deliveries")} d ON d.tenant_id = $1
         AND d.provider = given.provider AND d.provider_message_id = given.provider_message_id
         AND ${Meeting.isTo("given.recipient")}

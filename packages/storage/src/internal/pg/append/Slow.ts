@@ -7,10 +7,10 @@
 import { Correlation, Event, type Tenant } from "@waybill/core"
 import { Effect, Option, Schema } from "effect"
 import * as Arr from "effect/Array"
-import * as PgRows from "../../../PgRows.ts"
 import type { Deliveries } from "../Deliveries.ts"
 import * as Events from "../Events.ts"
 import * as Meeting from "../Meeting.ts"
+import * as Rows from "../Rows.ts"
 import type { Scope } from "../Scope.ts"
 import { type Call, type Fact, factsOf, isUnbound, type Report, type Stored, subjectOf } from "./Report.ts"
 
@@ -51,7 +51,7 @@ export const make = (
   // $1 is the tenant.
   const candidatesText = `
     SELECT given.ordinal, d.id AS "deliveryId"
-    FROM ${PgRows.unnested(["integer", "uuid", "text", "text", "text"], 2)}
+    FROM ${Rows.unnested(["integer", "uuid", "text", "text", "text"], 2)}
       AS given (ordinal, delivery_id, provider, message_id, recipient)
     JOIN ${quoted("deliveries")} d ON d.tenant_id = $1 AND ${Meeting.isTo("given.recipient")}
   `
@@ -64,11 +64,11 @@ export const make = (
   const findCandidates = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, reports: ReadonlyArray<Report>) {
     const parameters = [
       tenantId,
-      PgRows.integers(reports.map((_, index) => index)),
-      PgRows.uuids(reports.map(({ event }) => Option.getOrNull(event.echoedDeliveryId))),
-      PgRows.texts(reports.map(({ event }) => Option.getOrNull(event.provider))),
-      PgRows.texts(reports.map(({ event }) => Option.getOrNull(event.providerMessageId))),
-      PgRows.texts(reports.map(({ recipient }) => recipient))
+      Rows.integers(reports.map((_, index) => index)),
+      Rows.uuids(reports.map(({ event }) => Option.getOrNull(event.echoedDeliveryId))),
+      Rows.texts(reports.map(({ event }) => Option.getOrNull(event.provider))),
+      Rows.texts(reports.map(({ event }) => Option.getOrNull(event.providerMessageId))),
+      Rows.texts(reports.map(({ recipient }) => recipient))
     ]
     const isEchoed = reports.some(({ event }) => Option.isSome(event.echoedDeliveryId))
     const rows = [
@@ -102,10 +102,10 @@ export const make = (
       INSERT INTO ${table("orphans")} (event_id, tenant_id, correlation, recipient_digest, inserted_at)
       SELECT event_id, ${tenantId}, correlation, ${table("recipient_digest")}(${tenantId}, recipient), inserted_at
       FROM unnest(
-        ${PgRows.uuids(reports.map(({ event }) => event.id))},
-        ${PgRows.texts(reports.map(({ correlation }) => Option.getOrNull(correlation)))},
-        ${PgRows.texts(reports.map(({ recipient }) => recipient))},
-        ${PgRows.instants(reports.map(({ event }) => event.insertedAt.epochMilliseconds))}
+        ${Rows.uuids(reports.map(({ event }) => event.id))},
+        ${Rows.texts(reports.map(({ correlation }) => Option.getOrNull(correlation)))},
+        ${Rows.texts(reports.map(({ recipient }) => recipient))},
+        ${Rows.instants(reports.map(({ event }) => event.insertedAt.epochMilliseconds))}
       ) AS given (event_id, correlation, recipient, inserted_at)
     `
 
@@ -149,9 +149,9 @@ export const make = (
             OR known.digest IS NOT DISTINCT FROM ${table("recipient_digest")}(e.tenant_id, given.recipient)
         END AS "isSameRecipient"
       FROM unnest(
-        (SELECT ${PgRows.integers(subjects.map((_, index) => index))}::integer[]),
-        (SELECT ${PgRows.texts(subjects.map(([, { event }]) => event.idempotencyKey))}::text[]),
-        (SELECT ${PgRows.texts(subjects.map(([, { recipient }]) => recipient))}::text[])
+        (SELECT ${Rows.integers(subjects.map((_, index) => index))}::integer[]),
+        (SELECT ${Rows.texts(subjects.map(([, { event }]) => event.idempotencyKey))}::text[]),
+        (SELECT ${Rows.texts(subjects.map(([, { recipient }]) => recipient))}::text[])
       ) AS given (ordinal, key, recipient)
       JOIN ${table("events")} e ON e.tenant_id = ${tenantId} AND e.idempotency_key = given.key
       LEFT JOIN ${table("events")} link ON link.source_event_id = e.id

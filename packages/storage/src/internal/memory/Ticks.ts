@@ -1,10 +1,8 @@
 /**
  * Keeps the claimed ticks of the schedules in memory.
- *
- * @since 0.1.0
  */
 import { Input, Ticks, type Timestamp } from "@waybill/core"
-import { DateTime, Effect, Layer, Option } from "effect"
+import { DateTime, Effect, Option } from "effect"
 import { Buffer } from "node:buffer"
 
 const keyOf = ({ schedule, tick }: Ticks.TickKey): string => `${tick.epochMilliseconds} ${schedule}`
@@ -15,7 +13,8 @@ const newestFirst = (left: Ticks.Tick, right: Ticks.Tick): number =>
   Buffer.compare(Buffer.from(left.schedule), Buffer.from(right.schedule)) ||
   right.tick.epochMilliseconds - left.tick.epochMilliseconds
 
-const make = Effect.sync(() => {
+/** Makes empty ticks. */
+export const make = Effect.sync(() => {
   const ticks = new Map<string, Ticks.Tick>()
 
   const claim = Effect.fn("Ticks.claim")(function*(key: Ticks.TickKey & Pick<Ticks.Tick, "node">) {
@@ -63,11 +62,3 @@ const make = Effect.sync(() => {
 
   return Ticks.Ticks.of({ claim, finish, recent, prune })
 })
-
-/**
- * Ticks that live as long as the layer.
- *
- * @category layers
- * @since 0.1.0
- */
-export const layer: Layer.Layer<Ticks.Ticks> = Layer.effect(Ticks.Ticks, make)

@@ -1,15 +1,11 @@
 /**
  * Keeps the claimed ticks of the schedules in PostgreSQL.
- *
- * @since 0.1.0
  */
 import { PgTypes } from "@effect/sql-pg"
-import { Input, type LedgerError, Tenant, Ticks, type Timestamp } from "@waybill/core"
-import { DateTime, Effect, Layer, Option, Schema } from "effect"
-import { type SqlClient } from "effect/sql"
-import * as Scope from "./internal/pg/Scope.ts"
-import * as PgMigrations from "./PgMigrations.ts"
-import * as PgRows from "./PgRows.ts"
+import { Input, Tenant, Ticks, type Timestamp } from "@waybill/core"
+import { DateTime, Effect, Option, Schema } from "effect"
+import * as Rows from "./Rows.ts"
+import * as Scope from "./Scope.ts"
 
 const at = Schema.DateTimeUtcFromDate
 
@@ -17,10 +13,11 @@ const TickRow = Schema.Struct({ ...Ticks.Tick.fields, tick: at, beganAt: at, end
 
 const decodeTicks = Schema.decodeUnknownEffect(Schema.Array(TickRow))
 
-const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
+/** Opens the ticks of a schema. */
+export const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
   const { sql, statements, table } = yield* Scope.make(options)
   const sweeps = table("sweeps")
-  const columns = sql.literal(PgRows.columns(Ticks.Tick.fields)("s"))
+  const columns = sql.literal(Rows.columns(Ticks.Tick.fields)("s"))
 
   const claim = Effect.fn("Ticks.claim")(function*(key: Ticks.TickKey & Pick<Ticks.Tick, "node">) {
     yield* Effect.fromResult(Input.claim(key))
@@ -29,7 +26,7 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
       Tenant.all,
       sql`
       INSERT INTO ${sweeps} (schedule, tick, node, began_at)
-      VALUES (${key.schedule}, ${PgRows.instant(key.tick)}, ${key.node}, ${PgRows.instant(now)})
+      VALUES (${key.schedule}, ${Rows.instant(key.tick)}, ${key.node}, ${Rows.instant(now)})
       ON CONFLICT DO NOTHING RETURNING tick
     `
     )
@@ -45,9 +42,9 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
     yield* statements(
       Tenant.all,
       sql`
-      UPDATE ${sweeps} SET ended_at = ${PgRows.instant(now)}, counts = ${PgTypes.jsonb(result.counts)},
+      UPDATE ${sweeps} SET ended_at = ${Rows.instant(now)}, counts = ${PgTypes.jsonb(result.counts)},
         error = ${Option.getOrNull(result.error)}
-      WHERE schedule = ${key.schedule} AND tick = ${PgRows.instant(key.tick)}
+      WHERE schedule = ${key.schedule} AND tick = ${Rows.instant(key.tick)}
     `
     )
   })
@@ -72,27 +69,10 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
   const prune = Effect.fn("Ticks.prune")(function*(before: Timestamp.Timestamp) {
     const deleted = yield* statements(
       Tenant.all,
-      sql`DELETE FROM ${sweeps} WHERE ended_at < ${PgRows.instant(before)} RETURNING 1`
+      sql`DELETE FROM ${sweeps} WHERE ended_at < ${Rows.instant(before)} RETURNING 1`
     )
     return deleted.length
   })
 
   return Ticks.Ticks.of({ claim, finish, recent, prune })
 })
-
-/**
- * The ticks in the schema of a migrated database, `waybill` by default.
- *
- * @category layers
- * @since 0.1.0
- */
-export const layer = (
-  options: { readonly schema?: string; readonly rowLevelSecurity?: boolean } = {}
-): Layer.Layer<Ticks.Ticks, LedgerError.LedgerError, SqlClient.SqlClient> =>
-  Layer.effect(
-    Ticks.Ticks,
-    make({
-      schema: options.schema ?? PgMigrations.defaultSchema,
-      rowLevelSecurity: options.rowLevelSecurity ?? false
-    })
-  )

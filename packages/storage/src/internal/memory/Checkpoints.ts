@@ -1,12 +1,11 @@
 /**
  * Keeps the checkpoints of the feed's consumers in memory.
- *
- * @since 0.1.0
  */
 import { Checkpoints, type Cursor, Input } from "@waybill/core"
-import { Effect, Layer, Option } from "effect"
+import { Effect, Option } from "effect"
 
-const make = Effect.sync(() => {
+/** Makes empty checkpoints. */
+export const make = Effect.sync(() => {
   const cursors = new Map<string, Cursor.Cursor>()
   return Checkpoints.Checkpoints.of({
     load: Effect.fn("Checkpoints.load")(function*(consumer: string) {
@@ -19,11 +18,3 @@ const make = Effect.sync(() => {
     })
   })
 })
-
-/**
- * Checkpoints that live as long as the layer.
- *
- * @category layers
- * @since 0.1.0
- */
-export const layer: Layer.Layer<Checkpoints.Checkpoints> = Layer.effect(Checkpoints.Checkpoints, make)

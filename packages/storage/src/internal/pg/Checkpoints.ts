@@ -1,16 +1,13 @@
 /**
  * Keeps the checkpoints of the feed's consumers in PostgreSQL.
- *
- * @since 0.1.0
  */
-import { Checkpoints, Cursor, Input, type LedgerError, Tenant } from "@waybill/core"
-import { DateTime, Effect, Layer, Option } from "effect"
-import { type SqlClient } from "effect/sql"
-import * as Scope from "./internal/pg/Scope.ts"
-import * as PgMigrations from "./PgMigrations.ts"
-import * as PgRows from "./PgRows.ts"
+import { Checkpoints, Cursor, Input, Tenant } from "@waybill/core"
+import { DateTime, Effect, Option } from "effect"
+import * as Rows from "./Rows.ts"
+import * as Scope from "./Scope.ts"
 
-const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
+/** Opens the checkpoints of a schema. */
+export const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
   const { sql, statements, table } = yield* Scope.make(options)
   const checkpoints = table("checkpoints")
 
@@ -30,7 +27,7 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
     yield* statements(
       Tenant.all,
       sql`
-      INSERT INTO ${checkpoints} (name, cursor, saved_at) VALUES (${consumer}, ${cursor}, ${PgRows.instant(now)})
+      INSERT INTO ${checkpoints} (name, cursor, saved_at) VALUES (${consumer}, ${cursor}, ${Rows.instant(now)})
       ON CONFLICT (name) DO UPDATE SET cursor = EXCLUDED.cursor, saved_at = EXCLUDED.saved_at
     `
     )
@@ -38,20 +35,3 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
 
   return Checkpoints.Checkpoints.of({ load, save })
 })
-
-/**
- * The checkpoints in the schema of a migrated database, `waybill` by default.
- *
- * @category layers
- * @since 0.1.0
- */
-export const layer = (
-  options: { readonly schema?: string; readonly rowLevelSecurity?: boolean } = {}
-): Layer.Layer<Checkpoints.Checkpoints, LedgerError.LedgerError, SqlClient.SqlClient> =>
-  Layer.effect(
-    Checkpoints.Checkpoints,
-    make({
-      schema: options.schema ?? PgMigrations.defaultSchema,
-      rowLevelSecurity: options.rowLevelSecurity ?? false
-    })
-  )
