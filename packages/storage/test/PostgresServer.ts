@@ -31,11 +31,22 @@ const ended = async (processId: number): Promise<void> => {
   return ended(processId)
 }
 
-/** Waits until one of some lines says something, for a minute at most. */
-const said = async (lines: ReadonlyArray<string>, text: string, turns = 600): Promise<void> => {
-  if (turns === 0 || lines.some((line) => line.includes(text))) return
-  await new Promise<void>((resolve) => setTimeout(resolve, 100))
-  return said(lines, text, turns - 1)
+/** Starts a server. A standby is never said to have started by the package, only by itself. */
+const started = async (
+  server: { readonly start: () => Promise<void> },
+  lines: ReadonlyArray<string>
+): Promise<void> => {
+  const state = { isOver: false }
+  const read = async (): Promise<void> => {
+    if (state.isOver || lines.some((line) => line.includes("ready to accept read-only connections"))) return
+    await new Promise<void>((resolve) => setTimeout(resolve, 50))
+    return read()
+  }
+  try {
+    await Promise.race([server.start(), read()])
+  } finally {
+    state.isOver = true
+  }
 }
 
 /** Loads it without its hooks on the end of the process, which would end it with 0 whatever code was set. */
@@ -108,8 +119,7 @@ export const start = async (
   try {
     await server.initialise()
     await place(databaseDir, files)
-    // A standby is never said to have started, only to be read.
-    await Promise.race([server.start(), said(output, "ready to accept read-only connections")])
+    await started(server, output)
   } catch (error) {
     throw new Error(`PostgreSQL did not start: ${output.join("\n")}`, { cause: error })
   }
