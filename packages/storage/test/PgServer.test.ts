@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Ledger, type LedgerError } from "@waybill/core"
 import { PgError, PgLedger, PgMigrations, PgServer } from "@waybill/storage"
 import { Given } from "@waybill/storage/testing"
-import { Duration, Effect, Fiber, Layer, Redacted, Schedule } from "effect"
+import { Duration, Effect, Fiber, Layer, Redacted, Schedule, Stream } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { SqlClient } from "effect/sql"
 import * as Proxy from "./Proxy.ts"
@@ -62,6 +62,17 @@ describe("PgServer", () => {
     Effect.gen(function*() {
       const { layer } = yield* behindProxy
       yield* SqlClient.SqlClient.use((sql) => sql`SELECT pg_sleep(2)`).pipe(Effect.provide(layer))
+    }))
+
+  it.live("lets a reader take its time", () =>
+    Effect.gen(function*() {
+      const { layer } = yield* behindProxy
+      yield* Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const rows = sql`SELECT repeat('x', 100000) AS text FROM generate_series(1, 300)`.stream
+        const slowly = Stream.tap(rows, () => Effect.sleep("5 millis"))
+        assert.strictEqual(yield* Stream.runCount(slowly), 300)
+      }).pipe(Effect.provide(layer))
     }))
 
   it.live("does not let a statement keep others waiting where nobody answers at all", () =>

@@ -210,7 +210,7 @@ export const make = Effect.fnUntraced(function*(target: PgUrl.Target, patience: 
     })
     const host = await choosing
     const opened = await open(host, socket)
-    sockets.set(socket, host)
+    if (!socket.destroyed) sockets.set(socket, host)
     return opened
   }
 
@@ -239,7 +239,7 @@ export const make = Effect.fnUntraced(function*(target: PgUrl.Target, patience: 
   const excused = new WeakMap<Socket, number>()
 
   const silentFor = (socket: Socket, now: number): number =>
-    socket.askedAt === undefined
+    socket.askedAt === undefined || socket.isHeldBack
       ? 0
       : now - Math.max(socket.askedAt, socket.heardAt, excused.get(socket) ?? Number.NEGATIVE_INFINITY)
 

@@ -41,6 +41,8 @@ export class Socket extends Duplex {
   askedAt: number | undefined
   /** When the server was last heard of. */
   heardAt = 0
+  /** Whether it is the reader who takes no more for now, and not the server who says nothing. */
+  isHeldBack = false
   /** When it began to connect. */
   readonly begunAt = performance.now()
   private readonly watcher: Watcher
@@ -63,6 +65,8 @@ export class Socket extends Duplex {
   }
 
   override _read(): void {
+    if (this.isHeldBack) this.heardAt = performance.now()
+    this.isHeldBack = false
     this.raw?.resume()
   }
 
@@ -130,7 +134,10 @@ export class Socket extends Duplex {
     }
     this.heardAt = performance.now()
     this.frames.push(chunk)
-    if (!this.push(chunk)) this.raw?.pause()
+    if (!this.push(chunk)) {
+      this.isHeldBack = true
+      this.raw?.pause()
+    }
     if (this.isDoomed) this.watcher.refused(this)
   }
 
