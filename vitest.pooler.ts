@@ -18,6 +18,8 @@ export default defineConfig({
       "packages/cli/test/*.pooler.ts",
       "packages/cli/test/Serve.test.ts"
     ],
+    // The others have no pooler.
+    testNamePattern: /^(?!.*(?:in memory|on PGlite|embedded database))/,
     testTimeout: 120_000,
     hookTimeout: 120_000,
     globalSetup: ["packages/storage/test/startPooler.ts"]
