@@ -21,9 +21,9 @@ export const isEchoed = "d.id = e.echoed_delivery_id"
 /** That a delivery `d` is to the recipient of a digest, or that there is no digest; see `Correlation.Candidate`. */
 export const isNamedBy = (digest: string): string => `(${digest} IS NULL OR d.recipient_digest = ${digest})`
 
-/** That a delivery `d` is to a recipient, given by its folded address, or that none is given. */
-export const isTo = (recipient: string): string =>
-  `(${recipient} IS NULL OR lower(d.recipient COLLATE "C") = ${recipient})`
+/** That a delivery `d` is to a recipient, given by its canonical address, or that none is given. */
+export const isTo = (quoted: Scope["quoted"], recipient: string): string =>
+  `(${recipient} IS NULL OR ${quoted("canonical_recipient")}(d.recipient) = ${recipient})`
 
 /** An orphan that a delivery makes linkable, and whether a sweep holds it. */
 const WaitingRow = Schema.Struct({ ...Rows.EventRow.fields, isHeld: Schema.Boolean })

@@ -24,6 +24,7 @@ export const isContended = (error: unknown): boolean =>
 /** What the schema holds: tables, and the functions that statements call. */
 export type Name =
   | "acts"
+  | "canonical_recipient"
   | "checkpoints"
   | "correlations"
   | "deliveries"

@@ -80,7 +80,7 @@ export const make = ({ quoted, sql }: Scope) => {
       CROSS JOIN ${Rows.unnested([...Object.values(columns), "text"], 4)} AS given (${names}, recipient)
       JOIN ${quoted("deliveries")} d ON d.tenant_id = $1
         AND d.provider = given.provider AND d.provider_message_id = given.provider_message_id
-        AND ${Meeting.isTo("given.recipient")}
+        AND ${Meeting.isTo(quoted, "given.recipient")}
     ), counted AS (
       SELECT count(*) AS rows, count(DISTINCT id) AS events FROM met
     ), inserted AS (

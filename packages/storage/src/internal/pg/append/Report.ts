@@ -6,7 +6,7 @@ import { Option } from "effect"
 export interface Report {
   readonly event: Event.Event
   readonly correlation: Option.Option<Correlation.Key>
-  /** The folded address that it names for certain. */
+  /** The canonical address that it names for certain. */
   readonly recipient: string | null
 }
 
@@ -25,7 +25,7 @@ export const ofNew = (
   return {
     event,
     correlation: Correlation.ofEvent(event),
-    recipient: Option.isSome(recipient) ? Recipient.folded(recipient.value) : null
+    recipient: Option.isSome(recipient) ? Recipient.canonical(recipient.value) : null
   }
 }
 

@@ -53,7 +53,7 @@ export const make = (
     SELECT given.ordinal, d.id AS "deliveryId"
     FROM ${Rows.unnested(["integer", "uuid", "text", "text", "text"], 2)}
       AS given (ordinal, delivery_id, provider, message_id, recipient)
-    JOIN ${quoted("deliveries")} d ON d.tenant_id = $1 AND ${Meeting.isTo("given.recipient")}
+    JOIN ${quoted("deliveries")} d ON d.tenant_id = $1 AND ${Meeting.isTo(quoted, "given.recipient")}
   `
   const echoedText = `${candidatesText} AND d.id = given.delivery_id`
   const messageText = `${candidatesText}
@@ -143,7 +143,9 @@ export const make = (
     const rows = yield* sql`
       SELECT ${events.columns}, link.delivery_id AS "linkedDeliveryId", given.ordinal,
         CASE
-          WHEN e.delivery_id IS NOT NULL THEN d.recipient IS NULL OR ${sql.literal(Meeting.isTo("given.recipient"))}
+          WHEN e.delivery_id IS NOT NULL THEN d.recipient IS NULL OR ${
+      sql.literal(Meeting.isTo(quoted, "given.recipient"))
+    }
           WHEN e.recipient_pseudonym IS NULL THEN given.recipient IS NULL
           ELSE known.digest IS NULL
             OR known.digest IS NOT DISTINCT FROM ${table("recipient_digest")}(e.tenant_id, given.recipient)
