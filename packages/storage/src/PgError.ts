@@ -15,8 +15,8 @@ import * as sqlStates from "./internal/sqlStates.ts"
 /** The SQLSTATE that the triggers on the ledger raise. */
 const immutable = "45A01"
 
-/** The schema, a table, a column or a function is not there. */
-const missing = new Set(["3F000", "42P01", "42703", "42883"])
+/** The schema or a table is not there. */
+const missing = new Set(["3F000", "42P01"])
 
 const field = (cause: unknown, name: string): string | undefined => {
   const value = Predicate.hasProperty(cause, name) ? cause[name] : undefined
