@@ -64,6 +64,19 @@ export class Socket extends Duplex {
     return this.raw !== undefined
   }
 
+  /**
+   * A session that was not listening yet as its connection closed would wait for ever for the answer to what it writes: it is
+   * told again.
+   */
+  override write(
+    chunk: Uint8Array,
+    encoding?: BufferEncoding | ((error?: Error | null) => void),
+    done?: (error?: Error | null) => void
+  ): boolean {
+    if (this.destroyed) setImmediate(() => this.emit("close"))
+    return typeof encoding === "function" ? super.write(chunk, encoding) : super.write(chunk, encoding ?? "utf8", done)
+  }
+
   override _read(): void {
     if (this.isHeldBack) this.heardAt = performance.now()
     this.isHeldBack = false
