@@ -164,7 +164,9 @@ export class Socket extends Duplex {
         opened.raw.destroy()
       } else {
         this.attach(opened)
-        opened.raw.write(first)
+        opened.raw.write(first, (error) => {
+          if (error) this.destroy(error)
+        })
       }
     }, (cause: unknown) => this.destroy(asError(cause)))
   }
