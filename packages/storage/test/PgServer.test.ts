@@ -140,7 +140,7 @@ describe("PgServer", () => {
         const recovers = Effect.suspend(() => {
           const before = acknowledged.length
           return Effect.suspend(() => acknowledged.length > before ? Effect.void : Effect.fail("stuck")).pipe(
-            Effect.retry({ schedule: Schedule.spaced("20 millis"), times: 500 })
+            Effect.retry({ schedule: Schedule.spaced("20 millis"), times: 700 })
           )
         })
         for (const fault of ["silent", "cut", "late", "reset", "silence for all", "silent", "reset"] as const) {

@@ -68,6 +68,13 @@ const roleText = `
   SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS "readOnly"
 `
 
+/** Ends the transactions that given up sessions of this role left open, or they would hold their locks for a while yet. */
+const endText = (processIds: ReadonlyArray<number>, idleFor: number): string => `
+  SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+  WHERE pid IN (${processIds.join(", ")}) AND usename = session_user AND state LIKE 'idle in transaction%'
+    AND state_change < clock_timestamp() - interval '1 millisecond' * ${Math.floor(idleFor)}
+`
+
 /** How much later than it was sent a statement may begin, in milliseconds. */
 const slack = 1500
 
@@ -254,13 +261,20 @@ export const make = Effect.fnUntraced(function*(target: PgUrl.Target, patience: 
     const silent = Array.from(sockets).filter(([socket]) => socket.isReady && silentFor(socket, now) >= silence)
     const hosts = new Set(silent.map(([, host]) => host))
     yield* Effect.forEach(hosts, (host) =>
-      Effect.map(examine(host), (verdict) => {
+      Effect.flatMap(examine(host), (verdict) => {
+        const lost: Array<number> = []
         for (const [socket, its] of silent) {
           // What came in the meantime speaks for itself.
           if (its !== host || socket.askedAt === undefined || silentFor(socket, now) < silence) continue
           if (isAlive(socket, now - socket.askedAt, verdict)) excused.set(socket, now)
-          else giveUp(socket, new Fault("silent", "the server gave no answer"))
+          else {
+            lost.push(socket.processId)
+            giveUp(socket, new Fault("silent", "the server gave no answer"))
+          }
         }
+        return lost.length === 0 || isPooled || verdict._tag !== "Running"
+          ? Effect.void
+          : Effect.ignore(ask(host, endText(lost, silence / 2), patience.silence))
       }), { concurrency: "unbounded", discard: true })
   })
 
