@@ -15,6 +15,7 @@ import * as Coalescer from "./internal/Coalescer.ts"
 import { erase } from "./internal/erase.ts"
 import * as Rows from "./internal/pg/Rows.ts"
 import * as Scope from "./internal/pg/Scope.ts"
+import * as PgError from "./PgError.ts"
 import * as PgMigrations from "./PgMigrations.ts"
 
 const at = Schema.DateTimeUtcFromDate
@@ -74,6 +75,7 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
     const coalesced = yield* Coalescer.make<Tenant.TenantId, Call, true, E>({
       run: (tenantId, calls) => Effect.map(all(tenantId, calls), () => calls.map(() => true)),
       isHeldUp: () => false,
+      isLost: PgError.isLost,
       weigh
     })
     return (tenantId: Tenant.TenantId, call: Call) =>

@@ -5,6 +5,7 @@
 import { DeliveryUpdate, type Event, Ledger, type LedgerError, type Tenant, type Timestamp } from "@waybill/core"
 import { Effect, Fiber } from "effect"
 import * as Arr from "effect/Array"
+import * as PgError from "../../../PgError.ts"
 import * as Coalescer from "../../Coalescer.ts"
 import type { Deliveries } from "../Deliveries.ts"
 import type { Events } from "../Events.ts"
@@ -93,7 +94,7 @@ export const make = Effect.fnUntraced(function*(
     )
   })
 
-  const coalesced = yield* Coalescer.make({ run, isHeldUp, weigh: (call: Call) => call.length })
+  const coalesced = yield* Coalescer.make({ run, isHeldUp, isLost: PgError.isLost, weigh: (call: Call) => call.length })
 
   /** Appends checked events; together with other calls that are made at once, but never within a caller's transaction. */
   return Effect.fnUntraced(function*(
