@@ -4,7 +4,7 @@
  *
  * Run it: npm run check:docs
  */
-import { execFileSync } from "node:child_process"
+import { execFileSync, spawnSync } from "node:child_process"
 import { existsSync, readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -34,7 +34,12 @@ const spread = (path: string): ReadonlyArray<string> => {
   return names.split(",").flatMap((name) => spread(`${before}${name.trim()}${after}`))
 }
 
+/** Whether a path is of what a command makes, which a fresh checkout lacks. */
+const isMade = (path: string): boolean =>
+  spawnSync("git", ["check-ignore", "--quiet", "--no-index", path], { cwd: root }).status === 0
+
 const isThere = (path: string): boolean => {
+  if (isMade(path)) return true
   if (!path.includes("*")) return existsSync(join(root, path))
   const pattern = new RegExp(
     `^${path.replaceAll(/[.*+?^${}()|[\]\\]/g, (sign) => sign === "*" ? "[^/]*" : `\\${sign}`)}`

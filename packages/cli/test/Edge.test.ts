@@ -3,8 +3,8 @@ import { PostmarkSender } from "@waybill/webhooks/testing"
 import { DateTime, Effect, Fiber, Redacted, Schema } from "effect"
 import { readFileSync } from "node:fs"
 import { connect } from "node:net"
+import * as Proxy from "../../storage/test/Proxy.ts"
 import * as Serving from "./Serving.ts"
-import * as SilentProxy from "./SilentProxy.ts"
 import * as Waybill from "./Waybill.ts"
 
 const basicAuth = "postmark:pa-ssword"
@@ -212,16 +212,16 @@ describe("stopping with a silent database", () => {
   it.live("takes less than ten seconds", () =>
     Effect.gen(function*() {
       const env = yield* Waybill.migrated
-      const proxy = yield* SilentProxy.start(env.WAYBILL_DATABASE_URL)
+      const proxy = yield* Proxy.start(Number(new URL(env.WAYBILL_DATABASE_URL).port))
       const serving = yield* Serving.start({
         ...env,
-        WAYBILL_DATABASE_URL: proxy.url,
+        WAYBILL_DATABASE_URL: proxy.through(env.WAYBILL_DATABASE_URL),
         WAYBILL_POSTMARK_BASIC_AUTH: basicAuth,
         WAYBILL_RECONCILE_CRON: "* * * * * *",
         WAYBILL_INBOX_CRON: "* * * * * *"
       })
       assert.strictEqual((yield* serving.get("/readyz")).status, 200)
-      yield* proxy.silence
+      proxy.treat("silent", "silent")
       yield* Effect.sleep("2 seconds")
       const client = yield* connected(serving.url)
       const by = Buffer.from(basicAuth).toString("base64")

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Effect, Option, Schema } from "effect"
+import { DateTime, Effect, Option, Schema } from "effect"
 import * as EventType from "./EventType.ts"
 import * as IdempotencyKey from "./IdempotencyKey.ts"
 import * as JsonBag from "./JsonBag.ts"
@@ -196,6 +196,31 @@ export const NewEvent = Schema.Struct({
  */
 export type NewEvent = typeof NewEvent.Type
 
+/** How far a provider's clock may be ahead of ours. */
+const dayAhead = 24 * 60 * 60 * 1000
+
+/**
+ * A report as it is taken when it is received: what is said to have happened more than a day later happened as it was received,
+ * and what was said is kept in the payload, as `reportedAt`.
+ *
+ * Otherwise a wrong clock would be the delivery's latest event for ever.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const received = (event: NewEvent, at: Timestamp.Timestamp): NewEvent =>
+  event.occurredAt.epochMilliseconds <= at.epochMilliseconds + dayAhead ? event : {
+    ...event,
+    occurredAt: at,
+    normalizedPayload: { ...event.normalizedPayload, reportedAt: DateTime.formatIso(event.occurredAt) }
+  }
+
+/** When an event happened as its report says, whatever it was taken for. */
+const reportedAt = ({ normalizedPayload, occurredAt }: Pick<Event, "normalizedPayload" | "occurredAt">): string => {
+  const said = normalizedPayload["reportedAt"]
+  return typeof said === "string" ? said : DateTime.formatIso(occurredAt)
+}
+
 /**
  * The recipient that a report names for certain; none where it names none, or several that the message went to.
  *
@@ -345,7 +370,7 @@ export const reconciled = (
 export const saysTheSame = (stored: Event, report: Event, isSameRecipient: boolean): boolean =>
   isSameRecipient &&
   stored.type === report.type &&
-  stored.occurredAt.epochMilliseconds === report.occurredAt.epochMilliseconds &&
+  reportedAt(stored) === reportedAt(report) &&
   Option.getOrNull(stored.provider) === Option.getOrNull(report.provider) &&
   Option.getOrNull(stored.providerMessageId) === Option.getOrNull(report.providerMessageId) &&
   Option.getOrNull(stored.providerEventId) === Option.getOrNull(report.providerEventId) &&
@@ -365,4 +390,4 @@ export const compare = (
 ): number =>
   left.occurredAt.epochMilliseconds - right.occurredAt.epochMilliseconds ||
   EventType.impacts[left.type].rank - EventType.impacts[right.type].rank ||
-  (left.id < right.id ? -1 : left.id > right.id ? 1 : 0)
+  Text.compare(left.id, right.id)

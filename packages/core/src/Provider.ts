@@ -72,19 +72,35 @@ const sendGrid = (raw: string): string => {
   return raw[sendGridLength] === "." ? raw.slice(0, sendGridLength) : raw
 }
 
+/** A UUID with the host of the `Message-ID` that was made of it. */
+const uuidAtHost = /^([0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})@.+$/s
+
+/** How a provider makes a `Message-ID` of its id, which has no host. */
+const atHost: ReadonlyMap<string, RegExp> = new Map([
+  ["postmark", uuidAtHost],
+  ["resend", uuidAtHost],
+  ["sendgrid", /^(.+)@(?:geopod-)?ismtpd[0-9A-Za-z.-]*$/s],
+  ["ses", /^(.+)@(?:[0-9A-Za-z-]+\.)*amazonses\.com$/s]
+])
+
+const own = (provider: string, raw: string): string => {
+  const id = atHost.get(provider)?.exec(raw)?.[1] ?? raw
+  return provider === "sendgrid" ? sendGrid(id) : id
+}
+
 /**
  * Reduces a message id, as the send call or a webhook of the provider spells it, to the one form on which both meet.
  *
- * White space around it and angle brackets are dropped; SendGrid's routing suffix is cut. The form of a form is itself. None
- * where nothing usable is left: empty, not printable ASCII, longer than 512, or a SendGrid id that is routing alone.
+ * White space around it and angle brackets are dropped. So is the host that Amazon SES, SendGrid, Postmark and Resend append
+ * where they make a `Message-ID` of their id (`<id@eu-west-1.amazonses.com>`), and SendGrid's routing suffix. The form of a
+ * form is itself. None where nothing usable is left: empty, not printable ASCII, longer than 512, or a SendGrid id that is
+ * routing alone.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const canonicalMessageId = (provider: string, raw: string): Option.Option<MessageId> => {
   let id = bare(raw)
-  if (provider === "sendgrid") {
-    for (let cut = sendGrid(id); cut !== id; cut = sendGrid(id)) id = bare(cut)
-  }
+  for (let cut = own(provider, id); cut !== id; cut = own(provider, id)) id = bare(cut)
   return MessageId.makeOption(id)
 }

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Event, Provider, Tenant } from "@waybill/core"
-import { Arbitrary, Option, Schema } from "effect"
+import { Arbitrary, DateTime, Option, Schema } from "effect"
 import * as Given from "./Given.ts"
 
 const entry = { id: Given.eventId(1), tenantId: Tenant.defaultTenantId, insertedAt: Given.afterNoon(9) }
@@ -57,6 +57,42 @@ describe("an event", () => {
       reconciled_provider_event_id: "e-1"
     })
     assert.strictEqual(link.occurredAt, entry.insertedAt)
+  })
+})
+
+describe("a report as it is received", () => {
+  const received = Given.noon
+  const at = (occurredAt: Event.NewEvent["occurredAt"]) =>
+    Event.received(Given.newEvent({ occurredAt, normalizedPayload: { event: "open" } }), received)
+
+  it("happened when it says, up to a day ahead", () => {
+    for (const seconds of [-1e9, -1, 0, 1, 24 * 60 * 60]) {
+      const report = at(Given.afterNoon(seconds))
+      assert.strictEqual(report.occurredAt.epochMilliseconds, Given.afterNoon(seconds).epochMilliseconds)
+      assert.deepStrictEqual(report.normalizedPayload, { event: "open" })
+    }
+  })
+
+  it("happened as it was received where it says later, and what it says is kept", () => {
+    const report = at(DateTime.makeUnsafe("2100-01-01T00:00:00.000Z"))
+    assert.strictEqual(report.occurredAt.epochMilliseconds, received.epochMilliseconds)
+    assert.deepStrictEqual(report.normalizedPayload, { event: "open", reportedAt: "2100-01-01T00:00:00.000Z" })
+    assert.strictEqual(
+      at(DateTime.add(received, { milliseconds: 86_400_001 })).occurredAt.epochMilliseconds,
+      received.epochMilliseconds
+    )
+  })
+
+  it("says the same when it is received again, at whatever time", () => {
+    const report = Given.newEvent({ occurredAt: DateTime.add(received, { days: 3 }) })
+    const first = stored(Event.received(report, received))
+    for (const days of [0, 1, 2, 30]) {
+      const again = stored(Event.received(report, DateTime.add(received, { days })))
+      assert.isTrue(Event.saysTheSame(first, again, true))
+      assert.isTrue(Event.saysTheSame(again, first, true))
+    }
+    const other = Given.newEvent({ occurredAt: DateTime.add(received, { days: 4 }) })
+    assert.isFalse(Event.saysTheSame(first, stored(Event.received(other, received)), true))
   })
 })
 

@@ -7,12 +7,26 @@ const canonical = (provider: string, raw: string): string | undefined =>
 
 const raw = Arbitrary.array(
   Arbitrary.schema(
-    Schema.Literals(["a", "B", "<", ">", ".", " ", "\t", "@", "filter", "recvd", ".filter", "0123456789"])
+    Schema.Literals([
+      "a",
+      "B",
+      "<",
+      ">",
+      ".",
+      " ",
+      "\t",
+      "@",
+      "@x.amazonses.com",
+      "filter",
+      "recvd",
+      ".filter",
+      "0123456789"
+    ])
   ),
   { maxLength: 6 }
 ).pipe(Arbitrary.map((pieces) => pieces.join("")))
 
-const pieces = ["a", "<", ">", " ", ".", "filter", "x".repeat(21)]
+const pieces = ["a", "<", ">", " ", ".", "@amazonses.com", "@ismtpd", "filter", "x".repeat(21)]
 
 /** All texts of so many pieces. */
 const texts = (length: number): ReadonlyArray<string> =>
@@ -20,8 +34,8 @@ const texts = (length: number): ReadonlyArray<string> =>
 
 describe("a canonical message id", () => {
   it("is its own canonical form, of whatever short text", () => {
-    for (const text of [0, 1, 2, 3, 4, 5, 6].flatMap(texts)) {
-      for (const provider of ["postmark", "sendgrid"]) {
+    for (const text of [0, 1, 2, 3, 4, 5].flatMap(texts)) {
+      for (const provider of ["postmark", "sendgrid", "ses", "mailgun"]) {
         const once = canonical(provider, text)
         if (once !== undefined && canonical(provider, once) !== once) assert.fail(JSON.stringify([provider, text]))
       }
@@ -39,7 +53,7 @@ describe("a canonical message id", () => {
 
   it.prop(
     "is its own canonical form",
-    [Arbitrary.schema(Schema.Literals(["postmark", "sendgrid", "mailgun"])), raw],
+    [Arbitrary.schema(Schema.Literals(["postmark", "sendgrid", "mailgun", "ses", "resend"])), raw],
     ([provider, raw]) => {
       const once = canonical(provider, raw)
       if (once === undefined) return
@@ -57,13 +71,30 @@ describe("a canonical message id", () => {
       ["sendgrid", "14c5d75ce93.dfd.64b469", "14c5d75ce93.dfd.64b469.filter0001.16648.5515E0B88.0"],
       ["sendgrid", "fB-Vzp3oQZa1nUQcFbZ2kg", "fB-Vzp3oQZa1nUQcFbZ2kg.recvd-5f6d-x7-1"],
       ["sendgrid", "fB-Vzp3oQZa1nUQcFbZ2kg", "fB-Vzp3oQZa1nUQcFbZ2kg.canary-18-0"],
+      ["sendgrid", "<fB-Vzp3oQZa1nUQcFbZ2kg@geopod-ismtpd-3-0>", "fB-Vzp3oQZa1nUQcFbZ2kg.recvd-5f6d-x7-1"],
+      ["sendgrid", "<14c5d75ce93.dfd.64b469@ismtpd-555>", "14c5d75ce93.dfd.64b469.filter0001.16648.5515E0B88.0"],
+      ["postmark", "<0a129aee-e1cd-480d-b08d-4f48548ff48d@mtasv.net>", "0a129aee-e1cd-480d-b08d-4f48548ff48d"],
+      ["resend", "<56761188-7520-42d8-8898-ff6fc54ce618@resend.dev>", "56761188-7520-42d8-8898-ff6fc54ce618"],
+      ["mailersend", "<62e3be0a1b2c3d4e5f@mailersend.example>", "62e3be0a1b2c3d4e5f@mailersend.example"],
       ["ses", "0100018d-aa-000000", "0100018d-aa-000000"],
+      ["ses", "<0100018d-aa-000000>", "0100018d-aa-000000"],
+      ["ses", "<0100018d-aa-000000@eu-west-1.amazonses.com>", "0100018d-aa-000000"],
+      ["ses", "0100018d-aa-000000@email.amazonses.com", "0100018d-aa-000000"],
+      ["ses", " <0100018d-aa-000000@us-east-1.amazonses.com>\r\n", "0100018d-aa-000000"],
       ["mailjet", "12345678901234567", "12345678901234567"]
     ]
     for (const [provider, sent, reported] of spellings) {
       assert.isDefined(canonical(provider, sent))
       assert.strictEqual(canonical(provider, reported), canonical(provider, sent))
     }
+  })
+
+  it("keeps the host where the provider's own ids have one", () => {
+    for (const provider of ["mailgun", "brevo", "smtp"]) {
+      assert.notStrictEqual(canonical(provider, "<a@one.example>"), canonical(provider, "<a@two.example>"))
+    }
+    assert.strictEqual(canonical("postmark", "<m-1@mail.example.com>"), "m-1@mail.example.com")
+    assert.strictEqual(canonical("ses", "@eu-west-1.amazonses.com"), "@eu-west-1.amazonses.com")
   })
 
   it("keeps the routing of other providers than SendGrid", () => {

@@ -2,7 +2,7 @@
  * Defines every metric of Waybill: its name, its meaning and how it is counted.
  *
  * They are Effect's own metrics and are exported where an exporter is configured. Their attributes are those of `Attributes`. A
- * new metric is a definition here and a place in `all`.
+ * new metric is a definition here and a place in `ofInstallation` or in `all`.
  *
  * @since 0.2.0
  */
@@ -137,7 +137,7 @@ export const webhooksUnfinished = Metric.gauge("waybill_webhooks_unfinished", {
 })
 
 /** The metrics of a whole installation; the others are of a schedule or of a consumer. */
-const ofAll = [
+const ofInstallation = [
   eventsAppended,
   eventsDuplicate,
   eventsConflicting,
@@ -157,7 +157,7 @@ const ofAll = [
  * @since 0.2.0
  */
 export const all: ReadonlyArray<Metric.Metric<never, unknown>> = [
-  ...ofAll,
+  ...ofInstallation,
   webhooksUnfinished,
   sweepDuration,
   sweepsFailed,
@@ -174,7 +174,7 @@ export const all: ReadonlyArray<Metric.Metric<never, unknown>> = [
 export const register = (schedules: ReadonlyArray<string>): Effect.Effect<void> =>
   Effect.forEach(
     [
-      ...ofAll,
+      ...ofInstallation,
       ...Inbox.unfinished.map((status) => Metric.withAttributes(webhooksUnfinished, { status })),
       ...schedules.flatMap((schedule) => [
         Metric.withAttributes(sweepDuration, { schedule }),

@@ -8,6 +8,7 @@ import { Effect } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 import * as migration0001 from "./internal/migration0001.ts"
 import * as migration0002 from "./internal/migration0002.ts"
+import * as migration0003 from "./internal/migration0003.ts"
 import * as PgError from "./PgError.ts"
 
 /**
@@ -20,7 +21,8 @@ export const defaultSchema = "waybill"
 
 const migrations: Readonly<Record<string, (schema: string) => ReadonlyArray<string>>> = {
   "0001_create_ledger": migration0001.statements,
-  "0002_create_inbox_and_sweeps": migration0002.statements
+  "0002_create_inbox_and_sweeps": migration0002.statements,
+  "0003_compare_canonical_forms": migration0003.statements
 }
 
 const quoted = (schema: string): string => `"${schema.replaceAll("\"", "\"\"")}"`

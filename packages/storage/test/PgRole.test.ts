@@ -60,7 +60,16 @@ describe("least privilege on PostgreSQL", () => {
         `
         assert.deepStrictEqual(
           functions.map(({ name }) => name),
-          ["is_elsewhere", "is_linkable", "recipient_digest", "recipient_pseudonym", "requeue"]
+          [
+            "canonical_address",
+            "canonical_recipient",
+            "is_elsewhere",
+            "is_linkable",
+            "letters",
+            "recipient_digest",
+            "recipient_pseudonym",
+            "requeue"
+          ]
         )
         const [schema] = yield* sql`
         SELECT has_schema_privilege('waybill', 'CREATE') AS creates,

@@ -12,10 +12,12 @@
  * form (`to+ann%40example.com`), after any other sign (`jo/ann@example.com`), after signs alone (`_ann@example.com`), and as
  * the sender after whatever sign. It is none before a point and a letter (`ann@example.com.Then`).
  *
- * Not found are other encodings (base64, quoted-printable, HTML), a domain in the other of its two international forms, and
- * an address of which only a part is there.
+ * It is looked for in each of its spellings: letters beyond ASCII composed and decomposed, all in lower or all in upper case, the
+ * domain in ASCII and in Unicode.
+ *
+ * Not found are other encodings (base64, quoted-printable, HTML), and an address of which only a part is there.
  */
-import { Inbox } from "@waybill/core"
+import { Inbox, Recipient } from "@waybill/core"
 import { Option } from "effect"
 
 /** Text with its escapes undone. */
@@ -169,9 +171,12 @@ const continuesAfter = (bytes: Uint8Array, end: number): boolean => {
 
 const standIn = encoder.encode(Inbox.standIn)
 
-/** A body without its mentions of an address; none where there is none. */
-export const erase = (body: Uint8Array, address: string): Option.Option<Uint8Array> => {
-  const { begins, bytes, depths } = reading(body)
+/** A body without its mentions of an address in one spelling; none where there is none. */
+const eraseSpelling = (
+  body: Uint8Array,
+  { begins, bytes, depths }: Reading,
+  address: string
+): Option.Option<Uint8Array> => {
   const sought = reading(encoder.encode(address)).bytes.map(folded)
   const sign = sought.lastIndexOf(at)
   const asSender = sought.with(sign, equals)
@@ -202,4 +207,17 @@ export const erase = (body: Uint8Array, address: string): Option.Option<Uint8Arr
   }
   if (pieces.length === 0) return Option.none()
   return Option.some(new Uint8Array(Buffer.concat([...pieces, body.subarray(begins[erased])])))
+}
+
+/** A body without its mentions of an address; none where there is none. */
+export const erase = (body: Uint8Array, address: string): Option.Option<Uint8Array> => {
+  let erased = body
+  let read = reading(body)
+  for (const spelling of Recipient.spellings(address)) {
+    const found = eraseSpelling(erased, read, spelling)
+    if (Option.isNone(found)) continue
+    erased = found.value
+    read = reading(erased)
+  }
+  return erased === body ? Option.none() : Option.some(erased)
 }

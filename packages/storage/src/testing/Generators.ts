@@ -46,7 +46,9 @@ const provider = weighted<string>([9, Arbitrary.Constant("postmark")], [1, Arbit
 const recipient = weighted<string>(
   [4, Arbitrary.Constant("ann@example.com")],
   [1, Arbitrary.Constant("Ann@Example.COM")],
-  [2, Arbitrary.Constant("bob@example.com")]
+  [2, Arbitrary.Constant("bob@example.com")],
+  [1, Arbitrary.Constant("j\u00f6@b\u00fccher.example")],
+  [1, Arbitrary.Constant("JO\u0308@xn--bcher-kva.example.")]
 )
 
 const boolean = Arbitrary.schema(Schema.Boolean)

@@ -601,6 +601,27 @@ const removing = ({ example }: Contract.Contract<Inbox.Inbox>): void => {
   )
 
   example(
+    "removes a recipient in whatever spelling",
+    Effect.gen(function*() {
+      const inbox = yield* Inbox.Inbox
+      const tenantId = yield* Given.tenant
+      const spellings = [
+        "j\u00f6@b\u00fccher.example",
+        "JO\u0308@XN--bcher-kva.example.",
+        "J\u00d6@B\u00dcCHER.example"
+      ]
+      for (const recipient of spellings) {
+        const keys = yield* Effect.forEach(spellings, (text) => store(webhook(tenantId, JSON.stringify({ text }))))
+        assert.strictEqual(
+          yield* inbox.forget({ tenantId, recipient: Recipient.Recipient.make(recipient) }),
+          spellings.length
+        )
+        for (const key of keys) assert.notMatch(decoder.decode((yield* get(key)).body), /@[bx]/i)
+      }
+    })
+  )
+
+  example(
     "tells one instant from another to the millisecond",
     Effect.gen(function*() {
       const tenantId = yield* Given.tenant

@@ -6,7 +6,7 @@
  */
 import { type Event, type Inbox, Input, Ledger, type LedgerError, type Tenant } from "@waybill/core"
 import * as Attributes from "@waybill/core/Attributes"
-import { Effect, Option, Result } from "effect"
+import { Effect, Option, Result, Schema } from "effect"
 import * as Arr from "effect/Array"
 import type { Counts, Processed } from "../Ingestion.ts"
 import type * as Refusals from "../Refusals.ts"
@@ -66,6 +66,20 @@ const ofFailure = (error: LedgerError.LedgerError | LedgerError.InvalidInput): R
   error._tag === "InvalidInput"
     ? vain(failed(error.message), "InvalidInput")
     : vain({ _tag: "Postponed", reason: error.message })
+
+/** An SQL error of a statement itself (SQLSTATE class 42), as where the schema is another program's; its data are not at fault. */
+const isOfStatement = Schema.is(Schema.Struct({
+  _tag: Schema.Literal("SqlError"),
+  reason: Schema.Struct({
+    cause: Schema.Struct({ code: Schema.String.check(Schema.isPattern(/^42/)) })
+  })
+}))
+
+/** How a reading ended that died. */
+const ofDefect = (defect: unknown): Reading =>
+  isOfStatement(defect)
+    ? vain({ _tag: "Postponed", reason: "the database refused a statement" })
+    : vain(failed("processing it died"), "Died")
 
 const isStorable = (event: Event.NewEvent): boolean => Result.isSuccess(Input.event(event))
 
@@ -149,12 +163,12 @@ export const make = (ledger: Ledger.Ledger["Service"], secrets: Secrets["Service
       ? Effect.succeed(vain(failed("the provider is not known"), "UnknownProvider"))
       : Effect.suspend(() => read(row.value, webhook, told)).pipe(
         Effect.catch((error) => Effect.succeed(ofFailure(error))),
-        Effect.catchDefect(() =>
+        Effect.catchDefect((defect) =>
           Effect.as(
             Effect.logError("processing a webhook died").pipe(
               Attributes.annotateLogs({ tenant_id: webhook.tenantId, provider: webhook.provider, reason: "Died" })
             ),
-            vain(failed("processing it died"), "Died")
+            ofDefect(defect)
           )
         )
       )

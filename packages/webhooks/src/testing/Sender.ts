@@ -55,7 +55,11 @@ export interface Sender {
  * @since 0.2.0
  */
 export type Signing =
-  | { readonly _tag: "Secret"; readonly make: (secret: Redacted.Redacted) => Sender }
+  | {
+    readonly _tag: "Secret"
+    /** Signs with the secret. */
+    readonly make: (secret: Redacted.Redacted) => Sender
+  }
   | {
     readonly _tag: "PrivateKey"
     /** None where the key is of another kind. */

@@ -351,6 +351,56 @@ const correlating = ({ example }: Contract): void => {
   )
 
   example(
+    "two spellings of one recipient meet",
+    Effect.gen(function*() {
+      const ledger = yield* Ledger.Ledger
+      const tenantId = yield* Given.tenant
+      const spellings = [
+        "j\u00f6@b\u00fccher.example",
+        "JO\u0308@BU\u0308CHER.example",
+        "J\u00d6@xn--bcher-kva.example.",
+        "jo\u0308@XN--BCHER-KVA.EXAMPLE"
+      ]
+      for (const [index, recorded] of spellings.entries()) {
+        const message = `m-${index}`
+        const early = yield* appendOne(
+          tenantId,
+          Given.report("sent", message, { recipient: Given.named(spellings.at(index - 1) ?? recorded, true) })
+        )
+        assert.deepStrictEqual(early.deliveryId, Option.none())
+        const delivery = yield* Given.dispatched(tenantId, message, { recipient: Given.address(recorded) })
+        assert.deepStrictEqual(delivery.recipientDomain, Option.some("xn--bcher-kva.example"))
+        for (const [at, named] of spellings.entries()) {
+          const { deliveryId } = yield* appendOne(
+            tenantId,
+            Given.report("opened", message, {
+              recipient: Given.named(named, true),
+              idempotencyKey: Given.key(`${message}-${at}`)
+            })
+          )
+          assert.deepStrictEqual(deliveryId, Option.some(delivery.id), `${recorded} ${named}`)
+        }
+        const again = yield* appendOne(
+          tenantId,
+          Given.report("opened", message, {
+            recipient: Given.named(recorded, true),
+            idempotencyKey: Given.key(`${message}-0`)
+          })
+        )
+        assert.strictEqual(again._tag, "Duplicate")
+        assert.lengthOf(yield* timeline(delivery), 8)
+      }
+      assert.lengthOf(yield* pending(tenantId), 0)
+      yield* assertLaws(tenantId)
+      const recipient = Given.address("J\u00d6@b\u00fccher.example")
+      assert.deepStrictEqual(yield* ledger.forget({ tenantId, recipient }), {
+        deliveries: spellings.length,
+        orphans: 0
+      })
+    })
+  )
+
+  example(
     "an event that does not name its recipient for certain meets a delivery only where one alone has the message id",
     Effect.gen(function*() {
       const tenantId = yield* Given.tenant

@@ -70,7 +70,7 @@ export const make = ({ quoted, sql }: Scope) => {
   // $1 is the tenant, $2 how many reports there are, $3 how long to wait for a lock or NULL; the columns follow.
   //
   // `patience` is joined first, so that its setting holds before any row is locked, without a statement of its own.
-  // `counted` is `Correlation.decide` for all at once: each report met one delivery alone, or nothing is inserted at all.
+  // `counted` is `Report.meet` for all at once: each report met one delivery alone, or nothing is inserted at all.
   const text = `
     WITH patience AS MATERIALIZED (
       SELECT set_config('lock_timeout', coalesce($3, current_setting('lock_timeout')), true)
@@ -80,7 +80,7 @@ export const make = ({ quoted, sql }: Scope) => {
       CROSS JOIN ${Rows.unnested([...Object.values(columns), "text"], 4)} AS given (${names}, recipient)
       JOIN ${quoted("deliveries")} d ON d.tenant_id = $1
         AND d.provider = given.provider AND d.provider_message_id = given.provider_message_id
-        AND ${Meeting.isTo("given.recipient")}
+        AND ${Meeting.isTo(quoted, "given.recipient")}
     ), counted AS (
       SELECT count(*) AS rows, count(DISTINCT id) AS events FROM met
     ), inserted AS (
