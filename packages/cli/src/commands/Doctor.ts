@@ -165,8 +165,9 @@ const examine = Effect.gen(function*() {
     onNone: () => Effect.succeed([answers]),
     onSome: Effect.fnUntraced(function*(found) {
       const isSet = yield* Setting.read(Settings.rowLevelSecurity)
-      const isUsable = found.pending.length === 0 && found.missing.length === 0
-      return [answers, ...judgeAll(schema, found, isSet), ...isUsable ? [yield* webhooks] : []]
+      const checks = [answers, ...judgeAll(schema, found, isSet)]
+      // Where it cannot be asked for them, another check says why.
+      return [...checks, ...Option.toArray(yield* Effect.option(webhooks))]
     })
   })
 }).pipe(Effect.flatten)
