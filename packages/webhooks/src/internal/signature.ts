@@ -18,6 +18,13 @@ export const fromBase64 = (text: string): Option.Option<Uint8Array> => {
   return bytes.length > 0 && bytes.toString("base64") === text ? Option.some(bytes) : Option.none()
 }
 
+/**
+ * Whether a text is a time as every provider signs it: whole seconds since 1970 in ten digits, from 2001 to 2286.
+ *
+ * A length of its own keeps it apart from what is signed right behind it: a digit that is moved across is noticed.
+ */
+export const isUnixTime = (text: string): boolean => /^[1-9]\d{9}$/.test(text)
+
 /** Refuses requests of a provider. */
 export const refusal =
   (provider: Provider.Provider) => (reason: Webhook.VerificationReason): Webhook.VerificationError =>

@@ -85,7 +85,8 @@ export const make = ({ bookOf, commit, newEventId, newUuid, tie, turn }: Store) 
             : new LedgerError.IdempotencyConflict({
               tenantId,
               idempotencyKey: input.idempotencyKey,
-              storedEventId: event.id
+              storedEventId: event.id,
+              storedName: Event.nameOf(event)
             })
         )
         continue

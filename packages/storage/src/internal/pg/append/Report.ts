@@ -49,7 +49,8 @@ export const repeated = (report: Event.Event, stored: Stored): Ledger.Outcome =>
     : new LedgerError.IdempotencyConflict({
       tenantId: report.tenantId,
       idempotencyKey: report.idempotencyKey,
-      storedEventId: stored.event.id
+      storedEventId: stored.event.id,
+      storedName: Event.nameOf(stored.event)
     })
 
 /** The inserted events of some calls, by their ids, each with the delivery it is bound to. */
