@@ -2,12 +2,14 @@
  * Serves the webhooks of every provider over HTTP: `POST /webhooks/:provider` and
  * `POST /tenants/:tenantId/webhooks/:provider`, in any application of `effect/http`.
  *
- * A request is verified over its bytes as they came, whatever its `Content-Type`, and then stored before anything can fail
- * on its content. What is stored is answered 200, also where the ledger cannot take it just now: the sweep of the inbox
+ * A request is verified over its bytes, whatever its `Content-Type`, and then stored before anything can fail on its content.
+ * The bytes are those that came, with a `Content-Encoding` of `gzip`, `br` or `deflate` undone: so the provider signed them,
+ * and so they are counted against the largest body, stored and read again. What is stored is answered 200, also where the ledger cannot take it just now: the sweep of the inbox
  * finishes it. A status of 500 and above is only given for what a later attempt can mend, never for what a body says.
  *
  * Beside the outcomes of `Answer`: an unknown provider or tenant is answered 404, another method than POST 405, a body that
- * does not arrive in time has its connection cut or is answered 408, and one that breaks off 400. Where a provider has no
+ * does not arrive in time has its connection cut or is answered 408, one that breaks off or is not what its coding says 400,
+ * and one in another coding 415. Where a provider has no
  * usable secret, that is logged as an error and answered as storage that is down, 503 or 429, because another 4xx would make
  * some providers drop the event for good. A batch may hold as many events as fit into the largest body: refusing what was
  * verified would lose it. It is read and appended a thousand at a time, and other requests are served between; only its JSON
@@ -30,6 +32,7 @@ import {
 import * as Answer from "./Answer.ts"
 import { Ingestion } from "./Ingestion.ts"
 import { Intake, type IntakeError } from "./Intake.ts"
+import * as Encoding from "./internal/encoding.ts"
 import { Providers } from "./Providers.ts"
 import type * as Row from "./Row.ts"
 import type * as Webhook from "./Webhook.ts"
@@ -84,7 +87,13 @@ export interface Options {
 }
 
 /** How a request ends before any provider has a say. */
-type Refusal = "not_found" | "method_not_allowed" | "too_slow" | "broken_off"
+type Refusal =
+  | "not_found"
+  | "method_not_allowed"
+  | "too_slow"
+  | "broken_off"
+  | "malformed_encoding"
+  | "unsupported_encoding"
 
 type Ending = Answer.Outcome | Refusal
 
@@ -92,7 +101,9 @@ const refusals: Readonly<Record<Refusal, number>> = {
   not_found: Answer.unknownProvider,
   method_not_allowed: 405,
   too_slow: 408,
-  broken_off: 400
+  broken_off: 400,
+  malformed_encoding: 400,
+  unsupported_encoding: 415
 }
 
 const isRefusal = (ending: Ending): ending is Refusal => Object.hasOwn(refusals, ending)
@@ -126,16 +137,24 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const bodyTimeout = options.bodyTimeout ?? defaultBodyTimeout
   const { resolveTenant, tenantId: ownTenant = Tenant.defaultTenantId } = options
 
+  const tooLarge: Encoding.Admit<Ended> = (_, total) =>
+    total > maxBodySize ? Option.some(new Ended({ ending: "too_large" })) : Option.none()
+
   const readBody = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest) {
+    const codings = Encoding.codings(request.headers["content-encoding"])
+    if (Option.isNone(codings)) return yield* new Ended({ ending: "unsupported_encoding" })
     if (announced(request) > maxBodySize) return yield* new Ended({ ending: "too_large" })
     const buffer = yield* request.arrayBuffer.pipe(
       Effect.provideService(HttpIncomingMessage.MaxBodySize, maxBodySize),
       Effect.mapError((error) => new Ended({ ending: isTooLarge(error) ? "too_large" : "broken_off" })),
       Effect.timeoutOrElse({ duration: bodyTimeout, orElse: () => Effect.fail(new Ended({ ending: "too_slow" })) })
     )
+    const body = yield* Encoding.decode(new Uint8Array(buffer), codings.value, tooLarge).pipe(
+      Effect.catchTag("MalformedEncoding", () => Effect.fail(new Ended({ ending: "malformed_encoding" })))
+    )
     const received: Webhook.Received = {
-      headers: { ...request.headers },
-      body: new Uint8Array(buffer),
+      headers: Encoding.plain({ ...request.headers }),
+      body,
       receivedAt: yield* DateTime.now
     }
     return received
@@ -209,7 +228,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const answer = (provider: Row.Row, ending: Ending) =>
     HttpServerResponse.text(ending, {
       status: isRefusal(ending) ? refusals[ending] : Answer.status(provider, ending),
-      ...(ending === "method_not_allowed" && { headers: { allow: "POST" } })
+      ...(ending === "method_not_allowed" && { headers: { allow: "POST" } }),
+      ...(ending === "unsupported_encoding" && { headers: { "accept-encoding": Encoding.understood } })
     })
 
   const notFound = HttpServerResponse.text("not_found", { status: Answer.unknownProvider })

@@ -2,7 +2,7 @@
  * Compares in constant time, and judges a request against all active secrets.
  */
 import type { Provider } from "@waybill/core"
-import { Effect, Option, Redacted } from "effect"
+import { type DateTime, Effect, Option, Redacted } from "effect"
 import { createHash, timingSafeEqual } from "node:crypto"
 import * as Webhook from "../Webhook.ts"
 
@@ -19,11 +19,14 @@ export const fromBase64 = (text: string): Option.Option<Uint8Array> => {
 }
 
 /**
- * Whether a text is a time as every provider signs it: whole seconds since 1970 in ten digits, from 2001 to 2286.
+ * Whether a text is a time as providers sign it: whole seconds since 1970 in ten digits, which last until 2286.
  *
- * A length of its own keeps it apart from what is signed right behind it: a digit that is moved across is noticed.
+ * One length keeps it apart from what is signed right behind it: a digit that is moved across is noticed.
  */
-export const isUnixTime = (text: string): boolean => /^[1-9]\d{9}$/.test(text)
+export const isUnixTime = (text: string): boolean => /^\d{10}$/.test(text)
+
+/** A time as providers sign it. */
+export const unixTime = (at: DateTime.Utc): string => String(Math.floor(at.epochMilliseconds / 1000)).padStart(10, "0")
 
 /** Refuses requests of a provider. */
 export const refusal =
