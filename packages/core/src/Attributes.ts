@@ -67,6 +67,8 @@ export const reasons = [
   "TooLarge",
   "TooSlow",
   "BrokenOff",
+  "MalformedEncoding",
+  "UnsupportedEncoding",
   "OverBudget",
   "NotStored",
   "Died",

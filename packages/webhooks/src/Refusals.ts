@@ -19,7 +19,14 @@ import type * as Webhook from "./Webhook.ts"
  * @category models
  * @since 0.2.0
  */
-export type Ending = Answer.Outcome | "not_found" | "method_not_allowed" | "too_slow" | "broken_off"
+export type Ending =
+  | Answer.Outcome
+  | "not_found"
+  | "method_not_allowed"
+  | "too_slow"
+  | "broken_off"
+  | "malformed_encoding"
+  | "unsupported_encoding"
 
 /**
  * Why a webhook did not come in.
@@ -39,6 +46,8 @@ export type Reason =
   | "TooLarge"
   | "TooSlow"
   | "BrokenOff"
+  | "MalformedEncoding"
+  | "UnsupportedEncoding"
   | "OverBudget"
   | "NotStored"
   | "Died"
@@ -86,6 +95,8 @@ const entries: Readonly<Record<Reason, Entry>> = {
   TooLarge: { ending: "too_large", sentence: "webhook too large" },
   TooSlow: { ending: "too_slow", sentence: "webhook came too slowly" },
   BrokenOff: { ending: "broken_off", sentence: "webhook broke off" },
+  MalformedEncoding: { ending: "malformed_encoding", sentence: "webhook is not what its coding says" },
+  UnsupportedEncoding: { ending: "unsupported_encoding", sentence: "webhook in a coding that is not understood" },
   OverBudget: { ending: "unavailable", sentence: "too many webhooks at once" },
   NotStored: { ending: "unavailable", sentence: "webhook not stored", isOurs: true },
   Died: { ending: "unavailable", sentence: "receiving a webhook died", isOurs: true }

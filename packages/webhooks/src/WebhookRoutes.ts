@@ -2,12 +2,14 @@
  * Serves the webhooks of every provider over HTTP: `POST /webhooks/:provider` and
  * `POST /tenants/:tenantId/webhooks/:provider`, in any application of `effect/http`.
  *
- * A request is verified over its bytes as they came, whatever its `Content-Type`, and then stored before anything can fail
- * on its content. What is stored is answered 200, also where the ledger cannot take it just now: the sweep of the inbox
+ * A request is verified over its bytes, whatever its `Content-Type`, and then stored before anything can fail on its content.
+ * The bytes are those that came, with a `Content-Encoding` of `gzip`, `br` or `deflate` undone: so the provider signed them,
+ * and so they are counted against the largest body, stored and read again. What is stored is answered 200, also where the ledger cannot take it just now: the sweep of the inbox
  * finishes it. A status of 500 and above is only given for what a later attempt can mend, never for what a body says.
  *
  * Beside the outcomes of `Answer`: an unknown provider or tenant is answered 404, another method than POST 405, a body that
- * does not arrive in time has its connection cut or is answered 408, and one that breaks off 400. What the headers alone
+ * does not arrive in time has its connection cut or is answered 408, one that breaks off or is not what its coding says 400,
+ * and one in a coding that is not understood 415. What the headers alone
  * tell is judged before the body is read, and what would exceed the budget of all bodies in flight is answered as storage
  * that is down. A path counts only as it is written above: with more slashes, in other letters or in a spelling of its own it
  * is 404. Where a provider has no usable secret, that is logged as an error and answered as storage that is down, 503 or 429, because another 4xx would make
@@ -28,6 +30,7 @@ import { Ingestion } from "./Ingestion.ts"
 import { Intake, type IntakeError } from "./Intake.ts"
 import * as Body from "./internal/body.ts"
 import * as Budget from "./internal/budget.ts"
+import * as Encoding from "./internal/encoding.ts"
 import { Providers } from "./Providers.ts"
 import * as Refusals from "./Refusals.ts"
 import type * as Row from "./Row.ts"
@@ -96,7 +99,9 @@ const statuses: Readonly<Record<Exclude<Refusals.Ending, Answer.Outcome>, number
   not_found: Answer.unknownProvider,
   method_not_allowed: 405,
   too_slow: 408,
-  broken_off: 400
+  broken_off: 400,
+  malformed_encoding: 400,
+  unsupported_encoding: 415
 }
 
 const isOfRoute = (ending: Refusals.Ending): ending is keyof typeof statuses => Object.hasOwn(statuses, ending)
@@ -156,7 +161,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     const headers = { ...request.headers }
     const read = Effect.gen(function*() {
       const body = yield* Body.read(request, limits, lease)
-      const received: Webhook.Received = { headers, body, receivedAt: yield* DateTime.now }
+      const received: Webhook.Received = { headers: Encoding.plain(headers), body, receivedAt: yield* DateTime.now }
       return received
     })
     const { isSetup, received, token } = yield* Effect.mapError(
@@ -188,7 +193,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const answer = (provider: Row.Row, ending: Refusals.Ending) =>
     HttpServerResponse.text(ending, {
       status: isOfRoute(ending) ? statuses[ending] : Answer.status(provider, ending),
-      ...(ending === "method_not_allowed" && { headers: { allow: "POST" } })
+      ...(ending === "method_not_allowed" && { headers: { allow: "POST" } }),
+      ...(ending === "unsupported_encoding" && { headers: { "accept-encoding": Encoding.understood } })
     })
 
   const notFound = HttpServerResponse.text("not_found", { status: Answer.unknownProvider })

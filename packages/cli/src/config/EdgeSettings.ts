@@ -88,7 +88,7 @@ export const keepAlive = Kind.durationWithin({
  */
 export const maxBodySize = Kind.size({
   name: "WAYBILL_MAX_BODY_SIZE",
-  about: `largest webhook that is taken, at most ${Inbox.maxBodyBytes / 1_000_000} MB`,
+  about: `largest webhook that is taken, as it is decoded, at most ${Inbox.maxBodyBytes / 1_000_000} MB`,
   fallback: "10 MB",
   maxBytes: Inbox.maxBodyBytes
 })

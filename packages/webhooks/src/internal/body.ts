@@ -1,14 +1,15 @@
 /**
- * Reads the body of a request, within its limits: its size, the time it takes, and the budget of all bodies in flight.
+ * Reads the body of a request and undoes its content coding, within its limits: its size, as it comes and as it is decoded, the
+ * time it takes, and the budget of all bodies in flight.
  *
  * A small body is charged as announced and read in one go. A large one, or one of unknown length, is charged as it comes: who
  * announces much and sends nothing takes no room from others.
  */
-import { Effect, Stream } from "effect"
-import type { ByteSize, Duration } from "effect"
+import { type ByteSize, type Duration, Effect, Option, Stream } from "effect"
 import { HttpIncomingMessage, type HttpServerError, type HttpServerRequest } from "effect/http"
 import { Refused } from "../Refusals.ts"
 import type * as Budget from "./budget.ts"
+import * as Encoding from "./encoding.ts"
 
 export interface Limits {
   readonly maxBodySize: ByteSize.ByteSize
@@ -68,12 +69,21 @@ export const read = (
   { bodyTimeout, maxBodySize }: Limits,
   lease: Budget.Lease
 ): Effect.Effect<Uint8Array, Refused> => {
+  const codings = Encoding.codings(request.headers["content-encoding"])
+  if (Option.isNone(codings)) return Effect.fail(new Refused({ reason: "UnsupportedEncoding" }))
   const length = announced(request)
   if (length > maxBodySize) return Effect.fail(new Refused({ reason: "TooLarge" }))
   const isSmall = length <= smallBody
   if (isSmall && !lease.take(length)) return Effect.fail(overBudget)
+  const admit: Encoding.Admit<Refused> = (bytes, total) => {
+    if (total > maxBodySize) return Option.some(new Refused({ reason: "TooLarge" }))
+    return lease.take(bytes) ? Option.none() : Option.some(overBudget)
+  }
   return Effect.timeoutOrElse(
-    isSmall ? whole(request, maxBodySize) : piecewise(request, Number(maxBodySize), lease),
+    Effect.flatMap(
+      isSmall ? whole(request, maxBodySize) : piecewise(request, Number(maxBodySize), lease),
+      (body) => Encoding.decode(body, codings.value, admit)
+    ).pipe(Effect.catchTag("MalformedEncoding", () => Effect.fail(new Refused({ reason: "MalformedEncoding" })))),
     { duration: bodyTimeout, orElse: () => Effect.fail(new Refused({ reason: "TooSlow" })) }
   )
 }

@@ -13,6 +13,7 @@ import type * as Refusals from "../Refusals.ts"
 import type * as Row from "../Row.ts"
 import type { Secrets } from "../Secrets.ts"
 import type * as Webhook from "../Webhook.ts"
+import * as Distinct from "./distinct.ts"
 
 export const nothing: Counts = {
   appended: 0,
@@ -89,8 +90,7 @@ const append = Effect.fnUntraced(function*(
   tenantId: Tenant.TenantId,
   events: ReadonlyArray<Event.NewEvent>
 ) {
-  const appended = (events: ReadonlyArray<Event.NewEvent>) =>
-    Effect.map(ledger.append(tenantId, events), (outcomes) => ({ events, outcomes }))
+  const appended = (events: ReadonlyArray<Event.NewEvent>) => Distinct.append(ledger, tenantId, events)
   return yield* Effect.catchTag(appended(events), "InvalidInput", (error) => {
     const storable = events.filter(isStorable)
     return storable.length === events.length || error.what !== "event" ? Effect.fail(error) : appended(storable)

@@ -94,7 +94,8 @@ const toEvent = (report: Report, idempotencyKey: IdempotencyKey.IdempotencyKey):
   idempotencyKey
 })
 
-const digestKey = (provider: Provider.Provider, text: string): IdempotencyKey.IdempotencyKey =>
+/** The key that is the digest of a text. */
+export const digestKey = (provider: Provider.Provider, text: string): IdempotencyKey.IdempotencyKey =>
   IdempotencyKey.IdempotencyKey.make(`webhook:${provider}:digest:${sha256Hex(text)}`)
 
 /** The key of an event to which the provider gave an id of its own; what is too long for a key is digested. */

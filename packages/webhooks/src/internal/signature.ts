@@ -2,7 +2,7 @@
  * Compares in constant time, and judges a request against all active secrets.
  */
 import type { Provider } from "@waybill/core"
-import { Effect, Option, Redacted } from "effect"
+import { type DateTime, Effect, Option, Redacted } from "effect"
 import { createHash, timingSafeEqual } from "node:crypto"
 import * as Webhook from "../Webhook.ts"
 
@@ -17,6 +17,16 @@ export const fromBase64 = (text: string): Option.Option<Uint8Array> => {
   const bytes = Buffer.from(text, "base64")
   return bytes.length > 0 && bytes.toString("base64") === text ? Option.some(bytes) : Option.none()
 }
+
+/**
+ * Whether a text is a time as providers sign it: whole seconds since 1970 in ten digits, which last until 2286.
+ *
+ * One length keeps it apart from what is signed right behind it: a digit that is moved across is noticed.
+ */
+export const isUnixTime = (text: string): boolean => /^\d{10}$/.test(text)
+
+/** A time as providers sign it. */
+export const unixTime = (at: DateTime.Utc): string => String(Math.floor(at.epochMilliseconds / 1000)).padStart(10, "0")
 
 /** Refuses requests of a provider. */
 export const refusal =

@@ -2,10 +2,14 @@
  * Understands the webhooks of Mailgun: JSON, and the form that legacy webhooks post.
  *
  * The signature covers a time and a token and **not the body**: who has seen one request can send any other with it. So the
- * token that verification returns has to be consumed: it is good for one body only.
+ * token that verification returns has to be consumed: it is good for one body only. Nothing stands between the two in what
+ * is signed. A time is therefore taken in its one form only, ten digits: what was signed then has one time and one token, and
+ * the token alone stands for it.
  *
- * The key of an event is its `id`, unique within a day, with its time; without an id it is a digest of what tells one event
- * from another.
+ * The key of an event is its `id`, unique within a day, with its time. Mailgun may give one id to events of several names,
+ * such as a click and the opening that it implies: which of them has the key is told by their names, see `internal/distinct`.
+ * Without an id the key is a digest of what tells one event from another: its time, to the microsecond, its name, message,
+ * recipient and link. The time of a legacy form is in whole seconds, so that two openings of one second are one.
  *
  * @since 0.1.0
  */
@@ -88,6 +92,7 @@ const block = (body: Uint8Array): Option.Option<Block> => {
 
 /**
  * Checks the signature, or the one for the parent account, with every active signing key, and returns the token to consume.
+ * A request whose time is not ten digits is refused before that: its digits could be moved into the token, and back.
  *
  * Mailgun documents no tolerance and is said to send retries, for eight hours, with their first signature, so the time is
  * not judged.
@@ -105,7 +110,7 @@ export const verify = Effect.fnUntraced(
     if (timestamp === undefined || token === undefined || signatures.length === 0) {
       return yield* refuse("MissingHeader")
     }
-    if (!/^\d{1,12}$/.test(timestamp) || !/^[A-Za-z0-9_-]{1,255}$/.test(token)) {
+    if (!Signature.isUnixTime(timestamp) || !/^[A-Za-z0-9_-]{1,255}$/.test(token)) {
       return yield* refuse("MalformedSignature")
     }
     yield* Signature.judge(name, secrets, (secret) => {

@@ -3,9 +3,12 @@
  *
  * Postmark signs nothing: who knows the credentials can send any body, so they belong into an `https` URL only.
  *
- * The key of an event comes from the body alone: the `ID` of a bounce or complaint, else a digest of what tells one event
- * from another, its time to 100 ns included. The header `X-PM-Webhook-Trace-Id` would do as well, but it is not always
- * there, and one event must not have two keys.
+ * The key of an event comes from the body alone: the `ID` of a bounce or complaint with its record type, else a digest of what
+ * tells one event from another: the record type, the message, the recipient, the time to 100 ns, the link of a click, and
+ * whether sending was suppressed. Two suppressions of one instant are told apart by their reasons, the second of which gets a
+ * finer key, see `internal/distinct`; a reason that is not known is in the digest itself, since 0.2. `Origin` is not: one
+ * change at an instant has one. The header `X-PM-Webhook-Trace-Id` would do as well, but it is not always there, and one
+ * event must not have two keys.
  *
  * @since 0.1.0
  */
@@ -133,6 +136,10 @@ const meaning = (recordType: string, raw: Raw): Report.Meaning => {
   }
 }
 
+/** The reason for a suppression that is not told from others by its meaning. */
+const unheardReason = ({ SuppressionReason: reason }: Raw): ReadonlyArray<string> =>
+  reason === undefined || reason === "" || suppressions.has(reason) ? [] : [reason]
+
 /** The message id of the posts with which Postmark tries an endpoint. */
 const testMessageId = "00000000-0000-0000-0000-000000000000"
 
@@ -169,7 +176,8 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
         raw.MessageID,
         address,
         raw.OriginalLink,
-        String(raw.SuppressSending)
+        String(raw.SuppressSending),
+        ...unheardReason(raw)
       )
       : Report.keyOfId(name, recordType, eventId)
   })

@@ -2,8 +2,9 @@
  * Understands the webhooks of Resend, and verifies those of any sender that signs as Svix and Standard Webhooks do.
  *
  * The key of an event is the id in the header `svix-id` or `webhook-id`: a request without it is not verified, and it stays
- * the same over retries and replays. A body read without its headers, by hand, gets a digest of what tells one event from
- * another instead, which is another key.
+ * the same over retries and replays, and every event has one of its own. A body read without its headers, by hand, gets a
+ * digest of what tells one event from another instead, which is another key: its time, type and message, the link and time of
+ * a click, and the recipients.
  *
  * @since 0.1.0
  */
@@ -41,7 +42,7 @@ const signed = Effect.fnUntraced(function*(headers: Webhook.Request["headers"]) 
     return yield* refuse("MissingHeader")
   }
   const given = signatures.split(" ").filter((each) => each.startsWith("v1,")).map((each) => each.slice(3))
-  if (given.length === 0 || !/^\d{1,12}$/.test(timestamp) || id === "" || id.includes(".")) {
+  if (given.length === 0 || !Signature.isUnixTime(timestamp) || id === "" || id.includes(".")) {
     return yield* refuse("MalformedSignature")
   }
   return { id, timestamp, given }

@@ -2,8 +2,11 @@
  * Understands the signed event webhook of SendGrid: batches of events, signed with ECDSA over the header's time and the
  * raw body.
  *
- * The key of an event is its `sg_event_id`; some subscription events have none and get a digest of what tells one event
- * from another.
+ * The key of an event is its `sg_event_id`. Some subscription events have none and get a digest of what tells one event from
+ * another: its time in seconds, `sg_message_id`, its name, the address, the link, and the group where it is a group that was
+ * left or joined, because one click on "all of them" leaves several in one second. Version 0.1 left the group out: such an
+ * event that it stored, and that comes again after the upgrade, is stored once more and changes no status. The keys of all
+ * others are as they were.
  *
  * @since 0.1.0
  */
@@ -45,7 +48,7 @@ const signed = Effect.fnUntraced(function*(headers: Webhook.Request["headers"]) 
     return yield* refuse("MissingHeader")
   }
   const signature = Signature.fromBase64(signatureText)
-  if (Option.isNone(signature) || !/^\d{1,12}$/.test(timestamp)) {
+  if (Option.isNone(signature) || !Signature.isUnixTime(timestamp)) {
     return yield* refuse("MalformedSignature")
   }
   return { signature: signature.value, timestamp }
@@ -61,6 +64,8 @@ export const admit: Row.Admit = ({ headers }) => Effect.asVoid(signed(headers))
 
 /**
  * Checks the signature against every active public key, each in base64 as SendGrid shows it.
+ *
+ * Nothing stands between the time and the body in what is signed, so that a time is taken in its one form only: ten digits.
  *
  * SendGrid documents no tolerance and retries for a day, so the time is not judged.
  *
@@ -125,6 +130,7 @@ const decode = Json.decoder(() =>
     "smtp-id": Json.text,
     sg_machine_open: Json.flag,
     url: Json.text,
+    asm_group_id: Json.scalar,
     waybill_delivery_id: Json.text
   })
 )
@@ -154,6 +160,12 @@ const messageId = (raw: Raw): string | undefined =>
   Option.getOrUndefined(Provider.canonicalMessageId(name, raw.sg_message_id ?? "")) ??
     ownMessageId.exec(raw["smtp-id"] ?? "")?.[1]
 
+const groupEvents = new Set(["group_unsubscribe", "group_resubscribe"])
+
+/** The group that an event is about. Any other event may name the group of its message, which tells nothing from others. */
+const groupOf = (event: string, { asm_group_id: group }: Raw): ReadonlyArray<string> =>
+  group !== undefined && groupEvents.has(event) ? [String(group)] : []
+
 const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => {
   const decoded = decode(value)
   if (Option.isNone(decoded)) return Report.undecodable("NotAnObject")
@@ -178,7 +190,16 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
     deliveryId: raw.waybill_delivery_id,
     recipient: Report.recipient(raw.email, true),
     key: eventId === undefined
-      ? Report.keyOfNature(name, raw.timestamp, value, raw.sg_message_id, event, raw.email, raw.url)
+      ? Report.keyOfNature(
+        name,
+        raw.timestamp,
+        value,
+        raw.sg_message_id,
+        event,
+        raw.email,
+        raw.url,
+        ...groupOf(event, raw)
+      )
       : Report.keyOfId(name, eventId)
   })
 }

@@ -4,8 +4,10 @@
  * A valid signature only proves that some topic of Amazon's sent it, so the topics that count are listed: their ARNs are
  * this provider's secrets.
  *
- * The key of an event is a digest of the message id, the type, the recipient and the `feedbackId` or the time: Amazon
- * publishes one event several times, and through two channels, under envelopes that differ.
+ * The key of an event is a digest of the message id, the type, the recipient and the `feedbackId` or the time to the
+ * millisecond, and of the link and the IP address of an opening or a click: Amazon publishes one event several times, and
+ * through two channels, under envelopes that differ. Only an event without a time has the envelope's id in its key. A change
+ * of subscriptions says all topics at once, so that one message has one at a time.
  *
  * @since 0.1.0
  */

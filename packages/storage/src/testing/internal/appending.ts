@@ -211,7 +211,8 @@ const onceOnly = ({ example }: Contract): void => {
       const ledger = yield* Ledger.Ledger
       const tenantId = yield* Given.tenant
       const dispatched = yield* Given.dispatched(tenantId, "m-1")
-      const report = Given.report("sent", "m-1")
+      const words = { event: "sent", subtype: "ann@example.com" }
+      const report = Given.report("sent", "m-1", { normalizedPayload: words })
       const first = yield* appendOne(tenantId, report)
       const differing: ReadonlyArray<Event.NewEvent> = [
         { ...report, type: "delivered" },
@@ -228,6 +229,7 @@ const onceOnly = ({ example }: Contract): void => {
         assert.strictEqual(outcome.storedEventId, first.eventId)
         assert.strictEqual(outcome.idempotencyKey, report.idempotencyKey)
         assert.strictEqual(outcome.tenantId, tenantId)
+        assert.deepStrictEqual(outcome.storedName, { event: "sent" })
       }
       assert.deepStrictEqual(outcomes.slice(differing.length).map(({ _tag }) => _tag), ["Appended", "Duplicate"])
       assert.deepStrictEqual(
