@@ -243,7 +243,7 @@ export const isTaken = (delivery: Delivery.Delivery, others: ReadonlyArray<Deliv
     others.some((other) => other.id !== delivery.id && compareRecipient(other, { address }) === "same")
 }
 
-/** Whom a report names for certain. */
+/** Whom a report names by `Event.certainRecipient`. */
 export const namedBy = (report: Event.NewEvent): Named | undefined =>
   Option.match(Event.certainRecipient(report), { onNone: () => undefined, onSome: (address) => ({ address }) })
 
