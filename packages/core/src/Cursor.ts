@@ -61,3 +61,18 @@ export const of = (transaction: bigint, position: bigint): Cursor => Cursor.make
  * @since 0.1.0
  */
 export const parts = (cursor: Cursor): readonly [transaction: bigint, position: bigint] => split(cursor)
+
+/**
+ * Orders the places of the feed.
+ *
+ * @category ordering
+ * @since 0.2.0
+ */
+export const compare = (left: Cursor, right: Cursor): number => {
+  const [leftTransaction, leftPosition] = split(left)
+  const [rightTransaction, rightPosition] = split(right)
+  const difference = leftTransaction === rightTransaction
+    ? leftPosition - rightPosition
+    : leftTransaction - rightTransaction
+  return difference < 0n ? -1 : difference > 0n ? 1 : 0
+}

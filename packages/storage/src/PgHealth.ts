@@ -10,6 +10,7 @@ import { SqlClient } from "effect/sql"
 import * as migration0001 from "./internal/migration0001.ts"
 import * as PgError from "./PgError.ts"
 import * as PgMigrations from "./PgMigrations.ts"
+import * as PgServer from "./PgServer.ts"
 
 /**
  * How far the clock of the database is ahead of ours.
@@ -57,6 +58,10 @@ export interface Findings {
   readonly rowLevelSecurity: boolean
   /** Transactions that have been open for longer than asked. */
   readonly open: ReadonlyArray<OpenTransaction>
+  /** Between this process and the server, as far as is known. */
+  readonly pooler: PgServer.Pooler
+  /** Why a write was refused, in words; nothing where it was not. */
+  readonly refusal: string | undefined
 }
 
 /**
@@ -189,6 +194,38 @@ export const applied: (
 )
 
 /**
+ * Fails where the database does not write, as a standby does not, and writes nothing itself.
+ *
+ * @category examination
+ * @since 0.2.0
+ */
+export const writes: (
+  schema: string
+) => Effect.Effect<void, LedgerError, SqlClient.SqlClient> = Effect.fn("PgHealth.writes")(function*(schema) {
+  const sql = yield* SqlClient.SqlClient
+  yield* PgError.refine(schema)(sql`UPDATE ${sql(`${schema}.checkpoints`)} SET cursor = cursor WHERE false`)
+})
+
+/** The error that undoes a write. */
+const undone = Symbol("undone")
+
+/** Why the database refuses a row, which is not kept; nothing where it takes it, or where there is no table for it. */
+const refusal = (sql: SqlClient.SqlClient, schema: string) =>
+  sql`
+    INSERT INTO ${sql(`${schema}.checkpoints`)} (name, cursor, saved_at) VALUES (gen_random_uuid()::text, '', now())
+  `.pipe(
+    Effect.andThen(Effect.fail(undone)),
+    sql.withTransaction,
+    PgError.refine(schema),
+    Effect.as(undefined),
+    Effect.catchTag("LedgerUnavailable", (error) =>
+      Effect.succeed(error.reason === "permission" ? undefined : error.message)),
+    Effect.catch(() =>
+      Effect.undefined
+    )
+  )
+
+/**
  * Looks at everything, at transactions that have been open for longer than some seconds.
  *
  * A role that may not see the sessions of others finds its own alone.
@@ -210,7 +247,8 @@ export const examine: (
         missing: yield* missingPrivileges(sql, schema),
         disabledTriggers: yield* disabledTriggers(sql, schema),
         rowLevelSecurity: yield* isRowLevelSecurityActive(sql, schema),
-        open: yield* openTransactions(sql, openFor)
+        open: yield* openTransactions(sql, openFor),
+        pooler: PgServer.poolerOf(sql)
       }
     })
     const found = yield* PgError.refine(schema)(look)
@@ -219,6 +257,6 @@ export const examine: (
       (error) => error._tag === "LedgerUnavailable" && error.reason === "permission",
       () => Effect.succeed([])
     )
-    return { ...found, pending }
+    return { ...found, pending, refusal: yield* refusal(sql, schema) }
   }
 )

@@ -1,5 +1,5 @@
 /** A throw-away PostgreSQL server, from the binaries that npm installs. */
-import { chmod, mkdtemp, readFile, rm } from "node:fs/promises"
+import { chmod, chown, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -31,6 +31,24 @@ const ended = async (processId: number): Promise<void> => {
   return ended(processId)
 }
 
+/** Starts a server. A standby is never said to have started by the package, only by itself. */
+const started = async (
+  server: { readonly start: () => Promise<void> },
+  lines: ReadonlyArray<string>
+): Promise<void> => {
+  const state = { isOver: false }
+  const read = async (): Promise<void> => {
+    if (state.isOver || lines.some((line) => line.includes("ready to accept read-only connections"))) return
+    await new Promise<void>((resolve) => setTimeout(resolve, 50))
+    return read()
+  }
+  try {
+    await Promise.race([server.start(), read()])
+  } finally {
+    state.isOver = true
+  }
+}
+
 /** Loads it without its hooks on the end of the process, which would end it with 0 whatever code was set. */
 const loadEmbeddedPostgres = async () => {
   const beforeExit = process.listeners("beforeExit")
@@ -50,12 +68,33 @@ export interface PostgresServer {
   readonly url: string
   /** Ends it at once, as a crash does, and starts it again on the same data. */
   readonly crash: () => Promise<void>
+  /** Writes files into the directory of its data and lets it read its configuration again. */
+  readonly place: (files: Readonly<Record<string, string>>) => Promise<void>
   /** Stops it and removes its data. */
   readonly stop: () => Promise<void>
 }
 
-/** Starts a server with some settings, such as `fsync=off`, over the defaults. */
-export const start = async (settings: ReadonlyArray<string>): Promise<PostgresServer> => {
+/** Writes files for the server's user alone, as it demands of its keys. */
+const place = async (directory: string, files: Readonly<Record<string, string>>) => {
+  const { gid, uid } = await stat(directory)
+  await Promise.all(
+    Object.entries(files).map(async ([name, content]) => {
+      const path = join(directory, name)
+      await writeFile(path, content)
+      await chmod(path, 0o600)
+      await chown(path, uid, gid)
+    })
+  )
+}
+
+/**
+ * Starts a server with some settings, such as `fsync=off`, over the defaults, and with some files in the directory of its
+ * data, such as the key of its certificate.
+ */
+export const start = async (
+  settings: ReadonlyArray<string>,
+  files: Readonly<Record<string, string>> = {}
+): Promise<PostgresServer> => {
   const directory = await mkdtemp(join(tmpdir(), "waybill-postgres-"))
   // The server runs as a user of its own where the run is root's.
   await chmod(directory, 0o755)
@@ -79,7 +118,8 @@ export const start = async (settings: ReadonlyArray<string>): Promise<PostgresSe
   let server = make()
   try {
     await server.initialise()
-    await server.start()
+    await place(databaseDir, files)
+    await started(server, output)
   } catch (error) {
     throw new Error(`PostgreSQL did not start: ${output.join("\n")}`, { cause: error })
   }
@@ -91,6 +131,12 @@ export const start = async (settings: ReadonlyArray<string>): Promise<PostgresSe
       await ended(processId)
       server = make()
       await server.start()
+    },
+    place: async (files) => {
+      await place(databaseDir, files)
+      kill(Number.parseInt(await readFile(join(databaseDir, "postmaster.pid"), "utf8"), 10), "SIGHUP")
+      // Its processes read it in their own time.
+      await new Promise<void>((resolve) => setTimeout(resolve, 300))
     },
     stop: async () => {
       await server.stop()

@@ -1,5 +1,5 @@
 /** Reads deliveries, their timelines, and the feed of changes. */
-import { Cursor, Event, Input, type Ledger, type Tenant } from "@waybill/core"
+import { Cursor, Event, Input, Ledger, type Tenant } from "@waybill/core"
 import { Effect, Option, Schema } from "effect"
 import { decode, type Deliveries } from "./Deliveries.ts"
 import type { Events } from "./Events.ts"
@@ -29,6 +29,7 @@ export const make = ({ inScope, sql, statements, table }: Scope, events: Events,
     readonly limit: number
   }) {
     const limit = yield* Input.limit(query.limit)
+    // The order of `Delivery.compare`.
     const rows = yield* statements(
       query.tenantId,
       sql`
@@ -58,7 +59,7 @@ export const make = ({ inScope, sql, statements, table }: Scope, events: Events,
     )
     return (yield* Effect.orDie(decodeTimeline(rows)))
       .map(({ linkedBy, ...event }): Ledger.TimelineEntry => ({ event, linkedBy }))
-      .toSorted((left, right) => Event.compare(left.event, right.event))
+      .toSorted(Ledger.compareEntries)
   })
 
   const changes = Effect.fn("Ledger.changes")(function*(query: {
@@ -69,6 +70,7 @@ export const make = ({ inScope, sql, statements, table }: Scope, events: Events,
     const limit = yield* Input.limit(query.limit)
     const after = yield* Effect.fromResult(Input.cursor(query.after))
     const [transactionId, position] = Cursor.parts(after)
+    // The order of `Cursor.compare`; within a transaction positions follow `Commit.appendedBy`.
     const rows = yield* statements(
       query.scope,
       sql`
