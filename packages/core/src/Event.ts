@@ -222,13 +222,19 @@ const reportedAt = ({ normalizedPayload, occurredAt }: Pick<Event, "normalizedPa
 }
 
 /**
- * The recipient that a report names for certain; none where it names none, or several that the message went to.
+ * The recipient by which a report tells its delivery from others: the one it names for certain. None where it names none, or
+ * several that the message went to, and none where it echoes our own delivery id, which decides alone: the address may then be
+ * where the recipient's mailbox forwards to.
  *
  * @category getters
  * @since 0.2.0
  */
-export const certainRecipient = ({ recipient }: Pick<NewEvent, "recipient">): Option.Option<Recipient.Recipient> =>
-  Option.isSome(recipient) && recipient.value.certain ? Option.some(recipient.value.address) : Option.none()
+export const certainRecipient = (
+  { echoedDeliveryId, recipient }: Pick<NewEvent, "echoedDeliveryId" | "recipient">
+): Option.Option<Recipient.Recipient> =>
+  Option.isNone(echoedDeliveryId) && Option.isSome(recipient) && recipient.value.certain
+    ? Option.some(recipient.value.address)
+    : Option.none()
 
 /**
  * Tells whether Waybill wrote the event itself; a provider's events rank above our own.

@@ -95,15 +95,40 @@ export const layer = (
   tenants: Readonly<Record<string, TenantSecrets>> | ReadonlyMap<string, TenantSecrets>
 ): Layer.Layer<Secrets> => Layer.succeed(Secrets, ofTenants(tenants instanceof Map ? tenants : Object.entries(tenants)))
 
+/** The first or last line of a public key in PEM, with the line breaks at it; some spell them out, as `\n`. */
+const armour = /(?:\s|\\[rn])*-----(?:BEGIN|END) PUBLIC KEY-----(?:\s|\\[rn])*/g
+
+/** The base64 of a public key of an elliptic curve, which may be broken into lines. */
+const publicKey = /\bM[A-Za-z0-9+/]{4,7}YHKoZIzj0C(?:[A-Za-z0-9+/\s]|\\[rn])*?={1,2}/g
+
+const lineBreak = /\s|\\[rn]/g
+
+/** Ends each secret of a list; no text that is typed holds it. */
+const end = "\u001e"
+
 /**
- * Reads the secrets of a setting: one, or several separated by commas. A text with line breaks has one in each line, which
- * may then hold commas.
+ * Reads the secrets of a setting: one, or several separated by commas. A text of several lines has one in each line, which may
+ * then hold commas; a public key in PEM, or one that is broken into lines, is one secret. White space and empty lines around
+ * the whole say nothing.
  *
  * @category parsing
  * @since 0.2.0
  */
-export const parse = (text: string): ReadonlyArray<string> =>
-  text.split(text.includes("\n") ? "\n" : ",").map((part) => part.trim()).filter((part) => part !== "")
+export const parse = (text: string): ReadonlyArray<string> => {
+  const joined = text.replace(armour, "\n").replace(publicKey, (key) => key.replace(lineBreak, ""))
+  const trimmed = joined.replaceAll(end, "\n").trim()
+  return trimmed.split(text.includes(end) || /[\r\n]/.test(trimmed) ? /[\r\n]+/ : ",")
+    .map((part) => part.trim())
+    .filter((part) => part !== "")
+}
+
+/**
+ * Writes several secrets as the text of one setting, as `parse` reads it: each may hold commas, even where there is one alone.
+ *
+ * @category parsing
+ * @since 0.2.0
+ */
+export const list = (secrets: ReadonlyArray<string>): string => secrets.map((secret) => `${secret}${end}`).join("")
 
 const secretsIn = (variable: string) =>
   Effect.map(

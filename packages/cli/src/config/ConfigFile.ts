@@ -6,8 +6,8 @@
  * @since 0.2.0
  */
 import { Tenant } from "@waybill/core"
+import * as Secrets from "@waybill/webhooks/Secrets"
 import { Config, ConfigProvider, Context, Effect, FileSystem, Layer, Option, Predicate, Result, Schema } from "effect"
-import * as Kind from "./Kind.ts"
 import * as ProviderSettings from "./ProviderSettings.ts"
 import * as Setting from "./Setting.ts"
 import * as Settings from "./Settings.ts"
@@ -68,7 +68,7 @@ const isList = Schema.is(Schema.Array(Schema.String))
 const textOf = (value: unknown): Option.Option<string> => {
   if (typeof value === "string") return Option.some(value)
   if (typeof value === "number" || typeof value === "boolean") return Option.some(String(value))
-  return isList(value) ? Option.some(Kind.lines(value)) : Option.none()
+  return isList(value) ? Option.some(Secrets.list(value)) : Option.none()
 }
 
 /** The values of an object by the names of their variables, or what is wrong with it. */

@@ -260,14 +260,6 @@ export const kept = (name: string, about: string, fallback: Pruner.Days): Settin
   })
 
 /**
- * The text of a list of the configuration file: each of its texts is a line, so that it may hold commas.
- *
- * @category lists
- * @since 0.2.0
- */
-export const lines = (texts: ReadonlyArray<string>): string => texts.map((text) => `${text}\n`).join("")
-
-/**
  * One secret or several, shown only where they are public.
  *
  * @category constructors

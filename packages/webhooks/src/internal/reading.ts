@@ -4,7 +4,7 @@
  *
  * An item that cannot be understood costs the others nothing. Only storage that fails ends a reading early.
  */
-import { type Event, type Inbox, Input, Ledger, type LedgerError, type Tenant } from "@waybill/core"
+import { Event, type Inbox, Input, Ledger, type LedgerError } from "@waybill/core"
 import * as Attributes from "@waybill/core/Attributes"
 import { Effect, Option, Result, Schema } from "effect"
 import * as Arr from "effect/Array"
@@ -84,12 +84,13 @@ const ofDefect = (defect: unknown): Reading =>
 
 const isStorable = (event: Event.NewEvent): boolean => Result.isSuccess(Input.event(event))
 
-/** Appends what can be stored; the outcomes are those of the events beside them. */
+/** Appends what can be stored, as it is taken when it is received; the outcomes are those of the events beside them. */
 const append = Effect.fnUntraced(function*(
   ledger: Ledger.Ledger["Service"],
-  tenantId: Tenant.TenantId,
-  events: ReadonlyArray<Event.NewEvent>
+  { receivedAt, tenantId }: Pick<Inbox.Webhook, "receivedAt" | "tenantId">,
+  reported: ReadonlyArray<Event.NewEvent>
 ) {
+  const events = reported.map((event) => Event.received(event, receivedAt))
   const appended = (events: ReadonlyArray<Event.NewEvent>) => Distinct.append(ledger, tenantId, events)
   return yield* Effect.catchTag(appended(events), "InvalidInput", (error) => {
     const storable = events.filter(isStorable)
@@ -101,7 +102,7 @@ const append = Effect.fnUntraced(function*(
 export const make = (ledger: Ledger.Ledger["Service"], secrets: Secrets["Service"], batchSize: number) => {
   const appendAll = Effect.fnUntraced(function*(
     pieces: Iterable<Webhook.Normalized>,
-    tenantId: Tenant.TenantId,
+    webhook: Inbox.Webhook,
     told: Told | undefined
   ) {
     const counts = { ...nothing }
@@ -113,7 +114,7 @@ export const make = (ledger: Ledger.Ledger["Service"], secrets: Secrets["Service
       if (!isFirst) yield* Effect.yieldNow
       isFirst = false
       for (const batch of Arr.chunksOf(piece.events, batchSize)) {
-        const { events, outcomes } = yield* append(ledger, tenantId, batch)
+        const { events, outcomes } = yield* append(ledger, webhook, batch)
         unstorable += batch.length - events.length
         for (const [index, outcome] of outcomes.entries()) {
           const event = events[index]
@@ -142,7 +143,7 @@ export const make = (ledger: Ledger.Ledger["Service"], secrets: Secrets["Service
     const followed = row.followUp === undefined
       ? Result.void
       : yield* Effect.result(row.followUp(webhook, secrets.lookup(webhook.tenantId, webhook.provider)))
-    const { counts, undecodable, unstorable } = yield* appendAll(pieces.success, webhook.tenantId, told)
+    const { counts, undecodable, unstorable } = yield* appendAll(pieces.success, webhook, told)
     const reasons = [
       ...Result.isFailure(followed) ? [followed.failure.message] : [],
       ...undecodable.length > 0 ? [complaint(undecodable)] : [],

@@ -33,8 +33,10 @@ export const refusal =
   (provider: Provider.Provider) => (reason: Webhook.VerificationReason): Webhook.VerificationError =>
     new Webhook.VerificationError({ provider, reason })
 
+const lineBreaks = /^[\r\n]+|[\r\n]+$/g
+
 /**
- * Tries every secret; `check` returns none for one that cannot be used.
+ * Tries every secret, without the line breaks around it; `check` returns none for one that cannot be used.
  *
  * Where nothing fits and a secret is missing or unusable, the fault is ours and not the sender's.
  */
@@ -43,7 +45,7 @@ export const judge = (
   secrets: ReadonlyArray<Redacted.Redacted>,
   check: (secret: string) => Option.Option<boolean>
 ): Effect.Effect<void, Webhook.VerificationError> => {
-  const verdicts = secrets.map((secret) => check(Redacted.value(secret)))
+  const verdicts = secrets.map((secret) => check(Redacted.value(secret).replace(lineBreaks, "")))
   if (verdicts.some((verdict) => Option.isSome(verdict) && verdict.value)) return Effect.void
   const isOurs = verdicts.length === 0 || verdicts.some(Option.isNone)
   return Effect.fail(refusal(provider)(isOurs ? "MisconfiguredSecret" : "BadSignature"))

@@ -45,7 +45,7 @@ export const admit: Row.Admit = Effect.fnUntraced(function*({ headers, secrets }
   return yield* Signature.judge(
     name,
     secrets,
-    (secret) => /^[^:]+:.+$/.test(secret) ? Option.some(Signature.isEqual(secret, given.value)) : Option.none()
+    (secret) => /^[^:]*:.+$/.test(secret) ? Option.some(Signature.isEqual(secret, given.value)) : Option.none()
   )
 })
 
@@ -96,6 +96,7 @@ const suppressions: ReadonlyMap<string, Report.Meaning> = new Map<string, Report
 const decode = Json.decoder(() =>
   Schema.Struct({
     RecordType: Json.text,
+    FromFull: Json.lenient(Schema.Unknown),
     ID: Json.scalar,
     Type: Json.text,
     MessageID: Json.text,
@@ -115,6 +116,13 @@ const decode = Json.decoder(() =>
 
 type Raw = Json.Decoded<typeof decode>
 
+/** Whom Postmark does not send to any more, without a reason, has unsubscribed by what it knows. */
+const subscriptionChange = ({ SuppressSending, SuppressionReason = "" }: Raw): Report.Meaning => {
+  if (SuppressSending === false) return { type: "subscribed" }
+  return suppressions.get(SuppressionReason) ??
+    (SuppressSending === true && SuppressionReason === "" ? { type: "unsubscribed" } : Report.unknown)
+}
+
 const meaning = (recordType: string, raw: Raw): Report.Meaning => {
   switch (recordType) {
     case "Delivery":
@@ -126,11 +134,9 @@ const meaning = (recordType: string, raw: Raw): Report.Meaning => {
     case "SpamComplaint":
       return { type: "complained" }
     case "Bounce":
-      return bounces.get(raw.Type ?? "") ?? Report.unknown
+      return bounces.get(raw.Type ?? "") ?? Report.refusal(raw.Type, "blocked") ?? Report.unknown
     case "SubscriptionChange":
-      return raw.SuppressSending === false
-        ? { type: "subscribed" }
-        : suppressions.get(raw.SuppressionReason ?? "") ?? Report.unknown
+      return subscriptionChange(raw)
     default:
       return Report.unknown
   }
@@ -147,13 +153,17 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
   const decoded = decode(value)
   if (Option.isNone(decoded)) return Report.undecodable("NotAnObject")
   const raw = decoded.value
-  const recordType = raw.RecordType
-  if (recordType === undefined || recordType === "") return Report.undecodable("MissingType")
+  const recordType = raw.RecordType ?? ""
+  const numbered = /^[1-9]\d*$/.exec(String(raw.ID))?.[0]
+  // A body of before 2018 does not say its type: what has an id is kept as an unknown event.
+  if (recordType === "" && raw.FromFull !== undefined) return Report.ignored("Inbound")
+  if (recordType === "" && numbered === undefined && (raw.MessageID ?? "") === "") {
+    return Report.undecodable("MissingType")
+  }
   if (recordType === "Inbound" || raw.Type === "InboundError") return Report.ignored(raw.Type ?? recordType)
   const time = raw.DeliveredAt ?? raw.BouncedAt ?? raw.ReceivedAt ?? raw.ChangedAt
   const address = raw.Recipient ?? raw.Email
-  const isNumbered = (recordType === "Bounce" || recordType === "SpamComplaint") && /^[1-9]\d*$/.test(String(raw.ID))
-  const eventId = isNumbered ? String(raw.ID) : undefined
+  const eventId = ["Bounce", "SpamComplaint", ""].includes(recordType) ? numbered : undefined
   return Report.events({
     provider: name,
     meaning: meaning(recordType, raw),

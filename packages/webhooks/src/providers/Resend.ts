@@ -86,8 +86,7 @@ const events: ReadonlyMap<string, Report.Meaning> = new Map<string, Report.Meani
   ["email.complained", { type: "complained" }],
   ["email.opened", { type: "opened" }],
   ["email.clicked", { type: "clicked" }],
-  ["email.failed", { type: "failed" }],
-  ["email.suppressed", { type: "rejected", rejectReason: "blocked", suppressed: true }]
+  ["email.failed", { type: "failed" }]
 ])
 
 const decode = Json.decoder(() =>
@@ -102,6 +101,7 @@ const decode = Json.decoder(() =>
       headers: Json.lenient(Schema.Array(Schema.Struct({ name: Json.text }))),
       tags: Json.lenient(Schema.Struct({ waybill_delivery_id: Json.text })),
       bounce: Json.lenient(Schema.Struct({ type: Json.text, subType: Json.text, message: Json.text })),
+      suppressed: Json.lenient(Schema.Struct({ type: Json.text })),
       click: Json.lenient(Schema.Struct({ link: Json.text, timestamp: Json.text }))
     }))
   })
@@ -123,20 +123,30 @@ const bounceClass = (data: Data): "hard" | "soft" | "undetermined" => {
   }
 }
 
+const notSent = /\bsuppressed sending\b|\bsuppression list\b/i
+
+/** A bounce of a recipient on a suppression list was not sent; bounces of before had a message alone to say so. */
+const refusal = ({ bounce: { message = "", subType } = {} }: Data): Report.Meaning | undefined =>
+  Report.refusal(subType ?? (notSent.test(message) ? message : undefined), "bounced")
+
 const meaning = (type: string, data: Data): Report.Meaning => {
-  if (type !== "email.bounced") return events.get(type) ?? Report.unknown
-  const suppressed = data.bounce?.subType === "Suppressed" || data.bounce?.subType === "OnAccountSuppressionList"
-  return {
-    type: "bounced",
-    rejectReason: suppressed ? "blocked" : "bounced",
-    bounceClass: bounceClass(data),
-    suppressed
+  switch (type) {
+    case "email.bounced":
+      return refusal(data) ?? { type: "bounced", rejectReason: "bounced", bounceClass: bounceClass(data) }
+    case "email.suppressed":
+      return Report.refusal(data.suppressed?.type, "blocked") ??
+        { type: "rejected", rejectReason: "blocked", suppressed: true }
+    default:
+      return events.get(type) ?? Report.unknown
   }
 }
 
+/** The events that a server elsewhere reports, which may name another address: where a mailbox forwards to. */
+const fromElsewhere = new Set(["email.bounced", "email.complained", "email.delivery_delayed"])
+
 /** With one address in `to` and none in copy it is that one; else an event does not say which of them it is about. */
-const isCertain = (data: Data): boolean =>
-  data.to?.length === 1 && [...data.cc ?? [], ...data.bcc ?? []].length === 0 &&
+const isCertain = (type: string, data: Data): boolean =>
+  !fromElsewhere.has(type) && data.to?.length === 1 && [...data.cc ?? [], ...data.bcc ?? []].length === 0 &&
   !(data.headers ?? []).some(({ name }) => name !== undefined && /^b?cc$/i.test(name))
 
 const item = (value: unknown, { headers, receivedAt }: Webhook.Received): Report.Item => {
@@ -155,7 +165,7 @@ const item = (value: unknown, { headers, receivedAt }: Webhook.Received): Report
     messageId: data.email_id,
     eventId,
     deliveryId: data.tags?.waybill_delivery_id,
-    recipient: Report.recipient(data.to?.[0], isCertain(data)),
+    recipient: Report.recipient(data.to?.[0], isCertain(type, data)),
     key: eventId === undefined
       ? Report.keyOfNature(
         name,

@@ -30,9 +30,12 @@ const importKey: (der: Uint8Array) => Option.Option<KeyObject> = Option.liftThro
   createPublicKey({ key: Buffer.from(der), format: "der", type: "spki" })
 )
 
+/** What may stand around and in the base64 of a key: the armour of PEM and line breaks, some of them spelt out. */
+const around = /-----[A-Z ]+-----|\\[rn]|\s/g
+
 const publicKey = (secret: string): Option.Option<KeyObject> =>
   Option.filter(
-    Option.flatMap(Signature.fromBase64(secret.trim()), importKey),
+    Option.flatMap(Signature.fromBase64(secret.replace(around, "")), importKey),
     (key) => key.asymmetricKeyType === "ec"
   )
 
@@ -63,7 +66,7 @@ const signed = Effect.fnUntraced(function*(headers: Webhook.Request["headers"]) 
 export const admit: Row.Admit = ({ headers }) => Effect.asVoid(signed(headers))
 
 /**
- * Checks the signature against every active public key, each in base64 as SendGrid shows it.
+ * Checks the signature against every active public key, each in base64 as SendGrid shows it, or in PEM.
  *
  * Nothing stands between the time and the body in what is signed, so that a time is taken in its one form only: ten digits.
  *
@@ -122,6 +125,7 @@ const decode = Json.decoder(() =>
     type: Json.text,
     reason: Json.text,
     status: Json.text,
+    response: Json.text,
     attempt: Json.scalar,
     email: Json.text,
     timestamp: Json.scalar,
@@ -140,10 +144,11 @@ type Raw = Json.Decoded<typeof decode>
 const meaning = (event: string, raw: Raw): Report.Meaning => {
   switch (event) {
     case "bounce":
-      return bounces.get(raw.type ?? "") ??
+      return bounces.get(raw.type ?? "") ?? Report.refusal(raw.type, "bounced") ??
         { type: "bounced", rejectReason: "bounced", bounceClass: "undetermined" }
     case "dropped":
-      return drops.get(raw.reason?.trim().toLowerCase() ?? "") ?? { type: "rejected", rejectReason: "other" }
+      return drops.get(raw.reason?.trim().toLowerCase() ?? "") ?? Report.refusal(raw.reason, "other") ??
+        { type: "rejected", rejectReason: "other" }
     default:
       return events.get(event) ?? Report.unknown
   }
@@ -180,7 +185,7 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
     details: {
       event,
       subtype: event === "bounce" ? raw.type : undefined,
-      status: raw.status,
+      status: `${raw.status ?? ""} ${raw.response ?? ""}`,
       attempt: raw.attempt,
       machine: raw.sg_machine_open === true ? "apple" : undefined
     },

@@ -11,7 +11,7 @@
  *
  * @since 0.1.0
  */
-import { type Event, Provider } from "@waybill/core"
+import { type Event, Provider, Recipient } from "@waybill/core"
 import { Effect, Option, Result, Schema } from "effect"
 import * as Json from "../internal/json.ts"
 import * as Report from "../internal/report.ts"
@@ -102,9 +102,8 @@ const classes: ReadonlyMap<string | undefined, Event.BounceClass> = new Map<stri
 
 /** A bounce of a recipient on a suppression list was not sent: nothing bounced but what had bounced before. */
 const bounce = ({ bounce = {} }: Raw): Part => ({
-  meaning: bounce.bounceSubType === "OnAccountSuppressionList" || bounce.bounceSubType === "Suppressed"
-    ? { type: "rejected", rejectReason: "bounced", suppressed: true }
-    : { type: "bounced", rejectReason: "bounced", bounceClass: classes.get(bounce.bounceType) ?? "undetermined" },
+  meaning: Report.refusal(bounce.bounceSubType, "bounced") ??
+    { type: "bounced", rejectReason: "bounced", bounceClass: classes.get(bounce.bounceType) ?? "undetermined" },
   time: bounce.timestamp,
   subtype: bounce.bounceSubType,
   feedbackId: bounce.feedbackId,
@@ -112,13 +111,10 @@ const bounce = ({ bounce = {} }: Raw): Part => ({
   certain: true
 })
 
-/** A complaint of a recipient on the suppression list was not sent; `not-spam` takes an earlier one back. */
+/** A complaint of a recipient on a suppression list was not sent; `not-spam` takes an earlier one back. */
 const complaint = ({ complaint = {} }: Raw): Part => ({
-  meaning: complaint.complaintSubType === "OnAccountSuppressionList"
-    ? { type: "rejected", rejectReason: "spam", suppressed: true }
-    : complaint.complaintFeedbackType === "not-spam"
-    ? Report.unknown
-    : { type: "complained" },
+  meaning: Report.refusal(complaint.complaintSubType, "spam") ??
+    (complaint.complaintFeedbackType === "not-spam" ? Report.unknown : { type: "complained" }),
   time: complaint.timestamp,
   subtype: complaint.complaintSubType ?? complaint.complaintFeedbackType,
   feedbackId: complaint.feedbackId,
@@ -209,6 +205,16 @@ const echoed = ({ mail }: Raw): string | undefined =>
   mail?.tags?.waybill_delivery_id?.[0] ??
     mail?.headers?.find(({ name }) => name?.toLowerCase() === "x-waybill-delivery-id")?.value
 
+/** Whether the message was sent to an address; a report from elsewhere may name another, where that mailbox forwards to. */
+const isSentTo = ({ mail }: Raw, recipient: Option.Option<Event.NamedRecipient>): boolean =>
+  Option.exists(
+    recipient,
+    ({ address }) =>
+      (mail?.destination ?? []).some((each) =>
+        Option.exists(Report.recipient(each, true), (known) => Recipient.isSame(known.address, address))
+      )
+  )
+
 /** Notifications that are not about a message that was sent. */
 const otherNotifications = new Set(["Received", "AmazonSnsSubscriptionSucceeded"])
 
@@ -223,28 +229,37 @@ const notification = (envelope: SnsEnvelope.SnsEnvelope, { receivedAt }: Webhook
   if (otherNotifications.has(type)) return Report.ignored(type)
   const { certain, distinct = [], feedbackId, meaning, named, subtype, time } = part(type, raw)
   const first = named.length === 0 ? { address: raw.mail?.destination?.[0] } : undefined
-  return Report.events(...(first === undefined ? named : [first]).map(({ address, status }: Named) => ({
-    provider: name,
-    meaning,
-    details: { event: type, subtype, status },
-    occurredAt: Option.getOrElse(
-      Option.orElse(Report.fromIso(time), () => Report.fromIso(envelope.Timestamp)),
-      () => receivedAt
-    ),
-    messageId: raw.mail?.messageId,
-    eventId: feedbackId,
-    deliveryId: echoed(raw),
-    recipient: Report.recipient(address, certain && first === undefined),
-    key: Report.keyOfNature(
-      name,
-      feedbackId ?? time ?? envelope.MessageId,
-      message.value,
-      raw.mail?.messageId,
-      type,
-      address,
-      ...distinct
-    )
-  })))
+  return Report.events(...(first === undefined ? named : [first]).map(({ address, status }: Named) => {
+    const recipient = Report.recipient(address, certain && first === undefined)
+    const isCertain = isSentTo(raw, recipient)
+    return {
+      provider: name,
+      meaning,
+      details: {
+        event: type,
+        subtype,
+        status,
+        otherRecipient: Option.isSome(recipient) && raw.mail?.destination !== undefined && !isCertain
+      },
+      occurredAt: Option.getOrElse(
+        Option.orElse(Report.fromIso(time), () => Report.fromIso(envelope.Timestamp)),
+        () => receivedAt
+      ),
+      messageId: raw.mail?.messageId,
+      eventId: feedbackId,
+      deliveryId: echoed(raw),
+      recipient: isCertain ? recipient : Report.recipient(address, false),
+      key: Report.keyOfNature(
+        name,
+        feedbackId ?? time ?? envelope.MessageId,
+        message.value,
+        raw.mail?.messageId,
+        type,
+        address,
+        ...distinct
+      )
+    }
+  }))
 }
 
 /**

@@ -427,7 +427,7 @@ const correlating = ({ example }: Contract): void => {
   )
 
   example(
-    "an echoed delivery id decides alone, but never for another recipient",
+    "an echoed delivery id decides alone, whatever recipient is named",
     Effect.gen(function*() {
       const tenantId = yield* Given.tenant
       yield* Given.dispatched(tenantId, "m-1")
@@ -445,7 +445,14 @@ const correlating = ({ example }: Contract): void => {
       const uncertain = { recipient: Given.named("ann@example.com", false) }
       assert.deepStrictEqual((yield* echoing("b", uncertain)).deliveryId, Option.some(echoed.id))
       const certain = { recipient: Given.named("ann@example.com", true) }
-      assert.deepStrictEqual((yield* echoing("c", certain)).deliveryId, Option.none())
+      assert.deepStrictEqual((yield* echoing("c", certain)).deliveryId, Option.some(echoed.id))
+      const again = Given.report("delivered", "m-1", {
+        echoedDeliveryId: Option.some(echoed.id),
+        idempotencyKey: Given.key("c"),
+        ...certain
+      })
+      const ledger = yield* Ledger.Ledger
+      assert.deepStrictEqual((yield* ledger.append(tenantId, [again])).map(({ _tag }) => _tag), ["Duplicate"])
       const unknown = { echoedDeliveryId: Option.some(yield* Given.deliveryId) }
       assert.deepStrictEqual((yield* echoing("d", unknown)).deliveryId, Option.none())
     })
