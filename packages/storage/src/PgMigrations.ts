@@ -6,6 +6,7 @@
 import { type LedgerImmutable, type LedgerUnavailable, type SchemaNotMigrated } from "@waybill/core/LedgerError"
 import { Effect } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
+import { createHash } from "node:crypto"
 import * as migration0001 from "./internal/migration0001.ts"
 import * as migration0002 from "./internal/migration0002.ts"
 import * as PgError from "./PgError.ts"
@@ -26,6 +27,17 @@ const migrations: Readonly<Record<string, (schema: string) => ReadonlyArray<stri
 const quoted = (schema: string): string => `"${schema.replaceAll("\"", "\"\"")}"`
 
 const table = (schema: string): string => `${schema}.migrations`
+
+/**
+ * Tells the migrations of one version of this package from those of another, in a few letters.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const fingerprint = (): string =>
+  createHash("sha256")
+    .update(JSON.stringify(Object.entries(migrations).map(([name, statements]) => [name, statements("")])))
+    .digest("hex").slice(0, 12)
 
 /**
  * Applies the migrations that a schema lacks, in one transaction, and gives their names.
