@@ -194,7 +194,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
           Effect.fail(new Ended({ ending: "refused" }))
         )),
       Effect.catchTag(
-        ["InvalidInput", "LedgerUnavailable", "LedgerImmutable", "SchemaNotMigrated"],
+        ["InvalidInput", "LedgerUnavailable", "LedgerImmutable", "SchemaNotMigrated", "SchemaTooNew"],
         () =>
           Effect.andThen(complain("webhook not stored", provider), Effect.fail(new Ended({ ending: "unavailable" })))
       )
