@@ -37,5 +37,10 @@ describe("report", () => {
         1,
         "waybill: the schema mail is not migrated; run waybill migrate"
       ])
+      const tooNew = new LedgerError.SchemaTooNew({ schema: "mail", known: 5, needed: 6 })
+      assert.deepStrictEqual(yield* said(Cause.fail(tooNew)), [
+        1,
+        "waybill: the schema mail is too new: a program has to know migration 6, this one knows 5; upgrade waybill"
+      ])
     }))
 })
