@@ -49,6 +49,9 @@ const reset = async (database: PGlite) => {
   await database.exec("DISCARD ALL")
 }
 
+/** Whether an answer ends with the message that the session is ready for another query, outside a transaction. */
+const isIdle = (answer: Uint8Array): boolean => answer.at(-6) === 0x5a && answer.at(-1) === 0x49
+
 /** Carries the bytes of the client to the database and back, in their order. */
 class Wire extends Duplex {
   readonly database: PGlite
@@ -56,16 +59,19 @@ class Wire extends Duplex {
     super()
     this.database = database
   }
+  async answer(chunk: Uint8Array) {
+    const answer = await this.database.execProtocolRaw(chunk)
+    if (answer.length > 0) this.push(answer)
+    const { fs } = this.database
+    if (isIdle(answer) && fs instanceof DurableFiles && fs.takeCheckpointDue()) await this.database.exec("CHECKPOINT")
+  }
   override _construct(done: (error?: Error | null) => void) {
     reset(this.database).then(() => done(), done)
   }
   override _read() {}
   override _write(chunk: Uint8Array, _encoding: BufferEncoding, done: (error?: Error | null) => void) {
-    this.database.execProtocolRaw(chunk).then(
-      (answer) => {
-        if (answer.length > 0) this.push(answer)
-        done()
-      },
+    this.answer(chunk).then(
+      () => done(),
       (error: unknown) => done(error instanceof Error ? error : new Error(String(error)))
     )
   }

@@ -162,6 +162,25 @@ describe("an embedded database", () => {
       }).pipe(Effect.provide(PgLite.layer({ directory: path })))
     }), 120_000)
 
+  it.live("gives up its log as it goes, so that it opens soon after it was killed", () =>
+    Effect.gen(function*() {
+      const path = yield* directory
+      yield* Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        yield* sql`CREATE TABLE opened (at timestamptz, filler text)`
+        for (let round = 0; round < 6; round++) {
+          yield* sql`INSERT INTO opened SELECT now(), repeat('x', 1000) FROM generate_series(1, 32 * 1024)`
+        }
+        const [log] = yield* sql<{ readonly length: number; readonly written: number }>`
+          SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), redo_lsn)::float8 AS length,
+            pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8 AS written
+          FROM pg_control_checkpoint()
+        `
+        assert.isAbove(log?.written ?? 0, 200e6)
+        assert.isBelow(log?.length ?? Number.POSITIVE_INFINITY, 120e6)
+      }).pipe(Effect.provide(PgLite.layer({ directory: path })))
+    }), 120_000)
+
   it.live("keeps nothing of a transaction whose connection broke off", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
