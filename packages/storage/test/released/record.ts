@@ -19,7 +19,8 @@ import * as Answers from "./Answers.ts"
 const steps: Array<Answers.Step> = []
 let current = ""
 
-const execute = PGlite.prototype.execProtocolRawSync
+const execute: (this: PGlite, message: Uint8Array) => Uint8Array = Reflect.get(PGlite.prototype, "execProtocolRawSync")
+
 PGlite.prototype.execProtocolRawSync = function(message) {
   const answer = execute.call(this, message)
   // The program's own messages begin with the one that starts a session.
