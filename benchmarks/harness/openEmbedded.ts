@@ -8,7 +8,6 @@ import { PGlite } from "@electric-sql/pglite"
 import { PgLite, PgStorage } from "@waybill/storage"
 import { Effect, Layer } from "effect"
 import { SecureRandom } from "effect/crypto"
-import { join } from "node:path"
 import { argv, stdout } from "node:process"
 
 const [, , side, directory = ""] = argv
@@ -16,7 +15,7 @@ const began = performance.now()
 const tell = () => stdout.write(`${performance.now() - began}\n`)
 
 if (side === "pglite") {
-  const database = await PGlite.create(join(directory, "data"))
+  const database = await PGlite.create(directory)
   await database.query("SELECT 1")
   tell()
   await database.close()

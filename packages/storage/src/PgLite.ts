@@ -151,7 +151,9 @@ const inMemory = async (empty: boolean) => {
 const inDirectory = async (directory: string, empty: boolean) => {
   if (!empty) await Template.place(directory, "data", PgMigrations.fingerprint(), import.meta.url)
   const dataDir = join(directory, "data")
+  const isMadeHere = !existsSync(join(dataDir, "PG_VERSION"))
   const database = await started({ dataDir, fs: new DurableFiles(dataDir), startParams: durable })
+  if (isMadeHere) await Template.synchronize(dataDir)
   const unkeyed = join(dataDir, Template.unkeyed)
   if (existsSync(unkeyed)) {
     await drawSecret(database)

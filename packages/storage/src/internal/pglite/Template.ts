@@ -63,6 +63,22 @@ const syncDirectory = async (path: string) => {
   await directory?.close()
 }
 
+/** Synchronizes all that is in a directory. */
+export const synchronize = async (path: string): Promise<void> => {
+  const entries = await readdir(path, { recursive: true, withFileTypes: true })
+  const paths = entries.map((entry) => ({ isDirectory: entry.isDirectory(), full: join(entry.parentPath, entry.name) }))
+  const files = paths.filter(({ isDirectory }) => !isDirectory).values()
+  const syncing = async (): Promise<void> => {
+    const { done, value } = files.next()
+    if (done === true) return
+    const file = await open(value.full, "r+")
+    await file.sync().finally(() => file.close())
+    return syncing()
+  }
+  await Promise.all(Array.from({ length: atOnce }, syncing))
+  await Promise.all([path, ...paths.flatMap(({ full, isDirectory }) => isDirectory ? [full] : [])].map(syncDirectory))
+}
+
 /** Makes the data directory of a new database, whole or not at all; leaves an old one as it is. */
 export const place = async (parent: string, name: string, fingerprint: string, base: string): Promise<void> => {
   const final = join(parent, name)
