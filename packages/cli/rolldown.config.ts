@@ -22,11 +22,22 @@ const licences: Plugin = {
   }
 }
 
+/** Takes along the database that new embedded ones begin as a copy of. */
+const database: Plugin = {
+  name: "database",
+  generateBundle() {
+    const dist = fileURLToPath(new URL("../storage/dist/", import.meta.url))
+    const name = readdirSync(dist).find((file) => file.startsWith("database-"))
+    if (name === undefined) this.error("packages/storage/dist has no database; run npm run build")
+    this.emitFile({ type: "asset", fileName: name, source: readFileSync(join(dist, name)) })
+  }
+}
+
 export default defineConfig({
   cwd: fileURLToPath(new URL(".", import.meta.url)),
   input: "dist/bin.js",
   platform: "node",
-  external: ["@electric-sql/pglite"],
-  plugins: [licences],
+  external: [/^@electric-sql\/pglite/],
+  plugins: [licences, database],
   output: { dir: "bundle", cleanDir: true, comments: { legal: true, annotation: false, jsdoc: false } }
 })

@@ -38,4 +38,13 @@ describe("report", () => {
         "waybill: the schema mail is not migrated; run waybill migrate"
       ])
     }))
+
+  it.effect("tells who finds a schema of a newer program to upgrade", () =>
+    Effect.gen(function*() {
+      const tooNew = new LedgerError.SchemaTooNew({ schema: "mail", known: 5, needed: 6 })
+      assert.deepStrictEqual(yield* said(Cause.fail(tooNew)), [
+        1,
+        "waybill: the schema mail is too new: a program has to know migration 6, this one knows 5; upgrade waybill"
+      ])
+    }))
 })

@@ -110,6 +110,17 @@ describe("readiness", () => {
       Effect.provide(database(Effect.succeed(["0001_create_ledger", "0002_create_inbox_and_sweeps"])))
     ))
 
+  it.effect("says that a newer program has made the schema too new", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(
+        yield* Readiness.reason(options),
+        Option.some("the schema waybill is too new: a program has to know migration 9, this one knows 5")
+      )
+    }).pipe(
+      Effect.provide(storage),
+      Effect.provide(database(Effect.fail(new LedgerError.SchemaTooNew({ schema: "waybill", known: 5, needed: 9 }))))
+    ))
+
   it.live("does not wait long for a database that does not answer", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* Readiness.reason(options), Option.some("the database does not answer"))

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Inbox, Provider, Tenant, Ticks } from "@waybill/core"
-import { PgLite, PgServer, PgStorage } from "@waybill/storage"
+import { PgLite, PgMigrations, PgServer, PgStorage } from "@waybill/storage"
 import { DateTime, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { SqlClient } from "effect/sql"
@@ -210,6 +210,28 @@ describe("doctor", () => {
       assert.strictEqual(found?.found, "the database is not available (the server refuses writes)")
       assert.include(found?.advice, "target_session_attrs=read-write")
     }), 60_000)
+  it.live("says that the schema is too new, as every command does", () =>
+    Effect.gen(function*() {
+      const path = `${yield* Waybill.directory}/db`
+      const env = { WAYBILL_DATABASE_URL: `pglite:${path}` }
+      yield* Effect.provide(
+        SqlClient.SqlClient.use((sql) =>
+          Effect.andThen(
+            PgMigrations.migrate(),
+            sql`INSERT INTO waybill.migrations (migration_id, name) VALUES (9999, 'later')`
+          )
+        ),
+        PgLite.layer({ directory: path })
+      )
+      const document = yield* examined(env)
+      assert.deepStrictEqual(wrong(document), ["migrations"])
+      assert.include(document.checks[0]?.found, "a program has to know migration 9999")
+      for (const command of [["status"], ["migrate"], ["orphans"]]) {
+        const { code, stderr } = yield* Waybill.run(command, env)
+        assert.strictEqual(code, 1)
+        assert.match(stderr, /^waybill: the schema waybill is too new: .*; upgrade waybill\n$/)
+      }
+    }), 90_000)
 
   it.live("says what to do where there is no database", () =>
     Effect.gen(function*() {

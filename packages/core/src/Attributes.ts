@@ -80,7 +80,8 @@ export const reasons = [
   "MissingType",
   "InvalidInput",
   "LedgerImmutable",
-  "SchemaNotMigrated"
+  "SchemaNotMigrated",
+  "SchemaTooNew"
 ] as const
 
 /**

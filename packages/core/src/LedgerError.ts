@@ -273,6 +273,24 @@ const causes: Readonly<Record<typeof reasons.Type, readonly [line: string, advic
 }
 
 /**
+ * A newer program has migrated the schema, in a way that this one must not write to; nothing was written.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class SchemaTooNew extends Schema.TaggedError<SchemaTooNew>("@waybill/core/SchemaTooNew")("SchemaTooNew", {
+  schema: Schema.String,
+  /** The number of the newest migration that this program knows. */
+  known: Schema.Int,
+  /** The number of the migration that a program has to know. */
+  needed: Schema.Int
+}) {
+  override get message(): string {
+    return `the schema ${this.schema} is too new: a program has to know migration ${this.needed}, this one knows ${this.known}`
+  }
+}
+
+/**
  * The database could not be asked or gave no answer in time; an append or a command may be sent again, since it takes
  * effect once.
  *
@@ -312,4 +330,4 @@ export type Unavailability = LedgerUnavailable["reason"]
  * @category errors
  * @since 0.1.0
  */
-export type LedgerError = LedgerUnavailable | SchemaNotMigrated | LedgerImmutable
+export type LedgerError = LedgerUnavailable | SchemaNotMigrated | SchemaTooNew | LedgerImmutable

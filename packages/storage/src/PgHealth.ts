@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import { type LedgerError } from "@waybill/core/LedgerError"
+import { type LedgerError, type SchemaTooNew } from "@waybill/core/LedgerError"
 import { Clock, Effect, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import * as migration0001 from "./internal/migration0001.ts"
@@ -50,6 +50,10 @@ export interface Findings {
   readonly skew: Skew
   /** The migrations that the schema lacks, as far as the role in use may see. */
   readonly pending: ReadonlyArray<string>
+  /** The migrations that the schema has and this program does not know. */
+  readonly newer: ReadonlyArray<string>
+  /** Why this program must not write to the schema, where it must not. */
+  readonly tooNew: SchemaTooNew | undefined
   /** What the role in use may not do and must, such as `INSERT on events`. */
   readonly missing: ReadonlyArray<string>
   /** The triggers of the ledger that are switched off. */
@@ -252,11 +256,11 @@ export const examine: (
       }
     })
     const found = yield* PgError.refine(schema)(look)
-    const pending = yield* Effect.catchIf(
-      PgMigrations.pending(schema),
+    const state = yield* Effect.catchIf(
+      PgMigrations.state(schema),
       (error) => error._tag === "LedgerUnavailable" && error.reason === "permission",
-      () => Effect.succeed([])
+      () => Effect.succeed({ pending: [], newer: [], tooNew: undefined })
     )
-    return { ...found, pending, refusal: yield* refusal(sql, schema) }
+    return { ...found, ...state, refusal: yield* refusal(sql, schema) }
   }
 )

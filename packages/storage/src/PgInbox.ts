@@ -60,6 +60,7 @@ interface Finished {
 const bytesPerWeight = 4096
 
 const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
+  yield* PgMigrations.ensure(options.schema)
   const { inScope, isJoined, sql, statements, table, transaction } = yield* Scope.make(options)
   const random = yield* SecureRandom.SecureRandom
   const webhooks = table("webhooks")

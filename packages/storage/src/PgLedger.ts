@@ -16,7 +16,7 @@ import {
   type Event,
   Input,
   Ledger,
-  LedgerError,
+  type LedgerError,
   Orphans as CoreOrphans,
   type Tenant
 } from "@waybill/core"
@@ -58,8 +58,7 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
     return yield* write(tenantId, given, now)
   })
 
-  const missing = yield* PgMigrations.pending(options.schema)
-  if (missing.length > 0) return yield* new LedgerError.SchemaNotMigrated({ schema: options.schema })
+  yield* PgMigrations.ensure(options.schema)
 
   const ledger = Ledger.Ledger.of({
     ...Commands.make(scope, events, deliveries, meeting, links, updates),

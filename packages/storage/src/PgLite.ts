@@ -2,7 +2,11 @@
  * Runs PostgreSQL inside this process (PGlite) and answers its wire protocol, so that the same client, SQL and migrations
  * serve the embedded database and a server.
  *
- * There is one connection. A directory belongs to one process at a time.
+ * There is one connection. A directory belongs to one process at a time. What was acknowledged is on the disk: it outlives the
+ * process, and a power cut too.
+ *
+ * A new database begins as a copy of one that was made when this package was built, with the schema `waybill` in it, all
+ * migrations applied and nothing stored. Its secret and its system identifier are its own.
  *
  * @since 0.1.0
  */
@@ -11,9 +15,13 @@ import { PGlite } from "@electric-sql/pglite"
 import { LedgerUnavailable } from "@waybill/core/LedgerError"
 import { Effect, type Layer, Predicate, Schema } from "effect"
 import { type SqlClient } from "effect/sql"
-import { mkdir } from "node:fs/promises"
+import { existsSync } from "node:fs"
+import { mkdir, rm } from "node:fs/promises"
 import { join, resolve } from "node:path"
 import { Duplex } from "node:stream"
+import { DurableFiles } from "./internal/pglite/DurableFiles.ts"
+import * as Template from "./internal/pglite/Template.ts"
+import * as PgMigrations from "./PgMigrations.ts"
 
 /**
  * The directory of the embedded database is open already, in this process or another.
@@ -41,6 +49,9 @@ const reset = async (database: PGlite) => {
   await database.exec("DISCARD ALL")
 }
 
+/** Whether an answer ends with the message that the session is ready for another query, outside a transaction. */
+const isIdle = (answer: Uint8Array): boolean => answer.at(-6) === 0x5a && answer.at(-1) === 0x49
+
 /** Carries the bytes of the client to the database and back, in their order. */
 class Wire extends Duplex {
   readonly database: PGlite
@@ -48,16 +59,19 @@ class Wire extends Duplex {
     super()
     this.database = database
   }
+  async answer(chunk: Uint8Array) {
+    const answer = await this.database.execProtocolRaw(chunk)
+    if (answer.length > 0) this.push(answer)
+    const { fs } = this.database
+    if (isIdle(answer) && fs instanceof DurableFiles && fs.takeCheckpointDue()) await this.database.exec("CHECKPOINT")
+  }
   override _construct(done: (error?: Error | null) => void) {
     reset(this.database).then(() => done(), done)
   }
   override _read() {}
   override _write(chunk: Uint8Array, _encoding: BufferEncoding, done: (error?: Error | null) => void) {
-    this.database.execProtocolRaw(chunk).then(
-      (answer) => {
-        if (answer.length > 0) this.push(answer)
-        done()
-      },
+    this.answer(chunk).then(
+      () => done(),
       (error: unknown) => done(error instanceof Error ? error : new Error(String(error)))
     )
   }
@@ -108,11 +122,57 @@ const lock = (directory: string) =>
     (file) => Effect.sync(() => file.close())
   )
 
-const open = Effect.fnUntraced(function*(directory: string | undefined) {
+/** A PostgreSQL that is asked by the wire protocol alone, so that it need not know how to read arrays. */
+class Engine extends PGlite {
+  override async _initArrayTypes() {}
+}
+
+/** PGlite switches `fsync` off; what it calls `fdatasync` does nothing. */
+const durable = [
+  ...PGlite.defaultStartParams.filter((parameter) => parameter !== "-F"),
+  ...["fsync=on", "wal_sync_method=fsync"].flatMap((setting) => ["-c", setting])
+]
+
+/** Draws the secret of a new database, unless that was done. */
+const drawSecret = (database: PGlite) =>
+  database.exec(`
+    INSERT INTO ${PgMigrations.defaultSchema}.secrets
+    SELECT WHERE NOT EXISTS (SELECT FROM ${PgMigrations.defaultSchema}.secrets)
+  `)
+
+const started = async (options: ConstructorParameters<typeof PGlite>[0]) => {
+  const database = new Engine(options)
+  await database.waitReady
+  return database
+}
+
+const inMemory = async (empty: boolean) => {
+  const made = empty ? undefined : await Template.inMemory(PgMigrations.fingerprint(), import.meta.url)
+  if (made === undefined) return started({})
+  const database = await started({ loadDataDir: made })
+  await drawSecret(database)
+  return database
+}
+
+const inDirectory = async (directory: string, empty: boolean) => {
+  if (!empty) await Template.place(directory, "data", PgMigrations.fingerprint(), import.meta.url)
+  const dataDir = join(directory, "data")
+  const isMadeHere = !existsSync(join(dataDir, "PG_VERSION"))
+  const database = await started({ dataDir, fs: new DurableFiles(dataDir), startParams: durable })
+  if (isMadeHere) await Template.synchronize(dataDir)
+  const unkeyed = join(dataDir, Template.unkeyed)
+  if (existsSync(unkeyed)) {
+    await drawSecret(database)
+    await rm(unkeyed)
+  }
+  return database
+}
+
+const open = Effect.fnUntraced(function*({ directory, empty = false }: Options) {
   if (directory !== undefined) yield* lock(directory)
   const database = yield* Effect.acquireRelease(
     Effect.tryPromise({
-      try: () => PGlite.create(directory === undefined ? {} : { dataDir: join(directory, "data") }),
+      try: () => directory === undefined ? inMemory(empty) : inDirectory(directory, empty),
       catch: unavailable
     }),
     (database) => Effect.promise(() => database.close())
@@ -133,12 +193,27 @@ const open = Effect.fnUntraced(function*(directory: string | undefined) {
 })
 
 /**
+ * Where an embedded database is kept, and how a new one begins.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Options {
+  /** The directory it is kept in; it is in memory by default. */
+  readonly directory?: string
+  /** Whether a new database begins without the schema `waybill`, which takes longer; not by default. */
+  readonly empty?: boolean
+}
+
+/**
  * A client of an embedded database, kept in a directory, or in memory where none is named.
  *
  * @category layers
  * @since 0.1.0
  */
 export const layer = (
-  options: { readonly directory?: string } = {}
+  options: Options = {}
 ): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, DatabaseInUse | LedgerUnavailable> =>
-  PgClient.layerFrom(open(options.directory === undefined ? undefined : resolve(options.directory)))
+  PgClient.layerFrom(
+    open(options.directory === undefined ? options : { ...options, directory: resolve(options.directory) })
+  )

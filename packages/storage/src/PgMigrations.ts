@@ -1,14 +1,17 @@
 /**
- * Creates and upgrades the schema that the ledger lives in, safely from several processes at once.
+ * Creates and upgrades the schema that the ledger lives in, safely from several processes at once, and tells whether this
+ * program may write to it.
  *
  * @since 0.1.0
  */
-import { type LedgerImmutable, type LedgerUnavailable, type SchemaNotMigrated } from "@waybill/core/LedgerError"
+import { type LedgerError, SchemaNotMigrated, SchemaTooNew } from "@waybill/core/LedgerError"
 import { Effect } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
+import { createHash } from "node:crypto"
 import * as migration0001 from "./internal/migration0001.ts"
 import * as migration0002 from "./internal/migration0002.ts"
 import * as migration0003 from "./internal/migration0003.ts"
+import * as migration0005 from "./internal/migration0005.ts"
 import * as migration0006 from "./internal/migration0006.ts"
 import * as PgError from "./PgError.ts"
 
@@ -24,23 +27,145 @@ const migrations: Readonly<Record<string, (schema: string) => ReadonlyArray<stri
   "0001_create_ledger": migration0001.statements,
   "0002_create_inbox_and_sweeps": migration0002.statements,
   "0003_compare_canonical_forms": migration0003.statements,
+  "0005_add_compatibility": migration0005.statements,
   "0006_let_echoed_ids_decide": migration0006.statements
 }
+
+/**
+ * The newest migration that a program has to know to write after a migration. One that is not in the list asks for itself, so
+ * that a program which does not know it writes nothing.
+ */
+const compatibleSince: Readonly<Record<string, number>> = {
+  "0001_create_ledger": 1,
+  "0002_create_inbox_and_sweeps": 2,
+  // An older program compares addresses beyond ASCII as before, and leaves such an event waiting where this one would link it.
+  "0003_compare_canonical_forms": 2,
+  "0005_add_compatibility": 2,
+  // An older program leaves an event waiting that echoes a delivery's id and names another address.
+  "0006_let_echoed_ids_decide": 2
+}
+
+const numberOf = (name: string): number => Number(name.slice(0, 4))
+
+/** The newest migration that this program knows. */
+const known = Math.max(...Object.keys(migrations).map(numberOf))
 
 const quoted = (schema: string): string => `"${schema.replaceAll("\"", "\"\"")}"`
 
 const table = (schema: string): string => `${schema}.migrations`
 
 /**
- * Applies the migrations that a schema lacks, in one transaction, and gives their names.
+ * Tells the migrations of one version of this package from those of another, in a few letters.
  *
- * Two processes may call it at the same time: the second waits for the first and applies nothing.
+ * @category getters
+ * @since 0.2.0
+ */
+export const fingerprint = (): string =>
+  createHash("sha256")
+    .update(JSON.stringify(Object.entries(migrations).map(([name, statements]) => [name, statements("")])))
+    .digest("hex").slice(0, 12)
+
+/**
+ * How a schema stands to this program.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface State {
+  /** The names of the migrations that the schema lacks. */
+  readonly pending: ReadonlyArray<string>
+  /** The names of the migrations that the schema has and this program does not know. */
+  readonly newer: ReadonlyArray<string>
+  /** Why this program must not write, where it must not. */
+  readonly tooNew: SchemaTooNew | undefined
+}
+
+/**
+ * Tells how a schema stands to this program.
+ *
+ * @category migrations
+ * @since 0.2.0
+ */
+export const state: (
+  schema?: string
+) => Effect.Effect<State, LedgerError, SqlClient.SqlClient> = Effect.fn("PgMigrations.state")(
+  function*(schema = defaultSchema) {
+    const sql = yield* SqlClient.SqlClient
+    const names = Object.keys(migrations)
+    const [found] = yield* sql<{ readonly exists: boolean }>`
+      SELECT to_regclass(${`${quoted(schema)}.migrations`}) IS NOT NULL AS "exists"
+    `.pipe(PgError.refine(schema))
+    if (found?.exists !== true) return { pending: names, newer: [], tooNew: undefined }
+    // The column is not there before the migration that adds it.
+    const applied = yield* sql<{ readonly id: number; readonly name: string; readonly needed: number }>`
+      SELECT migration_id AS id, lpad(migration_id::text, 4, '0') || '_' || name AS name,
+        coalesce((to_jsonb(m) ->> 'compatible_since')::integer, migration_id) AS needed
+      FROM ${sql(table(schema))} m ORDER BY migration_id
+    `.pipe(PgError.refine(schema))
+    const ids = new Set(applied.map(({ id }) => id))
+    const newer = applied.filter(({ id }) => id > known)
+    const needed = newer.reduce((most, { needed }) => Math.max(most, needed), 0)
+    return {
+      pending: names.filter((name) => !ids.has(numberOf(name))),
+      newer: newer.map(({ name }) => name),
+      tooNew: needed > known ? new SchemaTooNew({ schema, known, needed }) : undefined
+    }
+  }
+)
+
+/**
+ * Returns the names of the migrations that a schema lacks; fails with `SchemaTooNew` where this program must not write to it.
+ *
+ * @category migrations
+ * @since 0.1.0
+ */
+export const pending: (
+  schema?: string
+) => Effect.Effect<ReadonlyArray<string>, LedgerError, SqlClient.SqlClient> = Effect.fn("PgMigrations.pending")(
+  function*(schema) {
+    const { pending, tooNew } = yield* state(schema)
+    return tooNew === undefined ? pending : yield* tooNew
+  }
+)
+
+/**
+ * Fails with `SchemaNotMigrated` where a schema lacks migrations, and with `SchemaTooNew` where this program must not write.
+ *
+ * @category migrations
+ * @since 0.2.0
+ */
+export const ensure: (
+  schema?: string
+) => Effect.Effect<void, LedgerError, SqlClient.SqlClient> = Effect.fn("PgMigrations.ensure")(
+  function*(schema = defaultSchema) {
+    if ((yield* pending(schema)).length > 0) yield* new SchemaNotMigrated({ schema })
+  }
+)
+
+/** Writes beside each migration how old a program may be. */
+const tellCompatibility = (sql: SqlClient.SqlClient, schema: string) =>
+  Effect.forEach(
+    Object.keys(migrations),
+    (name) =>
+      sql`
+        UPDATE ${sql(table(schema))} SET compatible_since = ${compatibleSince[name] ?? numberOf(name)}
+        WHERE migration_id = ${numberOf(name)}
+      `,
+    { discard: true }
+  )
+
+/**
+ * Applies the migrations that a schema lacks, in one transaction, and returns their names; asks only, where it lacks none.
+ *
+ * Two processes may call it at the same time: the second waits for the first and applies nothing. It fails with
+ * `SchemaTooNew` where this program must not write.
  *
  * @category migrations
  * @since 0.1.0
  */
 export const migrate = Effect.fn("PgMigrations.migrate")(function*(schema: string = defaultSchema) {
   const sql = yield* SqlClient.SqlClient
+  if ((yield* pending(schema)).length === 0) return []
   const run = Migrator.make({})({
     table: table(schema),
     loader: Migrator.fromRecord(
@@ -57,38 +182,12 @@ export const migrate = Effect.fn("PgMigrations.migrate")(function*(schema: strin
   const applied = yield* sql.withTransaction(Effect.gen(function*() {
     yield* sql`SELECT pg_advisory_xact_lock(hashtextextended(${`waybill migrations of ${schema}`}, 0))`
     yield* sql`CREATE SCHEMA IF NOT EXISTS ${sql(schema)}`
-    return yield* run
+    const applied = yield* run
+    if (applied.length > 0) yield* tellCompatibility(sql, schema)
+    return applied
   })).pipe(PgError.refine(schema))
   return applied.map(([id, name]) => `${String(id).padStart(4, "0")}_${name}`)
 })
-
-/**
- * Gives the names of the migrations that a schema lacks.
- *
- * @category migrations
- * @since 0.1.0
- */
-export const pending = Effect.fn("PgMigrations.pending")(
-  function*(
-    schema: string = defaultSchema
-  ): Effect.fn.Return<
-    ReadonlyArray<string>,
-    LedgerUnavailable | LedgerImmutable | SchemaNotMigrated,
-    SqlClient.SqlClient
-  > {
-    const sql = yield* SqlClient.SqlClient
-    const names = Object.keys(migrations)
-    const [found] = yield* sql<{ readonly exists: boolean }>`
-      SELECT to_regclass(${`${quoted(schema)}.migrations`}) IS NOT NULL AS "exists"
-    `.pipe(PgError.refine(schema))
-    if (found?.exists !== true) return names
-    const applied = yield* sql<{ readonly id: number }>`SELECT migration_id AS id FROM ${sql(table(schema))}`.pipe(
-      PgError.refine(schema)
-    )
-    const ids = new Set(applied.map(({ id }) => id))
-    return names.filter((name) => !ids.has(Number(name.slice(0, 4))))
-  }
-)
 
 /**
  * Lets a role, which owns nothing, use the ledger and no more: it may only read and add events, and change the rest.

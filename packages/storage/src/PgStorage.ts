@@ -35,7 +35,8 @@ export interface Options {
 }
 
 /**
- * Every port, in the schema of a migrated database; without the migrations it fails with `SchemaNotMigrated`.
+ * Every port, in the schema of a migrated database; without the migrations it fails with `SchemaNotMigrated`, and with
+ * `SchemaTooNew` where a newer program has migrated it in a way that this one must not write to.
  *
  * @category layers
  * @since 0.2.0

@@ -1,13 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
-import { PgLite } from "@waybill/storage"
-import { Effect, Exit } from "effect"
+import { PgLite, PgMigrations } from "@waybill/storage"
+import { Effect, Exit, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { spawn, spawnSync } from "node:child_process"
-import { mkdtemp, rm } from "node:fs/promises"
+import fs from "node:fs"
+import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises"
+import { syncBuiltinESMExports } from "node:module"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
+import * as Template from "../src/internal/pglite/Template.ts"
 
 const program = fileURLToPath(new URL("embeddedOwner.ts", import.meta.url))
 
@@ -91,6 +94,98 @@ describe("an embedded database", () => {
         Effect.provide(PgLite.layer({ directory: path }))
       )
       assert.strictEqual(yield* opened(path), 0)
+    }), 120_000)
+
+  it.live("has a secret and an identity of its own, and keeps both", () =>
+    Effect.gen(function*() {
+      const known = (options: PgLite.Options) =>
+        Effect.provide(
+          Effect.gen(function*() {
+            const sql = yield* SqlClient.SqlClient
+            assert.deepStrictEqual(yield* PgMigrations.pending(), [])
+            const rows = yield* sql<{ readonly secret: string; readonly identifier: string }>`
+              SELECT encode(secret, 'hex') AS secret, system_identifier::text AS identifier
+              FROM waybill.secrets, pg_control_system()
+            `
+            assert.lengthOf(rows, 1)
+            return rows.flatMap(({ identifier, secret }) => [secret, identifier])
+          }),
+          Layer.provideMerge(Layer.effectDiscard(PgMigrations.migrate()), PgLite.layer(options))
+        )
+      const path = yield* directory
+      const first = yield* known({ directory: join(path, "one") })
+      const others = yield* Effect.forEach([{ directory: join(path, "two") }, {}, {}], known)
+      assert.strictEqual(new Set([first, ...others].flat()).size, 8)
+      assert.deepStrictEqual(yield* known({ directory: join(path, "one") }), first)
+    }), 120_000)
+
+  it.live(
+    "begins anew where its making was broken off, and draws its secret where that was",
+    () =>
+      Effect.gen(function*() {
+        const path = yield* directory
+        yield* Effect.promise(() => mkdir(join(path, "data.new", "base"), { recursive: true }))
+        yield* Effect.promise(() =>
+          Template.place(path, "data", PgMigrations.fingerprint(), new URL("../src/PgLite.ts", import.meta.url).href)
+        )
+        assert.deepStrictEqual(yield* Effect.promise(() => readdir(path)), ["data"])
+        const secrets = SqlClient.SqlClient.use((sql) => sql`SELECT secret FROM waybill.secrets`)
+        assert.lengthOf(yield* Effect.provide(secrets, PgLite.layer({ directory: path })), 1)
+        assert.notInclude(yield* Effect.promise(() => readdir(join(path, "data"))), Template.unkeyed)
+      }),
+    120_000
+  )
+
+  it.live("synchronizes its log with the disk before it acknowledges a commit", () =>
+    Effect.gen(function*() {
+      const path = yield* directory
+      const written = new Set<string>()
+      const { fsyncSync } = fs
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          fs.fsyncSync = (file) => {
+            fsyncSync(file)
+            written.add(fs.readlinkSync(`/proc/self/fd/${file}`))
+          }
+          syncBuiltinESMExports()
+        }),
+        () =>
+          Effect.sync(() => {
+            fs.fsyncSync = fsyncSync
+            syncBuiltinESMExports()
+          })
+      )
+      yield* Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        yield* sql`CREATE TABLE opened (at timestamptz)`
+        for (let commit = 0; commit < 3; commit++) {
+          written.clear()
+          yield* sql`INSERT INTO opened VALUES (now())`
+          assert.isNotEmpty([...written].filter((file) => /\/pg_wal\/[0-9A-F]{24}$/.test(file)))
+        }
+        written.clear()
+        yield* sql`CHECKPOINT`
+        assert.isNotEmpty([...written].filter((file) => /\/base\/\d+\/\d+$/.test(file)))
+      }).pipe(Effect.provide(PgLite.layer({ directory: path })))
+    }), 120_000)
+
+  it.live("gives up its log as it goes, so that it opens soon after it was killed", () =>
+    Effect.gen(function*() {
+      const path = yield* directory
+      yield* Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        yield* sql`CREATE TABLE opened (at timestamptz, filler text)`
+        for (let round = 0; round < 6; round++) {
+          yield* sql`INSERT INTO opened SELECT now(), repeat('x', 1000) FROM generate_series(1, 32 * 1024)`
+        }
+        const [log] = yield* sql<{ readonly length: number; readonly written: number }>`
+          SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), redo_lsn)::float8 AS length,
+            pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8 AS written
+          FROM pg_control_checkpoint()
+        `
+        assert.isAbove(log?.written ?? 0, 200e6)
+        assert.isBelow(log?.length ?? Number.POSITIVE_INFINITY, 120e6)
+      }).pipe(Effect.provide(PgLite.layer({ directory: path })))
     }), 120_000)
 
   it.live("keeps nothing of a transaction whose connection broke off", () =>

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Provider } from "@waybill/core"
-import { PgError, PgLedger, PgLite, PgMigrations, PgServer } from "@waybill/storage"
+import { LedgerError, Provider } from "@waybill/core"
+import { PgError, PgInbox, PgLedger, PgLite, PgMigrations, PgServer, PgStorage } from "@waybill/storage"
 import { Arbitrary, Effect, Layer, Option, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { SqlClient } from "effect/sql"
@@ -47,6 +47,40 @@ const suite = (name: string, layer: Layer.Layer<SqlClient.SqlClient, unknown>) =
         const error = yield* Effect.flip(Layer.build(PgLedger.layer({ schema: "nowhere" })))
         assert.strictEqual(error._tag, "SchemaNotMigrated")
       }).pipe(Effect.provide(Layer.mergeAll(layer, SecureRandom.layerWebCrypto))))
+
+    it.live("writes to a schema of a newer program where that lets it, and else to none", () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        yield* PgMigrations.migrate("newer")
+        const known = Math.max(...(yield* sql<{ readonly id: number }>`SELECT migration_id AS id FROM newer.migrations`)
+          .map(({ id }) => id))
+        const storage = Layer.build(PgStorage.layer({ schema: "newer" }))
+        yield* sql`
+          INSERT INTO newer.migrations (migration_id, name, compatible_since) VALUES (${known + 1}, 'later', ${known})
+        `
+        assert.deepInclude(yield* PgMigrations.state("newer"), { pending: [], tooNew: undefined })
+        assert.deepStrictEqual((yield* PgMigrations.state("newer")).newer, [
+          `${String(known + 1).padStart(4, "0")}_later`
+        ])
+        yield* storage
+        yield* sql`INSERT INTO newer.migrations (migration_id, name) VALUES (${known + 2}, 'latest')`
+        const tooNew = new LedgerError.SchemaTooNew({ schema: "newer", known, needed: known + 2 })
+        assert.deepStrictEqual(yield* Effect.flip(PgMigrations.pending("newer")), tooNew)
+        assert.deepStrictEqual(yield* Effect.flip(PgMigrations.migrate("newer")), tooNew)
+        assert.deepStrictEqual(yield* Effect.flip(storage), tooNew)
+        assert.deepStrictEqual(yield* Effect.flip(Layer.build(PgInbox.layer({ schema: "newer" }))), tooNew)
+      }).pipe(Effect.provide(Layer.mergeAll(layer, SecureRandom.layerWebCrypto))))
+
+    it.live("says of each migration how old a program may be", () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        yield* PgMigrations.migrate()
+        const rows = yield* sql<{ readonly id: number; readonly since: number | null }>`
+          SELECT migration_id AS id, compatible_since AS since FROM waybill.migrations
+        `
+        assert.isAbove(rows.length, 2)
+        for (const { id, since } of rows) assert.isTrue(since !== null && since > 0 && since <= id)
+      }).pipe(Effect.provide(layer)))
 
     it.live("refuses UPDATE, DELETE and TRUNCATE of events, typed", () =>
       Effect.gen(function*() {
@@ -141,4 +175,4 @@ const suite = (name: string, layer: Layer.Layer<SqlClient.SqlClient, unknown>) =
   })
 
 suite("PostgreSQL", bare)
-suite("PGlite", PgLite.layer())
+suite("PGlite", PgLite.layer({ empty: true }))

@@ -101,8 +101,21 @@ const writes = ({ refusal }: PgHealth.Findings): Check =>
     "use the primary (name every host in WAYBILL_DATABASE_URL, with target_session_attrs=read-write), and see its disk"
   )
 
+const migrations = (schema: string, { newer, pending, tooNew }: PgHealth.Findings): Check => {
+  if (tooNew !== undefined) return judge("migrations", false, tooNew.message, "upgrade this program")
+  const upToDate = newer.length === 0
+    ? `the schema ${schema} is up to date`
+    : `the schema ${schema} has ${newer.join(", ")} of a newer program, beside which this one may write`
+  return judge(
+    "migrations",
+    pending.length === 0,
+    pending.length === 0 ? upToDate : `the schema ${schema} lacks ${pending.join(", ")}`,
+    "run waybill migrate as the owner of the schema"
+  )
+}
+
 const judgeAll = (schema: string, findings: PgHealth.Findings, isSet: boolean): ReadonlyArray<Check> => {
-  const { disabledTriggers, missing, pending, skew, version } = findings
+  const { disabledTriggers, missing, skew, version } = findings
   return [
     judge(
       "version",
@@ -117,12 +130,7 @@ const judgeAll = (schema: string, findings: PgHealth.Findings, isSet: boolean): 
         ` (± ${Math.ceil(skew.uncertainty)} ms)`,
       "let NTP or chrony set the clocks of this machine and of the database's: ticks and grace are told by them"
     ),
-    judge(
-      "migrations",
-      pending.length === 0,
-      pending.length === 0 ? `the schema ${schema} is up to date` : `the schema ${schema} lacks ${pending.join(", ")}`,
-      "run waybill migrate as the owner of the schema"
-    ),
+    migrations(schema, findings),
     judge(
       "privileges",
       missing.length === 0,
@@ -206,6 +214,10 @@ export const doctor = Command.make(
         Effect.succeed([
           judge("database", false, error.message, "see that WAYBILL_DATABASE_URL names a directory that can be written")
         ])),
+      Effect.catchTag(
+        "SchemaTooNew",
+        (error) => Effect.succeed([judge("migrations", false, error.message, "upgrade this program")])
+      ),
       Effect.catchTag("DatabaseInUse", (error) =>
         Effect.succeed([
           judge("database", false, error.message, "stop that process, or ask its /readyz and /metrics")

@@ -55,7 +55,7 @@ export type OpenError =
 export class Database extends Context.Service<Database, {
   readonly kind: Location.Location["_tag"]
   readonly schema: string
-  /** The migrations that the schema lacks. */
+  /** The migrations that the schema lacks; fails with `SchemaTooNew` where this program must not write to it. */
   readonly pending: Effect.Effect<ReadonlyArray<string>, LedgerError.LedgerError>
   /** The migrations that the schema has, oldest first; none in memory. */
   readonly applied: Effect.Effect<ReadonlyArray<string>, LedgerError.LedgerError>

@@ -8,7 +8,8 @@ import { CliError, type CliOutput } from "effect/cli"
 
 /** The command that mends a failure. */
 const hints: Readonly<Record<string, string>> = {
-  SchemaNotMigrated: "; run waybill migrate"
+  SchemaNotMigrated: "; run waybill migrate",
+  SchemaTooNew: "; upgrade waybill"
 }
 
 const Tagged = Schema.Struct({ _tag: Schema.String, message: Schema.String })

@@ -11,6 +11,7 @@ const isPlain = Schema.is(
     LedgerError.MalformedPayload,
     LedgerError.LedgerUnavailable,
     LedgerError.SchemaNotMigrated,
+    LedgerError.SchemaTooNew,
     LedgerError.LedgerImmutable
   ])
 )

@@ -246,7 +246,8 @@ const explanationOf = (explanation: Orphan.Explanation): Schema.Json =>
     : { ...explanation }
 
 const isOutage = (error: Failure | LedgerError.LedgerError): error is LedgerError.LedgerError =>
-  error._tag === "LedgerUnavailable" || error._tag === "SchemaNotMigrated" || error._tag === "LedgerImmutable"
+  error._tag === "LedgerUnavailable" || error._tag === "SchemaNotMigrated" || error._tag === "SchemaTooNew" ||
+  error._tag === "LedgerImmutable"
 
 /** An answer as JSON, or a refusal by its tag and fields; an outage is none of both. */
 const answer = <A, R>(
