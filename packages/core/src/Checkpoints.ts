@@ -6,6 +6,30 @@
 import { Context, type Effect, type Option } from "effect"
 import type * as Cursor from "./Cursor.ts"
 import type { InvalidInput, LedgerError } from "./LedgerError.ts"
+import type * as Timestamp from "./Timestamp.ts"
+
+/**
+ * How far a consumer has come.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Checkpoint {
+  readonly consumer: string
+  readonly cursor: Cursor.Cursor
+  readonly savedAt: Timestamp.Timestamp
+}
+
+/**
+ * Where a consumer is to begin again: at the start of the feed, after all that is in it, or at an instant.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Beginning =
+  | { readonly _tag: "Start" }
+  | { readonly _tag: "Now" }
+  | { readonly _tag: "At"; readonly instant: Timestamp.Timestamp }
 
 /**
  * The checkpoints of one installation.
@@ -17,6 +41,18 @@ export class Checkpoints extends Context.Service<Checkpoints, {
   /** Returns the place up to which a consumer has handled the feed. */
   readonly load: (consumer: string) => Effect.Effect<Option.Option<Cursor.Cursor>, InvalidInput | LedgerError>
 
-  /** Remembers the place up to which a consumer has handled the feed. */
+  /** Keeps the place up to which a consumer has handled the feed. */
   readonly save: (consumer: string, cursor: Cursor.Cursor) => Effect.Effect<void, InvalidInput | LedgerError>
+
+  /** Returns all consumers and how far each has come, by their names. */
+  readonly list: Effect.Effect<ReadonlyArray<Checkpoint>, LedgerError>
+
+  /**
+   * Moves a consumer to another place, whether it has one or not, and returns the place. From an instant every event follows
+   * that was appended at or after it, also one that is still being written, and perhaps some of before.
+   */
+  readonly reset: (
+    consumer: string,
+    beginning: Beginning
+  ) => Effect.Effect<Cursor.Cursor, InvalidInput | LedgerError>
 }>()("@waybill/core/Checkpoints") {}

@@ -13,6 +13,7 @@ import type * as Delivery from "./Delivery.ts"
 import type * as DeliveryUpdate from "./DeliveryUpdate.ts"
 import type * as Event from "./Event.ts"
 import {
+  type CursorAhead,
   type DeliveryConflict,
   type DeliveryNotFound,
   type DispatchConflict,
@@ -188,12 +189,15 @@ export class Ledger extends Context.Service<Ledger, {
    * transactions are in flight. It is not the order in which things happened; a delivery's own order is its timeline.
    *
    * An event appears when every transaction that began before its own has ended, so one that stays open delays the feed.
+   *
+   * A place that the database has not reached or does not have fails with `CursorAhead`, and so does every place of a feed
+   * that has to be repaired after a restore.
    */
   readonly changes: (query: {
     readonly scope: Tenant.Scope
     readonly after: Cursor.Cursor
     readonly limit: number
-  }) => Effect.Effect<ReadonlyArray<Change>, InvalidInput | LedgerError>
+  }) => Effect.Effect<ReadonlyArray<Change>, InvalidInput | CursorAhead | LedgerError>
 
   /**
    * Removes a recipient from a tenant's deliveries and makes the ledger's pseudonyms of it unlinkable, for good; counts,

@@ -8,6 +8,7 @@ import { type LedgerError } from "@waybill/core/LedgerError"
 import { Clock, Effect, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import * as migration0001 from "./internal/migration0001.ts"
+import * as migration0004 from "./internal/migration0004.ts"
 import * as PgError from "./PgError.ts"
 import * as PgMigrations from "./PgMigrations.ts"
 
@@ -112,7 +113,7 @@ const missingPrivileges = (sql: SqlClient.SqlClient, schema: string) =>
       JOIN pg_namespace n ON n.oid = c.relnamespace
       CROSS JOIN LATERAL unnest(CASE
         WHEN c.relname IN ('events', 'acts') THEN ARRAY['SELECT', 'INSERT']
-        WHEN c.relname = 'migrations' THEN ARRAY['SELECT']
+        WHEN c.relname IN ('migrations', 'epochs', 'moved_events') THEN ARRAY['SELECT']
         WHEN c.relname = 'recipients' THEN ARRAY['DELETE']
         WHEN c.relname = 'secrets' THEN ARRAY[]::text[]
         ELSE ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']
@@ -120,7 +121,9 @@ const missingPrivileges = (sql: SqlClient.SqlClient, schema: string) =>
       WHERE n.nspname = ${schema} AND c.relkind IN ('r', 'p') AND NOT has_table_privilege(c.oid, privilege)
       UNION ALL
       SELECT 'EXECUTE on ' || p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-      WHERE n.nspname = ${schema} AND ${sql.in("p.proname", migration0001.calledFunctions)}
+      WHERE n.nspname = ${schema} AND ${
+      sql.in("p.proname", [...migration0001.calledFunctions, ...migration0004.calledFunctions])
+    }
         AND NOT has_function_privilege(p.oid, 'EXECUTE')
       UNION ALL
       SELECT 'USAGE on the schema' FROM pg_namespace n

@@ -9,6 +9,7 @@ import { Migrator, SqlClient } from "effect/sql"
 import * as migration0001 from "./internal/migration0001.ts"
 import * as migration0002 from "./internal/migration0002.ts"
 import * as migration0003 from "./internal/migration0003.ts"
+import * as migration0004 from "./internal/migration0004.ts"
 import * as PgError from "./PgError.ts"
 
 /**
@@ -22,7 +23,8 @@ export const defaultSchema = "waybill"
 const migrations: Readonly<Record<string, (schema: string) => ReadonlyArray<string>>> = {
   "0001_create_ledger": migration0001.statements,
   "0002_create_inbox_and_sweeps": migration0002.statements,
-  "0003_compare_canonical_forms": migration0003.statements
+  "0003_compare_canonical_forms": migration0003.statements,
+  "0004_give_the_feed_epochs": migration0004.statements
 }
 
 const quoted = (schema: string): string => `"${schema.replaceAll("\"", "\"\"")}"`
@@ -108,17 +110,23 @@ export const grant = Effect.fn("PgMigrations.grant")(function*(role: string, sch
       const statement of [
         `GRANT USAGE ON SCHEMA ${of} TO ${to}`,
         `GRANT SELECT, INSERT ON ${of}.events, ${of}.acts TO ${to}`,
-        `GRANT SELECT ON ${of}.migrations TO ${to}`,
+        `GRANT SELECT ON ${readTables.map((name) => `${of}.${name}`).join(", ")} TO ${to}`,
         `GRANT SELECT, INSERT, UPDATE, DELETE ON ${workingTables.map((name) => `${of}.${name}`).join(", ")} TO ${to}`,
         `GRANT DELETE ON ${of}.recipients TO ${to}`,
         `GRANT SELECT (tenant_id, digest, pseudonym) ON ${of}.recipients TO ${to}`,
-        `GRANT EXECUTE ON FUNCTION ${migration0001.calledFunctions.map((name) => `${of}.${name}`).join(", ")} TO ${to}`
+        `GRANT EXECUTE ON FUNCTION ${calledFunctions.map((name) => `${of}.${name}`).join(", ")} TO ${to}`
       ]
     ) {
       yield* sql.unsafe(statement)
     }
   })).pipe(PgError.refine(schema))
 })
+
+/** The tables that the owner alone writes. */
+const readTables = ["migrations", "epochs", "moved_events"]
+
+/** The functions that the ledger calls by itself; the others run as triggers. */
+const calledFunctions = [...migration0001.calledFunctions, ...migration0004.calledFunctions]
 
 /** The mutable tables beside the ledger. */
 const workingTables = ["deliveries", "correlations", "orphans", "checkpoints", "webhooks", "webhook_tokens", "sweeps"]
@@ -128,6 +136,7 @@ const tenantTables = [
   "events",
   "acts",
   "recipients",
+  "moved_events",
   ...workingTables.filter((name) => name !== "checkpoints" && name !== "sweeps")
 ]
 

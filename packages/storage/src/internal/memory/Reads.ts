@@ -1,5 +1,5 @@
 /** Reads deliveries, timelines and the feed in memory. */
-import { Cursor, Event, Input, type Ledger, Tenant } from "@waybill/core"
+import { Cursor, Event, Input, type Ledger, LedgerError, Tenant } from "@waybill/core"
 import { Effect, Option } from "effect"
 import * as Book from "./Book.ts"
 import type { Store } from "./Store.ts"
@@ -13,7 +13,7 @@ export const timelineOf = (
 
 /** Makes the reads of a store. */
 export const make = (store: Store) => {
-  const { bookOf, feed } = store
+  const { bookOf, feed, nextCommit } = store
 
   const delivery = Effect.fn("Ledger.delivery")(({ deliveryId, tenantId }: Ledger.DeliveryKey) =>
     Effect.sync(() => Option.fromUndefinedOr(bookOf(tenantId).deliveries.get(deliveryId)))
@@ -40,7 +40,11 @@ export const make = (store: Store) => {
     readonly limit: number
   }) {
     const limit = yield* Input.limit(query.limit)
-    const [commit, position] = Cursor.parts(yield* Effect.fromResult(Input.cursor(query.after)))
+    const after = yield* Effect.fromResult(Input.cursor(query.after))
+    const [commit, position] = Cursor.parts(after)
+    const place = Cursor.of(commit, position)
+    const isKnown = position === 0n ? commit <= nextCommit() : feed.some(({ cursor }) => cursor === place)
+    if (Cursor.epoch(after) > 0 || !isKnown) return yield* new LedgerError.CursorAhead({ reason: "lost" })
     return feed
       .filter(({ event }) => Tenant.reaches(query.scope, event.tenantId))
       .filter(({ cursor }) => {
