@@ -1,14 +1,16 @@
 /**
  * Looks at the state of a PostgreSQL database that the ledger depends on and changes nothing: its clock, what the role in use
- * may do, and transactions that stay open.
+ * may do, transactions that stay open, and the feed.
  *
  * @since 0.1.0
  */
+import { Cursor, Tenant } from "@waybill/core"
 import { type LedgerError } from "@waybill/core/LedgerError"
 import { Clock, Effect, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import * as migration0001 from "./internal/migration0001.ts"
 import * as migration0004 from "./internal/migration0004.ts"
+import * as Places from "./internal/pg/feed/Places.ts"
 import * as PgError from "./PgError.ts"
 import * as PgMigrations from "./PgMigrations.ts"
 
@@ -39,6 +41,21 @@ export interface OpenTransaction {
 }
 
 /**
+ * What keeps the feed from being followed.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface FeedFindings {
+  /** Whether the database was restored into another cluster and the feed was not repaired since. */
+  readonly restored: boolean
+  /** How many restored events are held back, counted to 10,000. */
+  readonly held: number
+  /** The consumers whose cursor is ahead of the database. */
+  readonly ahead: ReadonlyArray<string>
+}
+
+/**
  * What was found.
  *
  * @category models
@@ -58,6 +75,8 @@ export interface Findings {
   readonly rowLevelSecurity: boolean
   /** Transactions that have been open for longer than asked. */
   readonly open: ReadonlyArray<OpenTransaction>
+  /** The state of the feed; absent where the schema has none yet or the role in use may not see it. */
+  readonly feed: FeedFindings | null
 }
 
 /**
@@ -82,6 +101,12 @@ const Open = Schema.Array(Schema.Struct({
   state: Schema.String,
   seconds: Schema.Finite
 }))
+
+const Feed = Schema.Array(Schema.Struct({ restored: Schema.Boolean, held: Schema.Int }))
+
+const Consumers = Schema.Array(Schema.Struct({ name: Schema.String, cursor: Cursor.Cursor }))
+
+const Faults = Schema.Array(Schema.Struct({ fault: Schema.NullOr(Schema.String) }))
 
 const ask = <A>(codec: Schema.Codec<A, unknown>) => {
   const decode = Schema.decodeUnknownEffect(codec)
@@ -170,6 +195,33 @@ const openTransactions = (sql: SqlClient.SqlClient, seconds: number) =>
     ORDER BY 4 DESC
   `)
 
+const examineFeed = Effect.fnUntraced(function*(sql: SqlClient.SqlClient, schema: string) {
+  const names = Places.namesIn(sql, schema)
+  const current = Places.current(names)
+  // Behind row-level security, the role sees the events of all tenants by naming them all.
+  yield* sql`SELECT set_config('waybill.tenant_id', ${Tenant.all}, true)`
+  const [found] = yield* ask(Feed)(sql`
+    SELECT current.restored, (${Places.countHeld(names, 10_000)}) AS held FROM (${current}) current
+  `)
+  const consumers = yield* ask(Consumers)(sql`SELECT name, cursor FROM ${sql(`${schema}.checkpoints`)} ORDER BY name`)
+  const ahead = yield* Effect.filter(consumers, ({ cursor }) =>
+    Effect.map(
+      ask(Faults)(sql`SELECT ${Places.fault(names, cursor)} AS fault FROM (${current}) current`),
+      ([row]) => typeof row?.fault === "string"
+    ))
+  return { restored: found?.restored === true, held: found?.held ?? 0, ahead: ahead.map(({ name }) => name) }
+})
+
+/** What is wrong with the schema or with the privileges of the role is found by other checks. */
+const lookAtFeed = (sql: SqlClient.SqlClient, schema: string) =>
+  PgError.refine(schema)(sql.withTransaction(examineFeed(sql, schema))).pipe(
+    Effect.catchIf(
+      (error) =>
+        error._tag === "SchemaNotMigrated" || error._tag === "LedgerUnavailable" && error.reason === "permission",
+      () => Effect.succeed(null)
+    )
+  )
+
 /**
  * Gives the names of the migrations that a schema has, oldest first.
  *
@@ -222,6 +274,6 @@ export const examine: (
       (error) => error._tag === "LedgerUnavailable" && error.reason === "permission",
       () => Effect.succeed([])
     )
-    return { ...found, pending }
+    return { ...found, pending, feed: pending.length > 0 ? null : yield* lookAtFeed(sql, schema) }
   }
 )

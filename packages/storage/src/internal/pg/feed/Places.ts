@@ -68,12 +68,15 @@ export const countHeld = ({ events, sql }: Names, limit: number) =>
   `
 
 /** The names of a schema within a statement. */
-export const namesOf = ({ sql, table }: Scope): Names => ({
+export const namesIn = (sql: SqlClient.SqlClient, schema: string): Names => ({
   sql,
-  epochs: table("epochs"),
-  events: table("events"),
-  hasPlace: table("has_place")
+  epochs: sql(`${schema}.epochs`),
+  events: sql(`${schema}.events`),
+  hasPlace: sql(`${schema}.has_place`)
 })
+
+/** The names of an opened schema within a statement. */
+export const namesOf = ({ schema, sql }: Scope): Names => namesIn(sql, schema)
 
 /** Opens the places at which consumers begin, in a schema. */
 export const make = (scope: Scope) => {
