@@ -255,6 +255,66 @@ const tamper = SqlClient.SqlClient.use((sql) =>
   sql`UPDATE waybill.epochs SET system_identifier = 1 WHERE epoch = (SELECT max(epoch) FROM waybill.epochs)`
 )
 
+/** Takes the schema back to before the feed had epochs. */
+const undo = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`DROP TABLE waybill.epochs, waybill.moved_events`
+  yield* sql`DROP FUNCTION waybill.has_place`
+  yield* sql`ALTER TABLE waybill.events DROP COLUMN epoch`
+  yield* sql`CREATE INDEX events_feed ON waybill.events (transaction_id, position)`
+  yield* sql`DELETE FROM waybill.migrations WHERE migration_id = 4`
+})
+
+describe("the migration that gives the feed epochs", () => {
+  it.live(
+    "keeps the places that were given before it, and roles and policies that follow the feed",
+    () =>
+      Effect.gen(function*() {
+        const owner = yield* TestDatabase.fresh
+        const role = `app_${globalThis.crypto.randomUUID().replaceAll("-", "")}`
+        const asOwner = Effect.provide(on(Redacted.value(owner)))
+        const plainly = Effect.provide(PgServer.layer(owner))
+        const drop = SqlClient.SqlClient.use((sql) =>
+          Effect.andThen(sql.unsafe(`DROP OWNED BY ${role}`), sql.unsafe(`DROP ROLE ${role}`))
+        )
+        yield* Effect.gen(function*() {
+          const sql = yield* SqlClient.SqlClient
+          yield* PgMigrations.migrate()
+          yield* PgMigrations.enableRowLevelSecurity()
+          yield* PgMigrations.grant(role)
+          yield* sql.unsafe(`ALTER ROLE ${role} LOGIN PASSWORD 'waybill'`)
+        }).pipe(plainly)
+        yield* Effect.addFinalizer(() => Effect.orDie(plainly(drop)))
+        const before = yield* asOwner(Effect.andThen(append("m-1", "m-2", "m-3"), follow(Cursor.start, 3)))
+        const [first] = yield* asOwner(read(Cursor.start, 1))
+        yield* plainly(undo)
+        // What the owner of a large ledger does before, while it serves.
+        yield* plainly(SqlClient.SqlClient.use((sql) =>
+          Effect.andThen(
+            sql`ALTER TABLE waybill.events ADD COLUMN IF NOT EXISTS epoch integer NOT NULL DEFAULT 0`,
+            sql`CREATE INDEX CONCURRENTLY IF NOT EXISTS events_place ON waybill.events (epoch, transaction_id, position)`
+          )
+        ))
+        assert.deepStrictEqual(yield* plainly(PgMigrations.migrate()), ["0004_give_the_feed_epochs"])
+
+        const address = new URL(Redacted.value(owner))
+        address.username = role
+        address.password = "waybill"
+        const asRole = PgStorage.layer({ rowLevelSecurity: true }).pipe(
+          Layer.provide(PgServer.layer(Redacted.make(address.href))),
+          Layer.provide(SecureRandom.layerWebCrypto)
+        )
+        yield* Effect.gen(function*() {
+          const cursor = first?.cursor ?? assert.fail("the feed is empty")
+          assert.deepStrictEqual((yield* follow(cursor, 2)).seen, before.seen.slice(1))
+          yield* append("m-4")
+          assert.deepStrictEqual((yield* follow(before.cursor, 1)).seen, ["m-4"])
+        }).pipe(Effect.provide(asRole))
+      }),
+    60_000
+  )
+})
+
 describe("a repair of the feed", () => {
   it.live("loses and doubles nothing for three nodes that follow while others write", () =>
     Effect.gen(function*() {
