@@ -9,6 +9,8 @@
 export const calledFunctions: ReadonlyArray<string> = ["has_place"]
 
 export const statements = (schema: string): ReadonlyArray<string> => [
+  // The index of a large ledger takes longer than the limit that clients set.
+  "SET LOCAL statement_timeout = 0",
   // The default is the current epoch, so that an append pays for a constant; a repair raises it.
   `ALTER TABLE ${schema}.events ADD COLUMN IF NOT EXISTS epoch integer NOT NULL DEFAULT 0`,
   `CREATE INDEX IF NOT EXISTS events_place ON ${schema}.events (epoch, transaction_id, position)`,

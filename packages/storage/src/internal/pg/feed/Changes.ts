@@ -39,9 +39,10 @@ export const make = (scope: Scope, events: Events) => {
     const rows = yield* statements(
       query.scope,
       sql`
-      SELECT current.fault, ${selected} FROM (
+      WITH current AS MATERIALIZED (
         SELECT current.epoch, ${Places.fault(names, after)} AS fault FROM (${Places.current(names)}) current
-      ) current
+      )
+      SELECT current.fault, ${selected} FROM current
       LEFT JOIN LATERAL (
         (
           SELECT ${events.columns}, e.epoch, e.transaction_id AS "transaction", e.transaction_id::text AS "transactionId",
