@@ -21,12 +21,16 @@ const options: Readiness.Options = {
 
 const storage = Layer.provide(MemoryStorage.layer, SecureRandom.layerWebCrypto)
 
-const database = (pending: Database.Database["Service"]["pending"]) =>
+const database = (
+  pending: Database.Database["Service"]["pending"],
+  writes: Database.Database["Service"]["writes"] = Effect.void
+) =>
   Layer.succeed(Database.Database, {
     kind: "Server",
     schema: "waybill",
     pending,
     applied: Effect.succeed([]),
+    writes,
     examine: () => Effect.succeed(Option.none())
   })
 
@@ -122,5 +126,19 @@ describe("readiness", () => {
       Effect.provide(database(Effect.fail(
         new LedgerError.LedgerUnavailable({ reason: "connection", cause: "gone" })
       )))
+    ))
+
+  it.effect("says that the database does not write", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(
+        yield* Readiness.reason(options),
+        Option.some("the database is not available (the server refuses writes)")
+      )
+    }).pipe(
+      Effect.provide(storage),
+      Effect.provide(database(
+        Effect.succeed([]),
+        Effect.fail(new LedgerError.LedgerUnavailable({ reason: "read-only", cause: "standby" }))
+      ))
     ))
 })

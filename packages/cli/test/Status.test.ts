@@ -148,6 +148,20 @@ describe("doctor", () => {
       assert.match(stderr, /^waybill: \d of the checks found something wrong\n$/)
     }), 60_000)
 
+  it.live("tries a write, and names the pooler", () =>
+    Effect.gen(function*() {
+      const env = yield* Waybill.migrated
+      const writing = yield* examined(env)
+      assert.notInclude(wrong(writing), "writes")
+      assert.strictEqual(writing.checks.find(({ check }) => check === "pooler")?.found, "there is none")
+      const url = new URL(env.WAYBILL_DATABASE_URL)
+      url.searchParams.set("options", "-c default_transaction_read_only=on")
+      const refusing = yield* examined({ ...env, WAYBILL_DATABASE_URL: url.href.replaceAll("+", "%20") })
+      const found = refusing.checks.find(({ check }) => check === "writes")
+      assert.strictEqual(found?.found, "the database is not available (the server refuses writes)")
+      assert.include(found?.advice, "target_session_attrs=read-write")
+    }), 60_000)
+
   it.live("says what to do where there is no database", () =>
     Effect.gen(function*() {
       const gone = yield* examined({ WAYBILL_DATABASE_URL: "postgres://user:se-cret@127.0.0.1:1/none" })

@@ -224,7 +224,13 @@ const settings: Readonly<Record<string, Wrong>> = {
     args: recordReader,
     env: { WAYBILL_DATABASE_URL: "postgres://user:se-cret@127.0.0.1:1/none" },
     code: 1,
-    says: /^waybill: the database is not available \(connection\)$/
+    says: /^waybill: the database is not available \(nothing listens at the host and port\)$/
+  },
+  "a URL with a parameter that is not understood": {
+    args: recordReader,
+    env: { WAYBILL_DATABASE_URL: "postgres://user:se-cret@127.0.0.1:1/none?frobnicate=se-cret" },
+    code: 1,
+    says: /^waybill: the database URL cannot be used: the parameter frobnicate is not understood$/
   },
   "a URL of another database": {
     args: recordReader,

@@ -3,10 +3,14 @@
  *
  * @since 0.2.0
  */
-import { Context, type Effect, type Option } from "effect"
-import type * as Drift from "./Drift.ts"
+import { Array as Arr, Context, type Effect, Option } from "effect"
+import * as Delivery from "./Delivery.ts"
+import * as Drift from "./Drift.ts"
 import type { InvalidInput, LedgerError } from "./LedgerError.ts"
+import type * as Projection from "./Projection.ts"
 import type * as Tenant from "./Tenant.ts"
+import * as Text from "./Text.ts"
+import type * as Timestamp from "./Timestamp.ts"
 
 /**
  * Which part of what is stored to compare with the ledger.
@@ -34,6 +38,87 @@ export interface Page {
   readonly drifts: ReadonlyArray<Drift.Drift>
   /** Where the next page begins; absent after the last. */
   readonly next: Option.Option<string>
+}
+
+/** Where a row stands among those that are compared. */
+interface Place {
+  readonly id: string
+  readonly tenantId: string
+}
+
+/** The rows after a place, in their order, as many as a page holds. */
+const pageOf = <A extends Place>(
+  rows: ReadonlyArray<A>,
+  compare: (left: Place, right: Place) => number,
+  after: Option.Option<Place>,
+  limit: number
+): ReadonlyArray<A> =>
+  rows
+    .filter((row) => Option.isNone(after) || compare(row, after.value) > 0)
+    .toSorted(compare)
+    .slice(0, limit)
+
+/**
+ * The deliveries of one page, by tenant and id.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const deliveriesOf = <A extends Place>(
+  rows: ReadonlyArray<A>,
+  after: Option.Option<Place>,
+  limit: number
+): ReadonlyArray<A> =>
+  pageOf(
+    rows,
+    (left, right) => Text.compare(left.tenantId, right.tenantId) || Text.compare(left.id, right.id),
+    after,
+    limit
+  )
+
+/**
+ * The orphans of one page, by id.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const orphansOf = <A extends Place>(
+  rows: ReadonlyArray<A>,
+  after: Option.Option<Place>,
+  limit: number
+): ReadonlyArray<A> => pageOf(rows, (left, right) => Text.compare(left.id, right.id), after, limit)
+
+/**
+ * Where the page after this one begins; absent where this one is not full.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const nextOf = (
+  { limit, part }: Pick<Query, "limit" | "part">,
+  page: ReadonlyArray<Place>
+): Option.Option<string> =>
+  page.length < limit
+    ? Option.none()
+    : Option.map(Arr.last(page), ({ id, tenantId }) => part === "deliveries" ? `${id} ${tenantId}` : id)
+
+/**
+ * Compares deliveries with the events of each: the differences, and the deliveries without them.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const compareDeliveries = (
+  page: ReadonlyArray<{ readonly delivery: Delivery.Delivery; readonly facts: ReadonlyArray<Projection.Fact> }>,
+  at: Timestamp.Timestamp
+): { readonly drifts: ReadonlyArray<Drift.Drift>; readonly repaired: ReadonlyArray<Delivery.Delivery> } => {
+  const found = page.map(({ delivery, facts }) => ({ delivery, facts, drift: Drift.ofDelivery(delivery, facts) }))
+  return {
+    drifts: Arr.getSomes(found.map(({ drift }) => drift)),
+    repaired: found
+      .filter(({ drift }) => Option.isSome(drift))
+      .map(({ delivery, facts }) => Delivery.refold(delivery, facts, at))
+  }
 }
 
 /**

@@ -3,10 +3,24 @@
  *
  * @since 0.1.0
  */
-import { Context, type Effect, type Option } from "effect"
-import type * as Cursor from "./Cursor.ts"
+import { Context, type Effect, type Option, Schema } from "effect"
+import * as Cursor from "./Cursor.ts"
+import type { Change } from "./Ledger.ts"
 import type { InvalidInput, LedgerError } from "./LedgerError.ts"
-import type * as Timestamp from "./Timestamp.ts"
+import * as Text from "./Text.ts"
+import * as Timestamp from "./Timestamp.ts"
+
+/**
+ * How far a consumer has come.
+ *
+ * @category schemas
+ * @since 0.2.0
+ */
+export const Checkpoint = Schema.Struct({
+  consumer: Schema.String,
+  cursor: Cursor.Cursor,
+  savedAt: Timestamp.Timestamp
+})
 
 /**
  * How far a consumer has come.
@@ -14,11 +28,15 @@ import type * as Timestamp from "./Timestamp.ts"
  * @category models
  * @since 0.2.0
  */
-export interface Checkpoint {
-  readonly consumer: string
-  readonly cursor: Cursor.Cursor
-  readonly savedAt: Timestamp.Timestamp
-}
+export type Checkpoint = typeof Checkpoint.Type
+
+/**
+ * Orders checkpoints by the names of their consumers.
+ *
+ * @category ordering
+ * @since 0.2.0
+ */
+export const compare = (left: Checkpoint, right: Checkpoint): number => Text.compare(left.consumer, right.consumer)
 
 /**
  * Where a consumer is to begin again: at the start of the feed, after all that is in it, or at an instant.
@@ -30,6 +48,20 @@ export type Beginning =
   | { readonly _tag: "Start" }
   | { readonly _tag: "Now" }
   | { readonly _tag: "At"; readonly instant: Timestamp.Timestamp }
+
+/**
+ * The place of a feed at which a consumer begins, by all changes in their order and the transaction that comes next.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const placeOf = (beginning: Beginning, changes: ReadonlyArray<Change>, next: bigint): Cursor.Cursor => {
+  if (beginning._tag === "Start") return Cursor.start
+  const first = beginning._tag === "Now" ?
+    undefined :
+    changes.find(({ event }) => event.insertedAt.epochMilliseconds >= beginning.instant.epochMilliseconds)
+  return Cursor.of(first === undefined ? next : Cursor.parts(first.cursor)[0], 0n)
+}
 
 /**
  * The checkpoints of one installation.

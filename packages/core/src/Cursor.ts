@@ -85,3 +85,16 @@ export const parts = (cursor: Cursor): readonly [transaction: bigint, position: 
  * @since 0.2.0
  */
 export const epoch = (cursor: Cursor): number => Number(split(cursor).epoch)
+
+/**
+ * Orders the places of the feed.
+ *
+ * @category ordering
+ * @since 0.2.0
+ */
+export const compare = (left: Cursor, right: Cursor): number => {
+  const one = split(left)
+  const other = split(right)
+  const difference = one.epoch - other.epoch || one.transaction - other.transaction || one.position - other.position
+  return difference < 0n ? -1 : difference > 0n ? 1 : 0
+}

@@ -4,10 +4,11 @@
  * @since 0.1.0
  */
 import { Effect, Option, Result, Schema } from "effect"
+import * as Correlation from "./Correlation.ts"
 import * as Event from "./Event.ts"
 import * as IdempotencyKey from "./IdempotencyKey.ts"
 import * as JsonBag from "./JsonBag.ts"
-import { DispatchConflict, StaleDelivery } from "./LedgerError.ts"
+import { DeliveryConflict, DispatchConflict, StaleDelivery } from "./LedgerError.ts"
 import * as Projection from "./Projection.ts"
 import * as Provider from "./Provider.ts"
 import * as Recipient from "./Recipient.ts"
@@ -134,6 +135,75 @@ export const isSameRecord = (stored: Delivery, again: NewDelivery): boolean =>
   (Option.isNone(stored.recipient) || Recipient.isSame(stored.recipient.value, again.recipient)) &&
   stored.mailable === again.mailable &&
   stored.stream === again.stream
+
+/**
+ * Checks that recording again asks for the delivery that stands under its key or id.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const checkRecord = (stored: Delivery, again: NewDelivery): Result.Result<Delivery, DeliveryConflict> =>
+  isSameRecord(stored, again)
+    ? Result.succeed(stored)
+    : Result.fail(new DeliveryConflict({ tenantId: again.tenantId, storedDeliveryId: stored.id }))
+
+/**
+ * The keys on which events meet a delivery: its id, and its message id where it has one.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const keys = (
+  { id, provider, providerMessageId }: Pick<Delivery, "id" | "provider" | "providerMessageId">
+): ReadonlyArray<Correlation.Key> => [
+  Correlation.ofDelivery(id),
+  ...Option.toArray(Option.zipWith(provider, providerMessageId, Correlation.ofMessage))
+]
+
+/**
+ * Tells whether a delivery is to a recipient; one whose recipient is forgotten is to nobody.
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const isTo = ({ recipient }: Pick<Delivery, "recipient">, address: Recipient.Recipient): boolean =>
+  Option.isSome(recipient) && Recipient.isSame(recipient.value, address)
+
+/**
+ * Tells whether the message id of a delivery is taken: another of the deliveries that have it is to the same recipient.
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const isTaken = (
+  { id, recipient }: Pick<Delivery, "id" | "recipient">,
+  sharing: ReadonlyArray<Pick<Delivery, "id" | "recipient">>
+): boolean => Option.isSome(recipient) && sharing.some((other) => other.id !== id && isTo(other, recipient.value))
+
+/**
+ * Orders the deliveries of a tenant, by their ids.
+ *
+ * @category ordering
+ * @since 0.2.0
+ */
+export const compare = (left: Pick<Delivery, "id">, right: Pick<Delivery, "id">): number =>
+  Text.compare(left.id, right.id)
+
+/**
+ * The deliveries of one page, by their ids, after one of them where it is named.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const pageOf = (
+  deliveries: ReadonlyArray<Delivery>,
+  after: Option.Option<Event.DeliveryId>,
+  limit: number
+): ReadonlyArray<Delivery> =>
+  deliveries
+    .filter(({ id }) => Option.isNone(after) || Text.compare(id, after.value) > 0)
+    .toSorted(compare)
+    .slice(0, limit)
 
 /**
  * A delivery was accepted by a provider, under a message id as the send call gave it.

@@ -10,9 +10,12 @@ import * as Projection from "./Projection.ts"
 import type * as Tenant from "./Tenant.ts"
 
 /**
- * One difference: a delivery whose projection is not the fold of its events, an orphan that is missing from the queue of
- * pending orphans, one that is in it although it is linked or dismissed, or one whose delivery exists and that the queue does
- * not know to be linkable (or the reverse).
+ * One difference between what is stored and the ledger.
+ *
+ * - `Projection`: a delivery's projection is not the fold of its events.
+ * - `MissingOrphan`: a pending orphan is not in the queue.
+ * - `ExtraOrphan`: an orphan is in the queue although it is linked or dismissed.
+ * - `OrphanReadiness`: the queue is wrong about whether an orphan's delivery exists.
  *
  * @category models
  * @since 0.1.0

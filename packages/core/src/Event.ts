@@ -390,4 +390,4 @@ export const compare = (
 ): number =>
   left.occurredAt.epochMilliseconds - right.occurredAt.epochMilliseconds ||
   EventType.impacts[left.type].rank - EventType.impacts[right.type].rank ||
-  (left.id < right.id ? -1 : left.id > right.id ? 1 : 0)
+  Text.compare(left.id, right.id)

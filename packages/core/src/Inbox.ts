@@ -249,7 +249,7 @@ export const giveUp = (ending: Ending, attempts: number): Ending =>
  * @since 0.2.0
  */
 export interface Concluded extends Pick<Webhook, "status" | "attempts" | "lastError"> {
-  /** Before when it is not tried again; absent where it is not to be tried again. */
+  /** When it may be tried again; absent where it is not to be tried again. */
   readonly nextAttemptAt: Option.Option<Timestamp.Timestamp>
 }
 

@@ -7,13 +7,13 @@
  *
  * @since 0.1.0
  */
-import { Context, type Effect, type Option, type PubSub, Schema, type Scope } from "effect"
-import type * as Cursor from "./Cursor.ts"
+import { Context, type Effect, Option, type PubSub, Result, Schema, type Scope } from "effect"
+import * as Cursor from "./Cursor.ts"
 import type * as Delivery from "./Delivery.ts"
 import type * as DeliveryUpdate from "./DeliveryUpdate.ts"
-import type * as Event from "./Event.ts"
+import * as Event from "./Event.ts"
 import {
-  type CursorAhead,
+  CursorAhead,
   type DeliveryConflict,
   type DeliveryNotFound,
   type DispatchConflict,
@@ -83,6 +83,30 @@ export type Outcome = Appended | IdempotencyConflict
 export const isConflict: (outcome: Outcome) => outcome is IdempotencyConflict = Schema.is(IdempotencyConflict)
 
 /**
+ * The outcome of an event whose key stood for something before: a duplicate of the stored event, or a conflict with it.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const repeated = (
+  report: Event.Event,
+  stored: {
+    readonly event: Event.Event
+    /** The delivery that it is about as of now. */
+    readonly deliveryId: Option.Option<Event.DeliveryId>
+    /** Whether the report may be about its recipient, as `Event.saysTheSame` asks. */
+    readonly isSameRecipient: boolean
+  }
+): Outcome =>
+  Event.saysTheSame(stored.event, report, stored.isSameRecipient)
+    ? { _tag: "Duplicate", eventId: stored.event.id, deliveryId: stored.deliveryId }
+    : new IdempotencyConflict({
+      tenantId: report.tenantId,
+      idempotencyKey: report.idempotencyKey,
+      storedEventId: stored.event.id
+    })
+
+/**
  * An event of a delivery, and the `reconciled` event that linked it where it was an orphan.
  *
  * @category models
@@ -92,6 +116,34 @@ export interface TimelineEntry {
   readonly event: Event.Event
   readonly linkedBy: Option.Option<Event.EventId>
 }
+
+/**
+ * The timeline of a delivery: the events that were appended to it, and the orphans that those of them which are links name.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const timelineOf = (
+  appended: ReadonlyArray<Event.Event>,
+  orphans: ReadonlyArray<Event.Event>
+): ReadonlyArray<TimelineEntry> => {
+  const links = new Map(
+    appended.flatMap(({ id, sourceEventId }) => Option.toArray(sourceEventId).map((of) => [of, id]))
+  )
+  return [
+    ...appended.map((event) => ({ event, linkedBy: Option.none() })),
+    ...orphans.map((event) => ({ event, linkedBy: Option.fromUndefinedOr(links.get(event.id)) }))
+  ].toSorted(compareEntries)
+}
+
+/**
+ * Orders the entries of a timeline: by when they happened, as `Event.compare` says.
+ *
+ * @category ordering
+ * @since 0.2.0
+ */
+export const compareEntries = (left: TimelineEntry, right: TimelineEntry): number =>
+  Event.compare(left.event, right.event)
 
 /**
  * Names one delivery.
@@ -114,6 +166,39 @@ export interface Change {
   readonly cursor: Cursor.Cursor
   readonly event: Event.Event
 }
+
+/**
+ * Checks that a feed of one epoch has a place, by all its changes and the transaction that comes next.
+ *
+ * @category validation
+ * @since 0.2.0
+ */
+export const checkPlace = (
+  changes: ReadonlyArray<Change>,
+  place: Cursor.Cursor,
+  next: bigint
+): Result.Result<Cursor.Cursor, CursorAhead> => {
+  const [transaction, position] = Cursor.parts(place)
+  const isThere = Cursor.epoch(place) === 0 &&
+    (position === 0n ? transaction <= next : changes.some(({ cursor }) => Cursor.compare(cursor, place) === 0))
+  return isThere ? Result.succeed(place) : Result.fail(new CursorAhead({ reason: "lost" }))
+}
+
+/**
+ * The changes of one page of the feed, in its order, after a place.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const changesAfter = (
+  changes: ReadonlyArray<Change>,
+  after: Cursor.Cursor,
+  limit: number
+): ReadonlyArray<Change> =>
+  changes
+    .filter(({ cursor }) => Cursor.compare(cursor, after) > 0)
+    .toSorted((left, right) => Cursor.compare(left.cursor, right.cursor))
+    .slice(0, limit)
 
 /**
  * Names one event.

@@ -178,6 +178,94 @@ export class SchemaNotMigrated extends Schema.TaggedError<SchemaNotMigrated>("@w
   }
 }
 
+const reasons = Schema.Literals([
+  "connection",
+  "authentication",
+  "permission",
+  "timeout",
+  "contention",
+  "full",
+  "refused",
+  "unreachable",
+  "name",
+  "silent",
+  "authority",
+  "certificate-name",
+  "certificate-expired",
+  "tls",
+  "tls-required",
+  "tls-missing",
+  "database",
+  "too-many-connections",
+  "startup-parameter",
+  "pooler",
+  "read-only",
+  "no-host",
+  "stopping",
+  "server"
+])
+
+/** The line that tells each cause, empty where its name does, and what to do about it; neither names an address or a secret. */
+const causes: Readonly<Record<typeof reasons.Type, readonly [line: string, advice: string]>> = {
+  connection: ["", "see that the database runs, and that the URL names its host and port"],
+  authentication: ["", "see that the URL names the right role and password, and that pg_hba.conf lets it in"],
+  permission: ["", "GRANT CONNECT ON DATABASE … and USAGE ON SCHEMA … TO this role"],
+  timeout: ["", "see what the database is busy with: SELECT * FROM pg_stat_activity"],
+  contention: ["", "see what the database is busy with: SELECT * FROM pg_stat_activity"],
+  full: ["", "give the database more disk or memory"],
+  refused: [
+    "nothing listens at the host and port",
+    "see that the server runs, and that the URL names its host and port"
+  ],
+  unreachable: ["no way leads to the host", "see the network between here and the host, and its firewalls"],
+  name: [
+    "the name of the host is not known",
+    "see that the URL spells the host right, and that this machine resolves it"
+  ],
+  silent: ["it gave no answer in time", "see the network between here and the server, and that the server is alive"],
+  authority: [
+    "the server's certificate is not signed by an authority that is trusted",
+    "name the authority's certificate by sslrootcert (or sslrootcert=system for a public one)"
+  ],
+  "certificate-name": [
+    "the server's certificate is not for the name of the host",
+    "use the name that is in the certificate, or sslmode=verify-ca to check the authority alone"
+  ],
+  "certificate-expired": [
+    "the server's certificate has expired or is not valid yet",
+    "renew it on the server, and see that the clocks are right"
+  ],
+  tls: ["TLS could not be agreed on", "see the server's log and its ssl_min_protocol_version"],
+  "tls-required": ["the server demands TLS", "use sslmode=require or stricter"],
+  "tls-missing": [
+    "TLS was asked for and the server has none",
+    "switch it on at the server, or use sslmode=disable where the network is trusted"
+  ],
+  database: ["there is no such database", "see that the URL names the database, or create it"],
+  "too-many-connections": [
+    "the server takes no more connections",
+    "lower WAYBILL_MAX_CONNECTIONS, raise max_connections, or put a pooler in between"
+  ],
+  "startup-parameter": [
+    "a startup parameter was refused, as a pooler does",
+    "set WAYBILL_POOLER to transaction or session"
+  ],
+  pooler: [
+    "a pooler gave the statements of one session to different servers",
+    "set WAYBILL_POOLER=transaction"
+  ],
+  "read-only": [
+    "the server refuses writes",
+    "use the primary: name every host in the URL, with target_session_attrs=read-write"
+  ],
+  "no-host": [
+    "no host of the URL is what target_session_attrs asks for",
+    "see which of the servers is the primary, and that the URL names it"
+  ],
+  stopping: ["the server is starting, stopping or recovering", "wait, and see the server's log if it goes on"],
+  server: ["the server could not do its work", "see the server's log for the SQLSTATE"]
+}
+
 /**
  * A place of the feed is ahead of the database that was asked for what follows it: to go on from there would pass over
  * events in silence.
@@ -210,15 +298,29 @@ export class CursorAhead extends Schema.TaggedError<CursorAhead>("@waybill/core/
 export class LedgerUnavailable extends Schema.TaggedError<LedgerUnavailable>("@waybill/core/LedgerUnavailable")(
   "LedgerUnavailable",
   {
-    /** `contention` is a deadlock or a serialization failure that outlasted its retries. */
-    reason: Schema.Literals(["connection", "authentication", "permission", "timeout", "contention", "full"]),
+    /** `contention` is a deadlock or a serialization failure that outlasted its retries; `server` is none of the others. */
+    reason: reasons,
     cause: Schema.Defect()
   }
 ) {
   override get message(): string {
-    return `the database is not available (${this.reason})`
+    const [line] = causes[this.reason]
+    return `the database is not available (${line === "" ? this.reason : line})`
+  }
+
+  /** What to do about it; it names no address and no secret. */
+  get advice(): string {
+    return causes[this.reason][1]
   }
 }
+
+/**
+ * Why the database is not available.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Unavailability = LedgerUnavailable["reason"]
 
 /**
  * What any operation may fail with.

@@ -3,11 +3,13 @@
  *
  * @since 0.2.0
  */
-import { Duration, Option } from "effect"
+import { Duration, Option, Result } from "effect"
 import * as Correlation from "./Correlation.ts"
 import type * as Event from "./Event.ts"
 import type * as EventType from "./EventType.ts"
+import { DeliveryNotFound, MalformedPayload } from "./LedgerError.ts"
 import type * as Tenant from "./Tenant.ts"
+import * as Text from "./Text.ts"
 import type * as Timestamp from "./Timestamp.ts"
 
 /**
@@ -21,7 +23,7 @@ export interface Failure {
   readonly attempts: number
   /** The kind of what went wrong last. */
   readonly reason: string
-  /** Before when it is not tried again; absent where it was released. */
+  /** When it may be tried again; absent where it was released. */
   readonly nextAttemptAt: Option.Option<Timestamp.Timestamp>
 }
 
@@ -35,6 +37,101 @@ export interface Orphan {
   readonly event: Event.Event
   readonly failure: Option.Option<Failure>
 }
+
+/**
+ * An orphan and the delivery that it meets.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Pair {
+  readonly orphan: Event.Event
+  readonly deliveryId: Event.DeliveryId
+}
+
+/**
+ * Orders orphans: the one that was appended first, then by id.
+ *
+ * @category ordering
+ * @since 0.2.0
+ */
+export const compare = (
+  left: Pick<Event.Event, "id" | "insertedAt">,
+  right: Pick<Event.Event, "id" | "insertedAt">
+): number => left.insertedAt.epochMilliseconds - right.insertedAt.epochMilliseconds || Text.compare(left.id, right.id)
+
+/**
+ * Tells whether the event had no delivery when it was appended.
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const wasOrphan = ({ needsReconciliation }: Pick<Event.Event, "needsReconciliation">): boolean =>
+  needsReconciliation
+
+/**
+ * The delivery that an event is about as of now: the one it met before it was appended, else the one that a link gave to it.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const deliveryOf = (
+  { deliveryId }: Pick<Event.Event, "deliveryId">,
+  linkedTo: Option.Option<Event.DeliveryId>
+): Option.Option<Event.DeliveryId> => Option.orElse(deliveryId, () => linkedTo)
+
+/**
+ * Tells whether an event waits for its delivery: it met none before it was appended, no link gave it one, and nobody dismissed
+ * it.
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const isPending = (
+  { event, isDismissed, linkedTo }: Pick<State, "linkedTo" | "isDismissed"> & {
+    readonly event: Pick<Event.Event, "needsReconciliation">
+  }
+): boolean => event.needsReconciliation && Option.isNone(linkedTo) && !isDismissed
+
+/**
+ * The delivery that an event is about, or that the pending event meets now.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const locate = (
+  event: Event.Event,
+  linkedTo: Option.Option<Event.DeliveryId>,
+  meeting: Correlation.Meeting
+): Result.Result<Event.DeliveryId, DeliveryNotFound | MalformedPayload> => {
+  const { id, tenantId } = event
+  const known = deliveryOf(event, linkedTo)
+  if (Option.isSome(known)) return Result.succeed(known.value)
+  if (Option.isNone(Correlation.ofEvent(event))) return Result.fail(new MalformedPayload({ tenantId, eventId: id }))
+  return meeting._tag === "Met" ? Result.succeed(meeting.deliveryId) : Result.fail(new DeliveryNotFound({ tenantId }))
+}
+
+/**
+ * The key on which a delivery of another tenant would have met an event; none where the event echoed a delivery id, which is
+ * its tenant's own.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const keyElsewhere = (
+  event: Pick<Event.Event, "echoedDeliveryId" | "provider" | "providerMessageId">
+): Option.Option<Correlation.Key> => Option.isNone(event.echoedDeliveryId) ? Correlation.ofEvent(event) : Option.none()
+
+/**
+ * Tells whether a delivery of another tenant is among those that have the key `keyElsewhere` of an event.
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const isElsewhere = (
+  { tenantId }: Pick<Event.Event, "tenantId">,
+  deliveries: ReadonlyArray<Pick<Event.Event, "tenantId">>
+): boolean => deliveries.some((delivery) => delivery.tenantId !== tenantId)
 
 /**
  * How long an orphan rests whose delivery another transaction held: one second.

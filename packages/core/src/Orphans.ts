@@ -6,7 +6,7 @@
  *
  * @since 0.2.0
  */
-import { Context, type Effect, type Option } from "effect"
+import { Context, type Effect, Option } from "effect"
 import type * as Delivery from "./Delivery.ts"
 import type * as Event from "./Event.ts"
 import type * as Ledger from "./Ledger.ts"
@@ -18,8 +18,9 @@ import type {
   MalformedPayload,
   StaleDelivery
 } from "./LedgerError.ts"
-import type * as Orphan from "./Orphan.ts"
+import * as Orphan from "./Orphan.ts"
 import type * as Tenant from "./Tenant.ts"
+import * as Text from "./Text.ts"
 import type * as Timestamp from "./Timestamp.ts"
 
 /**
@@ -99,6 +100,48 @@ export interface Backlog {
 }
 
 /**
+ * The pending orphans in the scope of a query that it asks for.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const select = (
+  { failedOnly, insertedFrom, limit }: Pick<Query, "limit" | "failedOnly" | "insertedFrom">,
+  orphans: ReadonlyArray<Orphan.Orphan>
+): ReadonlyArray<Orphan.Orphan> =>
+  orphans
+    .filter(({ event, failure }) =>
+      (!failedOnly || Option.isSome(failure)) &&
+      (Option.isNone(insertedFrom) || event.insertedAt.epochMilliseconds >= insertedFrom.value.epochMilliseconds)
+    )
+    .toSorted((left, right) => Orphan.compare(left.event, right.event))
+    .slice(0, limit)
+
+/**
+ * Counts pending orphans by tenant; `horizon` is the instant before which they are expired.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const count = (
+  orphans: ReadonlyArray<Orphan.Orphan>,
+  horizon: Timestamp.Timestamp
+): ReadonlyArray<Backlog> =>
+  Array.from(Map.groupBy(orphans, ({ event }) => event.tenantId))
+    .toSorted(([left], [right]) => Text.compare(left, right))
+    .flatMap(([tenantId, own]): ReadonlyArray<Backlog> => {
+      const [first] = own.map(({ event }) => event).toSorted(Orphan.compare)
+      if (first === undefined) return []
+      return [{
+        tenantId,
+        pending: own.length,
+        expired: own.filter(({ event }) => event.insertedAt.epochMilliseconds < horizon.epochMilliseconds).length,
+        failed: own.filter(({ failure }) => Option.isSome(failure)).length,
+        oldest: first.insertedAt
+      }]
+    })
+
+/**
  * The orphans of one installation.
  *
  * @category services
@@ -109,7 +152,7 @@ export class Orphans extends Context.Service<Orphans, {
   readonly find: (query: Query) => Effect.Effect<ReadonlyArray<Orphan.Orphan>, InvalidInput | LedgerError>
 
   /**
-   * Looks up the delivery that an event is about. It links nothing; the name is that of the documents this port implements.
+   * Looks up the delivery that an event is about, and links nothing.
    */
   readonly attemptLink: (
     event: Pick<Event.Event, "tenantId" | "id">
@@ -141,7 +184,7 @@ export class Orphans extends Context.Service<Orphans, {
   /** Lets the next sweep try a set-aside orphan again and records it; returns false where none was set aside. */
   readonly retry: (key: Ledger.EventKey) => Effect.Effect<boolean, EventNotFound | LedgerError>
 
-  /** Counts the pending orphans, a row a tenant that has any; `horizon` is the instant before which they are expired. */
+  /** Counts the pending orphans, a row per tenant that has any; `horizon` is the instant before which they are expired. */
   readonly backlog: (query: {
     readonly scope: Tenant.Scope
     readonly horizon: Timestamp.Timestamp

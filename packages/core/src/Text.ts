@@ -27,3 +27,18 @@ export const bounded = (maxLength: number) =>
         : `must be 1 to ${maxLength} characters of well-formed text without NUL`
     )
   )
+
+/**
+ * Orders texts by their code points, which is the order of their bytes in UTF-8 and that of PostgreSQL's `"C"`.
+ *
+ * @category ordering
+ * @since 0.2.0
+ */
+export const compare = (left: string, right: string): number => {
+  const length = Math.min(left.length, right.length)
+  for (let index = 0; index < length; index++) {
+    if (left.charCodeAt(index) === right.charCodeAt(index)) continue
+    return (left.codePointAt(index) ?? 0) - (right.codePointAt(index) ?? 0)
+  }
+  return left.length - right.length
+}

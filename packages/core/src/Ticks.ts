@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import { Context, type Effect, type Option, Schema } from "effect"
+import { Context, type Effect, Option, Schema } from "effect"
 import * as JsonBag from "./JsonBag.ts"
 import type { InvalidInput, LedgerError } from "./LedgerError.ts"
 import * as Text from "./Text.ts"
@@ -57,6 +57,65 @@ export type Tick = typeof Tick.Type
  * @since 0.1.0
  */
 export type TickKey = Pick<Tick, "schedule" | "tick">
+
+/**
+ * Orders the history: what began last first, then by the name of the schedule, then the latest tick.
+ *
+ * @category ordering
+ * @since 0.2.0
+ */
+export const compare = (left: Tick, right: Tick): number =>
+  right.beganAt.epochMilliseconds - left.beganAt.epochMilliseconds ||
+  Text.compare(left.schedule, right.schedule) ||
+  right.tick.epochMilliseconds - left.tick.epochMilliseconds
+
+/**
+ * The ticks that began last, of one schedule or of all.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const select = (
+  { limit, schedule }: { readonly schedule: Option.Option<string>; readonly limit: number },
+  ticks: ReadonlyArray<Tick>
+): ReadonlyArray<Tick> =>
+  ticks
+    .filter((tick) => Option.isNone(schedule) || schedule.value === tick.schedule)
+    .toSorted(compare)
+    .slice(0, limit)
+
+/**
+ * A tick that a node claims, which has not ended.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const begin = (
+  { node, schedule, tick }: TickKey & Pick<Tick, "node">,
+  beganAt: Timestamp.Timestamp
+): Tick => ({ schedule, tick, node, beganAt, endedAt: Option.none(), counts: {}, error: Option.none() })
+
+/**
+ * A claimed tick that has ended.
+ *
+ * @category folding
+ * @since 0.2.0
+ */
+export const end = (claimed: Tick, result: Pick<Tick, "counts" | "error">, endedAt: Timestamp.Timestamp): Tick => ({
+  ...claimed,
+  counts: { ...result.counts },
+  error: result.error,
+  endedAt: Option.some(endedAt)
+})
+
+/**
+ * Tells whether a tick ended before an instant; one that has not ended never did.
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const isEndedBefore = ({ endedAt }: Pick<Tick, "endedAt">, before: Timestamp.Timestamp): boolean =>
+  Option.isSome(endedAt) && endedAt.value.epochMilliseconds < before.epochMilliseconds
 
 /**
  * The claimed ticks of one installation.

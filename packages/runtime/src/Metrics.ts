@@ -2,7 +2,7 @@
  * Defines every metric of Waybill: its name, its meaning and how it is counted.
  *
  * They are Effect's own metrics and are exported where an exporter is configured. Their attributes are those of `Attributes`. A
- * new metric is a definition here and a place in `all`.
+ * new metric is a definition here and a place in `ofInstallation` or in `all`.
  *
  * @since 0.2.0
  */
@@ -126,7 +126,7 @@ export const feedLag = Metric.gauge("waybill_feed_lag_seconds", {
 export const webhooksPruned = counter("waybill_webhooks_pruned", "Raw webhooks deleted after their time")
 
 /** The metrics of a whole installation; the others are of a schedule or of a consumer. */
-const ofAll = [
+const ofInstallation = [
   eventsAppended,
   eventsDuplicate,
   eventsConflicting,
@@ -145,7 +145,12 @@ const ofAll = [
  * @category metrics
  * @since 0.2.0
  */
-export const all: ReadonlyArray<Metric.Metric<never, unknown>> = [...ofAll, sweepDuration, sweepsFailed, feedLag]
+export const all: ReadonlyArray<Metric.Metric<never, unknown>> = [
+  ...ofInstallation,
+  sweepDuration,
+  sweepsFailed,
+  feedLag
+]
 
 /**
  * Registers the metrics of an installation and of its schedules, so that they are exported with 0 before anything is counted.
@@ -157,7 +162,7 @@ export const all: ReadonlyArray<Metric.Metric<never, unknown>> = [...ofAll, swee
 export const register = (schedules: ReadonlyArray<string>): Effect.Effect<void> =>
   Effect.forEach(
     [
-      ...ofAll,
+      ...ofInstallation,
       ...schedules.flatMap((schedule) => [
         Metric.withAttributes(sweepDuration, { schedule }),
         Metric.withAttributes(sweepsFailed, { schedule })

@@ -13,6 +13,7 @@ import * as migration0004 from "./internal/migration0004.ts"
 import * as Places from "./internal/pg/feed/Places.ts"
 import * as PgError from "./PgError.ts"
 import * as PgMigrations from "./PgMigrations.ts"
+import * as PgServer from "./PgServer.ts"
 
 /**
  * How far the clock of the database is ahead of ours.
@@ -77,6 +78,10 @@ export interface Findings {
   readonly open: ReadonlyArray<OpenTransaction>
   /** The state of the feed; absent where the schema has none yet or the role in use may not see it. */
   readonly feed: FeedFindings | null
+  /** Between this process and the server, as far as is known. */
+  readonly pooler: PgServer.Pooler
+  /** Why a write was refused, in words; nothing where it was not. */
+  readonly refusal: string | undefined
 }
 
 /**
@@ -244,6 +249,38 @@ export const applied: (
 )
 
 /**
+ * Fails where the database does not write, as a standby does not, and writes nothing itself.
+ *
+ * @category examination
+ * @since 0.2.0
+ */
+export const writes: (
+  schema: string
+) => Effect.Effect<void, LedgerError, SqlClient.SqlClient> = Effect.fn("PgHealth.writes")(function*(schema) {
+  const sql = yield* SqlClient.SqlClient
+  yield* PgError.refine(schema)(sql`UPDATE ${sql(`${schema}.checkpoints`)} SET cursor = cursor WHERE false`)
+})
+
+/** The error that undoes a write. */
+const undone = Symbol("undone")
+
+/** Why the database refuses a row, which is not kept; nothing where it takes it, or where there is no table for it. */
+const refusal = (sql: SqlClient.SqlClient, schema: string) =>
+  sql`
+    INSERT INTO ${sql(`${schema}.checkpoints`)} (name, cursor, saved_at) VALUES (gen_random_uuid()::text, '', now())
+  `.pipe(
+    Effect.andThen(Effect.fail(undone)),
+    sql.withTransaction,
+    PgError.refine(schema),
+    Effect.as(undefined),
+    Effect.catchTag("LedgerUnavailable", (error) =>
+      Effect.succeed(error.reason === "permission" ? undefined : error.message)),
+    Effect.catch(() =>
+      Effect.undefined
+    )
+  )
+
+/**
  * Looks at everything, at transactions that have been open for longer than some seconds.
  *
  * A role that may not see the sessions of others finds its own alone.
@@ -265,7 +302,8 @@ export const examine: (
         missing: yield* missingPrivileges(sql, schema),
         disabledTriggers: yield* disabledTriggers(sql, schema),
         rowLevelSecurity: yield* isRowLevelSecurityActive(sql, schema),
-        open: yield* openTransactions(sql, openFor)
+        open: yield* openTransactions(sql, openFor),
+        pooler: PgServer.poolerOf(sql)
       }
     })
     const found = yield* PgError.refine(schema)(look)
@@ -274,6 +312,7 @@ export const examine: (
       (error) => error._tag === "LedgerUnavailable" && error.reason === "permission",
       () => Effect.succeed([])
     )
-    return { ...found, pending, feed: pending.length > 0 ? null : yield* lookAtFeed(sql, schema) }
+    const feed = pending.length > 0 ? null : yield* lookAtFeed(sql, schema)
+    return { ...found, pending, feed, refusal: yield* refusal(sql, schema) }
   }
 )

@@ -15,6 +15,7 @@ import * as Coalescer from "./internal/Coalescer.ts"
 import { erase } from "./internal/erase.ts"
 import * as Rows from "./internal/pg/Rows.ts"
 import * as Scope from "./internal/pg/Scope.ts"
+import * as PgError from "./PgError.ts"
 import * as PgMigrations from "./PgMigrations.ts"
 
 const at = Schema.DateTimeUtcFromDate
@@ -74,6 +75,7 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
     const coalesced = yield* Coalescer.make<Tenant.TenantId, Call, true, E>({
       run: (tenantId, calls) => Effect.map(all(tenantId, calls), () => calls.map(() => true)),
       isHeldUp: () => false,
+      isLost: PgError.isLost,
       weigh
     })
     return (tenantId: Tenant.TenantId, call: Call) =>
@@ -94,6 +96,7 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
       SELECT webhook_id AS id FROM ${tokens}
       WHERE tenant_id = ${verifiedBy} AND provider = ${provider} AND token = ${value} AND body_digest = sha256(${body})
     `
+    // What `InboxRow.repeated` says.
     return same === undefined
       ? yield* new Inbox.TokenReplayed({ tenantId, provider })
       : Option.some(Inbox.WebhookId.make(same.id))
@@ -142,7 +145,7 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
 
   const intervals = Rows.intervals(Retry.waits)
 
-  // What `Inbox.conclude` decides, for many webhooks at once, by the tries that their rows count.
+  // What `InboxRow.finish` and `Inbox.conclude` decide, for many webhooks at once, by the tries that their rows count.
   //
   // By the ids alone, and planned anew each time: the planner may not know yet that nearly all rows are of one tenant, and a
   // plan that is kept reads all of the table, if the table was small when it was made. What a crash of the server undoes here
@@ -185,6 +188,7 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
     const time = yield* DateTime.now
     const now = Rows.instant(time)
     const stalled = Rows.instant(DateTime.subtractDuration(time, query.stalledFor))
+    // What `InboxRow.claim` says.
     const rows = yield* statements(
       query.scope,
       sql`
@@ -217,6 +221,7 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
 
   const list = Effect.fn("Inbox.list")(function*(query: Inbox.ListQuery) {
     const limit = yield* Input.limit(query.limit)
+    // What `InboxRow.list` says.
     const rows = yield* statements(
       query.scope,
       sql`
@@ -229,6 +234,7 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
   })
 
   const release = Effect.fn("Inbox.release")(function*(scope: Tenant.Scope, id: Inbox.WebhookId) {
+    // What `InboxRow.release` says.
     const released = yield* statements(
       scope,
       sql`
@@ -257,6 +263,7 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
       Option.isSome(kept) ? [{ status, before: DateTime.subtractDuration(now, kept.value) }] : []
     )
     if (limits.length === 0) return 0
+    // What `InboxRow.prune` says.
     const old = sql.or(
       limits.map(({ before, status }) => sql`(w.status = ${status} AND w.processed_at < ${Rows.instant(before)})`)
     )

@@ -67,7 +67,13 @@ class Wire extends Duplex {
   }
 }
 
-const unavailable = (cause: unknown) => new LedgerUnavailable({ reason: "connection", cause })
+/** The number that the file system inside the database gives to a full disk. */
+const full = 51
+
+const unavailable = (cause: unknown) =>
+  Predicate.hasProperty(cause, "errno") && cause.errno === full
+    ? new LedgerUnavailable({ reason: "full", cause: Object.assign(new Error("the disk is full"), { code: "ENOSPC" }) })
+    : new LedgerUnavailable({ reason: "connection", cause })
 
 /** How long to wait for others that try to take the same lock and hold it for an instant, in milliseconds. */
 const patience = 200

@@ -17,7 +17,7 @@ const make = Effect.gen(function*() {
     return 1
   }
   const coalesced = yield* Scope.provide(
-    Coalescer.make<string, number, number, never>({ run, weigh, isHeldUp: () => false }),
+    Coalescer.make<string, number, number, never>({ run, weigh, isHeldUp: () => false, isLost: () => false }),
     scope
   )
   return { begun, release: Deferred.succeed(release, undefined), coalesced, close: Scope.close(scope, Exit.void) }
@@ -113,6 +113,7 @@ describe("calls that wait for others", () => {
       const coalesced = yield* Coalescer.make<string, string, string, "held up">({
         run,
         isHeldUp: () => true,
+        isLost: () => false,
         weigh: () => 1
       })
       const held = yield* Effect.forEach(["held", "held", "held", "held"], (call) => begin(coalesced("a", call)))
@@ -125,5 +126,25 @@ describe("calls that wait for others", () => {
       )
       yield* Deferred.succeed(release, undefined)
       assert.deepStrictEqual(yield* Effect.forEach(held, Fiber.join), ["held", "held", "held", "held"])
+    }), 5000)
+
+  it.live("are tried twice together where nobody answers, and not each on their own", () =>
+    Effect.gen(function*() {
+      const release = yield* Deferred.make<void>()
+      const runs: Array<number> = []
+      const coalesced = yield* Coalescer.make<string, number, number, "lost">({
+        run: (_, calls) =>
+          Effect.andThen(Effect.sync(() => runs.push(calls.length)), Deferred.await(release)).pipe(
+            Effect.andThen(Effect.fail("lost" as const))
+          ),
+        isHeldUp: () => false,
+        isLost: (error) => error === "lost",
+        weigh: () => 1
+      })
+      const calls = Array.from({ length: 100 }, (_, index) => index)
+      const fibers = yield* Effect.forEach(calls, (call) => begin(coalesced("a", call)))
+      yield* Deferred.succeed(release, undefined)
+      for (const fiber of fibers) assert.strictEqual(yield* Effect.flip(Fiber.join(fiber)), "lost")
+      assert.deepStrictEqual(runs, [1, 1, 98, 98])
     }), 5000)
 })

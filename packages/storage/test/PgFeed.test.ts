@@ -22,7 +22,7 @@ const settings = ["fsync=off", "max_connections=40"]
 
 const started = (from?: string) =>
   Effect.acquireRelease(
-    Effect.promise(() => PostgresServer.start(settings, from)),
+    Effect.promise(() => PostgresServer.start(settings, {}, from)),
     (server) => Effect.promise(() => server.stop())
   )
 

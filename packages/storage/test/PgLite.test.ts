@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { PgLite } from "@waybill/storage"
 import { Effect, Exit } from "effect"
 import { SqlClient } from "effect/sql"
-import { spawn } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -36,6 +36,13 @@ const contender = Effect.fnUntraced(function*(path: string) {
   const freeze = Effect.sync(() => child.kill("SIGSTOP"))
   return { go, says, kill, freeze, opens: Effect.andThen(go, says) }
 })
+
+/** Mounts a disk of a size in a directory, until the scope closes; false where that is not allowed. */
+const mounted = (path: string, size: string) =>
+  Effect.acquireRelease(
+    Effect.sync(() => spawnSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", path]).status === 0),
+    (isMounted) => Effect.sync(() => isMounted && spawnSync("umount", ["-l", path]))
+  )
 
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => index)
 
@@ -100,4 +107,15 @@ describe("an embedded database", () => {
       yield* sql.withTransaction(sql`INSERT INTO opened VALUES (now())`)
       assert.strictEqual(yield* rows, 1)
     }).pipe(Effect.provide(PgLite.layer())), 120_000)
+
+  it.live("says that the disk is full, where a test may mount a small one", () =>
+    Effect.gen(function*() {
+      const path = yield* directory
+      if (yield* mounted(path, "8m")) {
+        const error = yield* Effect.flip(opened(join(path, "db")))
+        assert.deepInclude(error, { _tag: "LedgerUnavailable", reason: "full" })
+      } else {
+        yield* Effect.logWarning("no disk could be mounted, nothing was tested")
+      }
+    }))
 })

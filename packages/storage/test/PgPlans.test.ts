@@ -190,7 +190,7 @@ const assertRanged = <A, E, R>(operation: Effect.Effect<A, E, R>) =>
     const sent = yield* Recorded
     const client = yield* PgClient.PgClient
     const result = yield* assertIndexed(operation, 1000)
-    const [statement] = sent.filter(isPlanned)
+    const statement = sent.find(isPlanned)
     const { parameters, text } = yield* Effect.fromNullishOr(statement)
     const plan = yield* client.unsafe<{ readonly "QUERY PLAN": string }>(`EXPLAIN ${text}`, parameters)
     const lines = plan.map((row) => row["QUERY PLAN"]).join("\n")

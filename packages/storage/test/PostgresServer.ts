@@ -1,6 +1,6 @@
 /** A throw-away PostgreSQL server, from the binaries that npm installs. */
 import { execFile } from "node:child_process"
-import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
+import { chmod, chown, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -33,6 +33,24 @@ const ended = async (processId: number): Promise<void> => {
   return ended(processId)
 }
 
+/** Starts a server. A standby is never said to have started by the package, only by itself. */
+const started = async (
+  server: { readonly start: () => Promise<void> },
+  lines: ReadonlyArray<string>
+): Promise<void> => {
+  const state = { isOver: false }
+  const read = async (): Promise<void> => {
+    if (state.isOver || lines.some((line) => line.includes("ready to accept read-only connections"))) return
+    await new Promise<void>((resolve) => setTimeout(resolve, 50))
+    return read()
+  }
+  try {
+    await Promise.race([server.start(), read()])
+  } finally {
+    state.isOver = true
+  }
+}
+
 /** Loads it without its hooks on the end of the process, which would end it with 0 whatever code was set. */
 const loadEmbeddedPostgres = async () => {
   const beforeExit = process.listeners("beforeExit")
@@ -47,11 +65,6 @@ const loadEmbeddedPostgres = async () => {
   return EmbeddedPostgres
 }
 
-const copyToPromote = async (from: string, to: string): Promise<void> => {
-  await promisify(execFile)("cp", ["-a", from, to])
-  await writeFile(join(to, "recovery.signal"), "")
-}
-
 export interface PostgresServer {
   /** The address of its database `postgres`, as a superuser. */
   readonly url: string
@@ -63,15 +76,35 @@ export interface PostgresServer {
   readonly resume: () => Promise<void>
   /** Ends it at once, as a crash does, and starts it again on the same data. */
   readonly crash: () => Promise<void>
+  /** Writes files into the directory of its data and lets it read its configuration again. */
+  readonly place: (files: Readonly<Record<string, string>>) => Promise<void>
   /** Stops it and removes its data. */
   readonly stop: () => Promise<void>
 }
 
+/** Writes files for the server's user alone, as it demands of its keys. */
+const place = async (directory: string, files: Readonly<Record<string, string>>) => {
+  const { gid, uid } = await stat(directory)
+  await Promise.all(
+    Object.entries(files).map(async ([name, content]) => {
+      const path = join(directory, name)
+      await writeFile(path, content)
+      await chmod(path, 0o600)
+      await chown(path, uid, gid)
+    })
+  )
+}
+
 /**
- * Starts a server with some settings, such as `fsync=off`, over the defaults. Given the data of a halted one, it starts on a copy
- * of them, on a timeline of its own, as a standby does that is promoted.
+ * Starts a server with some settings, such as `fsync=off`, over the defaults, and with some files in the directory of its
+ * data, such as the key of its certificate. Given the data of a halted one, it starts on a copy of them, on a timeline of its own,
+ * as a standby does that is promoted.
  */
-export const start = async (settings: ReadonlyArray<string>, from?: string): Promise<PostgresServer> => {
+export const start = async (
+  settings: ReadonlyArray<string>,
+  files: Readonly<Record<string, string>> = {},
+  from?: string
+): Promise<PostgresServer> => {
   const directory = await mkdtemp(join(tmpdir(), "waybill-postgres-"))
   // The server runs as a user of its own where the run is root's.
   await chmod(directory, 0o755)
@@ -96,8 +129,9 @@ export const start = async (settings: ReadonlyArray<string>, from?: string): Pro
     })
   let server = make()
   try {
-    await (from === undefined ? server.initialise() : copyToPromote(from, databaseDir))
-    await server.start()
+    await (from === undefined ? server.initialise() : promisify(execFile)("cp", ["-a", from, databaseDir]))
+    await place(databaseDir, from === undefined ? files : { ...files, "recovery.signal": "" })
+    await started(server, output)
   } catch (error) {
     throw new Error(`PostgreSQL did not start: ${output.join("\n")}`, { cause: error })
   }
@@ -115,6 +149,12 @@ export const start = async (settings: ReadonlyArray<string>, from?: string): Pro
       await ended(processId)
       server = make()
       await server.start()
+    },
+    place: async (files) => {
+      await place(databaseDir, files)
+      kill(Number.parseInt(await readFile(join(databaseDir, "postmaster.pid"), "utf8"), 10), "SIGHUP")
+      // Its processes read it in their own time.
+      await new Promise<void>((resolve) => setTimeout(resolve, 300))
     },
     stop: async () => {
       await server.stop()

@@ -6,6 +6,16 @@ import { SqlClient } from "effect/sql"
 
 const serverUrl = Config.Redacted("WAYBILL_TEST_DATABASE_URL")
 
+/** How the servers of the tests are connected to: behind a pooler that gives sessions connections of their own, if told so. */
+const connection = Config.Literals(["transaction", "session"], "WAYBILL_TEST_POOLER").pipe(
+  Config.withDefault("transaction"),
+  Config.map((mode) => mode === "session" ? { pooler: mode } : {})
+)
+
+/** A client of a database of the tests. */
+const server = (url: Redacted.Redacted, options: PgServer.Options = {}) =>
+  Layer.unwrap(Effect.map(connection, (found) => PgServer.layer(url, { ...found, ...options })))
+
 /** The address of a fresh database, dropped with the scope. */
 export const fresh = Effect.gen(function*() {
   const url = yield* serverUrl
@@ -24,7 +34,7 @@ export const fresh = Effect.gen(function*() {
 /** A client of a fresh, migrated database. */
 export const client = (options: { readonly maxConnections?: number } = {}) =>
   Layer.effectDiscard(PgMigrations.migrate()).pipe(
-    Layer.provideMerge(Layer.unwrap(Effect.map(fresh, (url) => PgServer.layer(url, options))))
+    Layer.provideMerge(Layer.unwrap(Effect.map(fresh, (url) => server(url, options))))
   )
 
 /** The ledger in a fresh database, with its client. */
@@ -38,7 +48,7 @@ export const restricted = Layer.unwrap(Effect.gen(function*() {
   const owner = yield* fresh
   const role = `app_${globalThis.crypto.randomUUID().replaceAll("-", "")}`
   const asOwner = (effect: Effect.Effect<unknown, unknown, SqlClient.SqlClient>) =>
-    effect.pipe(Effect.provide(PgServer.layer(owner)), Effect.orDie)
+    effect.pipe(Effect.provide(server(owner)), Effect.orDie)
   yield* Effect.acquireRelease(
     asOwner(Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
@@ -58,6 +68,6 @@ export const restricted = Layer.unwrap(Effect.gen(function*() {
   address.username = role
   address.password = "waybill"
   return PgLedger.layer({ rowLevelSecurity: true }).pipe(
-    Layer.provideMerge(PgServer.layer(Redacted.make(address.href)))
+    Layer.provideMerge(server(Redacted.make(address.href)))
   )
 })).pipe(Layer.provideMerge(SecureRandom.layerWebCrypto))

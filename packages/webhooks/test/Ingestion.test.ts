@@ -70,6 +70,7 @@ const before = (act: (events: ReadonlyArray<Event.NewEvent>) => Effect.Effect<vo
 /** What a test may change while the ingestion runs. */
 interface World {
   readonly ledgerFails: Ref.Ref<Option.Option<LedgerError.LedgerError>>
+  readonly ledgerDies: Ref.Ref<Option.Option<unknown>>
   readonly provider: Ref.Ref<Row.Row>
   readonly confirms: Ref.Ref<boolean>
   readonly appends: Ref.Ref<ReadonlyArray<number>>
@@ -77,6 +78,7 @@ interface World {
 
 const world = Effect.gen(function*() {
   const ledgerFails = yield* Ref.make<Option.Option<LedgerError.LedgerError>>(Option.none())
+  const ledgerDies = yield* Ref.make<Option.Option<unknown>>(Option.none())
   const provider = yield* Ref.make(lines())
   const confirms = yield* Ref.make(true)
   const appends = yield* Ref.make<ReadonlyArray<number>>([])
@@ -100,6 +102,8 @@ const world = Effect.gen(function*() {
   })
   const ledger = before(Effect.fnUntraced(function*(events) {
     const failure = yield* Ref.get(ledgerFails)
+    const defect = yield* Ref.get(ledgerDies)
+    if (Option.isSome(defect)) return yield* Effect.die(defect.value)
     return Option.isSome(failure)
       ? yield* failure.value
       : yield* Ref.update(appends, (sizes) => [...sizes, events.length])
@@ -109,7 +113,7 @@ const world = Effect.gen(function*() {
     Layer.provideMerge(ledger),
     Layer.provideMerge(Edge.memory)
   )
-  return { world: { ledgerFails, provider, confirms, appends } satisfies World, layer }
+  return { world: { ledgerFails, ledgerDies, provider, confirms, appends } satisfies World, layer }
 })
 
 const webhook = (body: string): Ingestion.VerifiedWebhook => ({
@@ -307,6 +311,22 @@ describe("Ingestion", () => {
       const { outcome, webhookId } = yield* receive("a\nthrow")
       assert.strictEqual(outcome, "undecodable")
       assert.deepStrictEqual((yield* get(webhookId)).lastError, Option.some("processing it died"))
+    }))
+
+  test("a statement that the database refuses for itself is no fault of the webhook, its data may be", (world) =>
+    Effect.gen(function*() {
+      const answered = (code: string) => Option.some({ _tag: "SqlError", reason: { cause: { code } } })
+      yield* Ref.set(world.ledgerDies, answered("42703"))
+      const { outcome, webhookId } = yield* receive("a")
+      assert.strictEqual(outcome, "stored")
+      for (let round = 0; round < 2 * Inbox.maxTries; round++) {
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(yield* sweep(), { ...none, claimed: 1, postponed: 1 })
+      }
+      assert.deepStrictEqual((yield* get(webhookId)).lastError, Option.some("the database refused a statement"))
+      yield* Ref.set(world.ledgerDies, answered("22021"))
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* sweep(), { ...none, claimed: 1, failed: 1 })
     }))
 
   test("an event that cannot be stored costs the others nothing", () =>

@@ -111,6 +111,23 @@ const feed = ({ feed }: PgHealth.Findings): ReadonlyArray<Check> => {
   ]
 }
 
+/** What to do, where the URL is this command's setting. */
+const named = (advice: string): string => advice.replaceAll("the URL", "WAYBILL_DATABASE_URL")
+
+const poolers: Readonly<Record<PgHealth.Findings["pooler"], string>> = {
+  transaction: "in transaction mode: limits are set in each transaction, and statements have no names",
+  session: "in session mode: limits are set in each transaction",
+  none: "there is none"
+}
+
+const writes = ({ refusal }: PgHealth.Findings): Check =>
+  judge(
+    "writes",
+    refusal === undefined,
+    refusal ?? "a row was written, and not kept",
+    "use the primary (name every host in WAYBILL_DATABASE_URL, with target_session_attrs=read-write), and see its disk"
+  )
+
 const judgeAll = (schema: string, findings: PgHealth.Findings, isSet: boolean): ReadonlyArray<Check> => {
   const { disabledTriggers, missing, pending, skew, version } = findings
   return [
@@ -145,6 +162,8 @@ const judgeAll = (schema: string, findings: PgHealth.Findings, isSet: boolean): 
       disabledTriggers.length === 0 ? "every trigger is on" : `off: ${disabledTriggers.join(", ")}`,
       "ALTER TABLE … ENABLE ALWAYS TRIGGER … as the owner of the schema, then run waybill verify"
     ),
+    judge("pooler", true, poolers[findings.pooler], ""),
+    writes(findings),
     rowLevelSecurity(findings, isSet),
     transactions(findings),
     ...feed(findings)
@@ -162,15 +181,6 @@ const examine = Effect.gen(function*() {
   })
 }).pipe(Effect.flatten)
 
-const unanswered: Readonly<Record<string, string>> = {
-  connection: "see that it runs, and that WAYBILL_DATABASE_URL names its host and port",
-  authentication: "see that WAYBILL_DATABASE_URL names a role and its password",
-  permission: "GRANT CONNECT ON DATABASE … and USAGE ON SCHEMA … TO this role",
-  full: "give it more disk or memory",
-  timeout: "see what it is busy with: SELECT * FROM pg_stat_activity",
-  contention: "see what it is busy with: SELECT * FROM pg_stat_activity"
-}
-
 /**
  * `waybill doctor`
  *
@@ -185,7 +195,12 @@ export const doctor = Command.make(
       Effect.provide(Database.layer),
       Effect.catchTag(
         "LedgerUnavailable",
-        (error) => Effect.succeed([judge("database", false, error.message, unanswered[error.reason] ?? "")])
+        (error) => Effect.succeed([judge("database", false, error.message, named(error.advice))])
+      ),
+      Effect.catchTag(
+        "UnusableUrl",
+        (error) =>
+          Effect.succeed([judge("database", false, error.message, "see the table of parameters in docs/operations.md")])
       ),
       Effect.catchTag("UnusableDirectory", (error) =>
         Effect.succeed([

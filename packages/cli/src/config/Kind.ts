@@ -115,8 +115,8 @@ export const minutes = (
  * @category constructors
  * @since 0.2.0
  */
-export const oneOf = <A extends string>(
-  { words, ...definition }: Definition & { readonly words: readonly [A, A] }
+export const oneOf = <const A extends string>(
+  { words, ...definition }: Definition & { readonly words: ReadonlyArray<A> }
 ): Setting<A> => plain({ ...definition, issue: `must be ${words.join(" or ")}`, parse: parseOneOf(words) })
 
 /**

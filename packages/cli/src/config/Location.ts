@@ -28,6 +28,6 @@ export const parse = (text: string): Option.Option<Location> => {
     const directory = text.slice("pglite:".length)
     return directory === "" ? Option.none() : Option.some({ _tag: "Embedded", directory })
   }
-  const isServer = /^postgres(?:ql)?:\/\/[^/?#]/.test(text) && URL.canParse(text) && new URL(text).hostname !== ""
-  return isServer ? Option.some({ _tag: "Server", url: Redacted.make(text) }) : Option.none()
+  // The rest of it is read, and what is wrong with it said, when it is connected to.
+  return /^postgres(?:ql)?:\/\/./.test(text) ? Option.some({ _tag: "Server", url: Redacted.make(text) }) : Option.none()
 }

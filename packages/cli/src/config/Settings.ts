@@ -71,6 +71,19 @@ export const maxConnections = Kind.whole({
 })
 
 /**
+ * The pooler between this process and the server; found out by default.
+ *
+ * @category settings
+ * @since 0.2.0
+ */
+export const pooler = Kind.optional(Kind.oneOf({
+  name: "WAYBILL_POOLER",
+  about: "pooler before a server: transaction, session, none; else found out",
+  fallback: "",
+  words: ["transaction", "session", "none"]
+}))
+
+/**
  * The address that `serve` listens on.
  *
  * @category settings
@@ -344,6 +357,7 @@ export const all: ReadonlyArray<Setting.Setting<unknown>> = [
   schemaName,
   rowLevelSecurity,
   maxConnections,
+  pooler,
   host,
   port,
   node,

@@ -8,6 +8,7 @@
 import type { LedgerError } from "@waybill/core"
 import type { Findings } from "@waybill/storage/PgHealth"
 import type { DatabaseInUse } from "@waybill/storage/PgLite"
+import type { UnusableUrl } from "@waybill/storage/PgUrl"
 import { type Config, Context, Duration, Effect, Layer, Option, Predicate, Schema } from "effect"
 import type { SqlClient } from "effect/sql"
 import type * as Location from "../config/Location.ts"
@@ -42,6 +43,7 @@ export type OpenError =
   | Config.ConfigError
   | DatabaseInUse
   | UnusableDirectory
+  | UnusableUrl
   | LedgerError.LedgerError
 
 /**
@@ -57,6 +59,8 @@ export class Database extends Context.Service<Database, {
   readonly pending: Effect.Effect<ReadonlyArray<string>, LedgerError.LedgerError>
   /** The migrations that the schema has, oldest first; none in memory. */
   readonly applied: Effect.Effect<ReadonlyArray<string>, LedgerError.LedgerError>
+  /** Fails where the database does not write. */
+  readonly writes: Effect.Effect<void, LedgerError.LedgerError>
   /** Looks at the database, also at transactions that have been open for longer than this; there is none in memory. */
   readonly examine: (openFor: Duration.Duration) => Effect.Effect<Option.Option<Findings>, LedgerError.LedgerError>
 }>()("waybill/Store/Database") {}
@@ -79,10 +83,17 @@ const embedded = Effect.fnUntraced(function*(directory: string) {
   }))
 })
 
+/** Gives the layers of all places one type. */
+const opening = <A>(layer: Layer.Layer<A, OpenError>): Layer.Layer<A, OpenError> => layer
+
 const client = Effect.fnUntraced(function*(location: Exclude<Location.Location, { readonly _tag: "Memory" }>) {
-  if (location._tag === "Embedded") return yield* embedded(location.directory)
+  if (location._tag === "Embedded") return opening(yield* embedded(location.directory))
   const PgServer = yield* Effect.promise(() => import("@waybill/storage/PgServer"))
-  return PgServer.layer(location.url, { maxConnections: yield* Setting.read(Settings.maxConnections) })
+  const pooler = yield* Setting.read(Settings.pooler)
+  return opening(PgServer.layer(location.url, {
+    maxConnections: yield* Setting.read(Settings.maxConnections),
+    ...Option.isSome(pooler) ? { pooler: pooler.value } : {}
+  }))
 })
 
 const inMemory = (schema: string) =>
@@ -91,6 +102,7 @@ const inMemory = (schema: string) =>
     schema,
     pending: Effect.succeed([]),
     applied: Effect.succeed([]),
+    writes: Effect.void,
     examine: () => Effect.succeed(Option.none())
   })
 
@@ -107,6 +119,7 @@ const inPostgres = Effect.fnUntraced(function*(kind: Location.Location["_tag"], 
         schema,
         pending: run(PgMigrations.pending(schema)),
         applied: run(PgHealth.applied(schema)),
+        writes: run(PgHealth.writes(schema)),
         examine: (openFor) => Effect.asSome(run(PgHealth.examine(schema, Duration.toSeconds(openFor))))
       })
     })

@@ -1,5 +1,6 @@
 /**
- * Decides whether this process is to be given work: the database answers, its schema is migrated and orphans are swept.
+ * Decides whether this process is to be given work: the database answers and writes, its schema is migrated and orphans are
+ * swept.
  *
  * @since 0.1.0
  */
@@ -70,6 +71,7 @@ export const reason = Effect.fn("Readiness.reason")(
     const database = yield* Database.Database
     const pending = yield* database.pending
     if (pending.length > 0) return Option.some(`the schema ${database.schema} lacks ${pending.join(", ")}`)
+    yield* database.writes
     return yield* staleness(options)
   },
   Effect.timeoutOrElse({

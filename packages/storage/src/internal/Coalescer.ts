@@ -27,7 +27,9 @@ interface Lane<Call, Result, E> {
 /**
  * Runs calls of one key together that are made while others of it are under way, so that one commit serves many callers.
  *
- * Each caller gets its own result alone: where calls that ran together fail, each runs again on its own. A call that nothing
+ * Each caller gets its own result alone: where calls that ran together fail, each runs again on its own. Where the run was
+ * lost, whatever it was made of, all run again together, once: many that each find out alone that nobody answers would keep
+ * the others waiting. A call that nothing
  * is ahead of runs at once, in its caller's fiber, and so does one too heavy to share a run. A caller that is interrupted
  * before its run has begun takes its call back. When the scope closes, what waits is interrupted, and a later call runs alone.
  *
@@ -35,10 +37,12 @@ interface Lane<Call, Result, E> {
  * delays no other.
  */
 export const make = Effect.fnUntraced(function*<Key, Call, Result, E>(options: {
-  /** Returns one result a call, in their order, or fails for all of them; hurried, it gives up soon on what it waits for. */
+  /** Returns one result per call, in their order, or fails for all of them; hurried, it gives up soon on what it waits for. */
   readonly run: (key: Key, calls: ReadonlyArray<Call>, hurried: boolean) => Effect.Effect<ReadonlyArray<Result>, E>
   /** Whether a run failed because it gave up waiting. */
   readonly isHeldUp: (error: E) => boolean
+  /** Whether a run failed for a reason that would fail any other. */
+  readonly isLost: (error: E) => boolean
   readonly weigh: (call: Call) => number
 }) {
   type Entry = Waiting<Call, Result, E>
@@ -81,11 +85,24 @@ export const make = Effect.fnUntraced(function*<Key, Call, Result, E>(options: {
       )
     })
 
+  const isLost = (exit: Exit.Exit<unknown, E>): boolean =>
+    Option.match(Exit.findErrorOption(exit), { onNone: () => false, onSome: options.isLost })
+
+  /** Runs some entries together, and again where the run was lost. */
+  const together = (key: Key, entries: ReadonlyArray<Entry>) => {
+    const once = Effect.exit(options.run(key, entries.map(({ call }) => call), true))
+    return Effect.flatMap(once, (exit) => isLost(exit) ? once : Effect.succeed(exit))
+  }
+
   const settle = Effect.fnUntraced(function*(key: Key, lane: Lane<Call, Result, E>, entries: ReadonlyArray<Entry>) {
-    const results = entries.length === 1
-      ? []
-      : yield* Effect.catchCause(options.run(key, entries.map(({ call }) => call), true), () => Effect.succeed([]))
-    yield* Effect.forEach(entries, (entry, index) => {
+    const exit = entries.length === 1 ? Exit.succeed([]) : yield* together(key, entries)
+    if (Exit.isFailure(exit) && isLost(exit)) {
+      return yield* Effect.forEach(entries, ({ deferred }) => Deferred.failCause(deferred, exit.cause), {
+        discard: true
+      })
+    }
+    const results = Exit.isSuccess(exit) ? exit.value : []
+    return yield* Effect.forEach(entries, (entry, index) => {
       const result = results[index]
       return result === undefined ? settleOne(key, lane, entry) : Deferred.succeed(entry.deferred, result)
     }, { concurrency: "unbounded", discard: true })

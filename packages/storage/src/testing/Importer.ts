@@ -7,8 +7,7 @@
  * @since 0.1.0
  */
 import {
-  Correlation,
-  type Delivery,
+  Delivery,
   type Event,
   JsonBag,
   type LedgerError,
@@ -66,8 +65,13 @@ export class Importer extends Context.Service<Importer, {
   ) => Effect.Effect<void, LedgerError.LedgerError>
 }>()("@waybill/storage/testing/Importer") {}
 
-/** The row that an import inserts. */
-const imported = (row: Imported, now: Timestamp.Timestamp): Delivery.Delivery => ({
+/**
+ * The row that an import inserts.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const imported = (row: Imported, now: Timestamp.Timestamp): Delivery.Delivery => ({
   id: row.id,
   tenantId: row.tenantId,
   mailable: "imported",
@@ -85,19 +89,31 @@ const imported = (row: Imported, now: Timestamp.Timestamp): Delivery.Delivery =>
   updatedAt: now
 })
 
+/**
+ * Whether an import is refused, among the deliveries that have one of its keys: its id is taken, or its message id by a
+ * delivery to the same recipient.
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const isRefused = (delivery: Delivery.Delivery, sharing: ReadonlyArray<Delivery.Delivery>): boolean =>
+  sharing.some(({ id }) => id === delivery.id) || Delivery.isTaken(delivery, sharing)
+
 const overStore = ({ bookOf, commit, turn }: Store.Store): Importer["Service"] =>
   Importer.of({
     importDelivery: Effect.fnUntraced(function*(row: Imported) {
       const delivery = imported(row, yield* DateTime.now)
       const book = bookOf(row.tenantId)
-      const key = Correlation.ofMessage(row.provider, row.providerMessageId)
-      if (book.deliveries.has(row.id) || Book.isTaken(delivery, Book.findByMessage(book, key))) return false
-      yield* commit({ deliveries: [delivery] })
+      if (isRefused(delivery, Delivery.keys(delivery).flatMap((key) => Book.sharing(book, key)))) return false
+      yield* commit({ at: delivery.insertedAt, deliveries: [delivery] })
       return true
     }, turn),
     setProjections: Effect.fnUntraced(function*(tenantId: Tenant.TenantId, projection: Projection.Projection) {
       const deliveries = Array.from(bookOf(tenantId).deliveries.values())
-      yield* commit({ deliveries: deliveries.map((delivery) => Object.assign({}, delivery, projection)) })
+      yield* commit({
+        at: yield* DateTime.now,
+        deliveries: deliveries.map((delivery) => Object.assign({}, delivery, projection))
+      })
     }, turn)
   })
 

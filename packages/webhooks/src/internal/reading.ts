@@ -5,7 +5,7 @@
  * An item that cannot be understood costs the others nothing. Only storage that fails ends a reading early.
  */
 import { type Event, type Inbox, Input, Ledger, type LedgerError, type Tenant } from "@waybill/core"
-import { Effect, Option, Result } from "effect"
+import { Effect, Option, Result, Schema } from "effect"
 import * as Arr from "effect/Array"
 import type { Counts, Processed } from "../Ingestion.ts"
 import type * as Row from "../Row.ts"
@@ -55,6 +55,22 @@ const vain = (result: Inbox.Ending, malformed: Reading["malformed"] = Option.non
 /** A delay of storage is no fault of the webhook. */
 const ofFailure = (error: LedgerError.LedgerError | LedgerError.InvalidInput): Reading =>
   vain(error._tag === "InvalidInput" ? failed(error.message) : { _tag: "Postponed", reason: error.message })
+
+/** An SQL error of a statement itself (SQLSTATE class 42), as where the schema is another program's; its data are not at fault. */
+const isOfStatement = Schema.is(Schema.Struct({
+  _tag: Schema.Literal("SqlError"),
+  reason: Schema.Struct({
+    cause: Schema.Struct({ code: Schema.String.check(Schema.isPattern(/^42/)) })
+  })
+}))
+
+/** How a reading ended that died. */
+const ofDefect = (defect: unknown): Reading =>
+  vain(
+    isOfStatement(defect)
+      ? { _tag: "Postponed", reason: "the database refused a statement" }
+      : failed("processing it died")
+  )
 
 const isStorable = (event: Event.NewEvent): boolean => Result.isSuccess(Input.event(event))
 
@@ -135,10 +151,10 @@ export const make = (ledger: Ledger.Ledger["Service"], secrets: Secrets["Service
       ? Effect.succeed(vain(failed("the provider is not known")))
       : Effect.suspend(() => read(row.value, webhook, told)).pipe(
         Effect.catch((error) => Effect.succeed(ofFailure(error))),
-        Effect.catchDefect(() =>
+        Effect.catchDefect((defect) =>
           Effect.as(
             Effect.logError("processing a webhook died").pipe(Effect.annotateLogs({ provider: webhook.provider })),
-            vain(failed("processing it died"))
+            ofDefect(defect)
           )
         )
       )

@@ -1,5 +1,5 @@
 /** Keeps the checkpoints of the feed's consumers in memory. */
-import { Checkpoints, Cursor, Input } from "@waybill/core"
+import { Checkpoints, type Cursor, Input } from "@waybill/core"
 import { DateTime, Effect, Option } from "effect"
 import type { Store } from "./Store.ts"
 
@@ -18,30 +18,14 @@ export const make = ({ feed, nextCommit }: Store) => {
     known.set(consumer, Object.freeze({ consumer, cursor, savedAt: yield* DateTime.now }))
   })
 
-  const list = Effect.sync(() =>
-    Array.from(known.values()).toSorted((left, right) => compareBytes(left.consumer, right.consumer))
-  )
-
-  const commitAt = (beginning: Checkpoints.Beginning): bigint => {
-    if (beginning._tag === "Start") return 0n
-    const { instant } = beginning._tag === "At" ? beginning : { instant: undefined }
-    const found = instant === undefined
-      ? undefined
-      : feed.find(({ event }) => event.insertedAt.epochMilliseconds >= instant.epochMilliseconds)
-    return found === undefined ? nextCommit() : Cursor.parts(found.cursor)[0]
-  }
+  const list = Effect.sync(() => Array.from(known.values()).toSorted(Checkpoints.compare))
 
   const reset = Effect.fn("Checkpoints.reset")(function*(consumer: string, beginning: Checkpoints.Beginning) {
     yield* Effect.fromResult(Input.consumer({ consumer }))
-    const cursor = Cursor.of(commitAt(yield* Effect.fromResult(Input.beginning(beginning))), 0n)
+    const cursor = Checkpoints.placeOf(yield* Effect.fromResult(Input.beginning(beginning)), feed, nextCommit())
     yield* save(consumer, cursor)
     return cursor
   })
 
   return Checkpoints.Checkpoints.of({ load, save, list, reset })
 }
-
-const utf8 = new TextEncoder()
-
-/** The order of a database, by bytes. */
-const compareBytes = (left: string, right: string): number => Buffer.compare(utf8.encode(left), utf8.encode(right))

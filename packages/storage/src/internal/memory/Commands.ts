@@ -1,64 +1,51 @@
 /** Records, dispatches, appends and forgets in memory. */
-import {
-  Correlation,
-  Delivery,
-  Event,
-  type IdempotencyKey,
-  Input,
-  type Ledger,
-  LedgerError,
-  Recipient,
-  type Tenant
-} from "@waybill/core"
+import { Commit, Correlation, type Delivery, Event, Input, type Recipient, Report, type Tenant } from "@waybill/core"
 import { DateTime, Effect, Option } from "effect"
 import * as Book from "./Book.ts"
 import type { Store } from "./Store.ts"
 
+/** The ledger's own copy of what is given: what a caller does to the objects it gave no longer reaches it. */
+const owned = (given: Event.NewEvent): Event.NewEvent => ({
+  ...given,
+  normalizedPayload: structuredClone(given.normalizedPayload),
+  metadata: structuredClone(given.metadata)
+})
+
 /** Makes the commands of a store. */
-export const make = ({ bookOf, commit, newEventId, newUuid, tie, turn }: Store) => {
+export const make = ({ bookOf, known, newEventId, newUuid, settle, turn }: Store) => {
   const record = Effect.fn("Ledger.record")(function*(input: Delivery.NewDelivery) {
     yield* Effect.fromResult(Input.delivery(input))
-    const { tenantId } = input
-    const book = bookOf(tenantId)
-    const stored = Book.findRecorded(book, input)
-    if (stored !== undefined) {
-      return Delivery.isSameRecord(stored, input)
-        ? { delivery: stored, created: false, linked: 0 }
-        : yield* new LedgerError.DeliveryConflict({ tenantId, storedDeliveryId: stored.id })
-    }
-
-    const now = yield* DateTime.now
+    const book = bookOf(input.tenantId)
     const id = Option.isSome(input.id) ? input.id.value : Event.DeliveryId.make(yield* newUuid)
-    const queued = Event.queued(id, { id: yield* newEventId, tenantId, insertedAt: now })
-    const fresh = Delivery.fromNew({ ...input, metadata: structuredClone(input.metadata) }, id, queued)
-    const orphans = Book.findWaiting(book, Correlation.ofDelivery(id), [fresh], id)
-    const delivery = Delivery.evolve(fresh, orphans, now)
-    const ties = yield* Effect.forEach(orphans, (orphan) => tie(orphan, id, now))
-    yield* commit({ deliveries: [delivery], events: [queued], ties })
-    return { delivery, created: true, linked: ties.length }
+    const key = Option.flatMap(input.idempotencyKey, (key) => Option.fromUndefinedOr(book.deliveryByKey.get(key)))
+    const decided = Commit.record(
+      { ...input, metadata: structuredClone(input.metadata) },
+      {
+        byKey: Option.flatMap(key, (id) => Book.find(book, id)),
+        byId: Book.find(book, id),
+        waiting: Book.waitingOn(book, Correlation.ofDelivery(id))
+      },
+      { id, eventId: yield* newEventId, at: yield* DateTime.now }
+    )
+    return yield* settle(yield* Effect.fromResult(decided))
   }, turn)
 
   const dispatch = Effect.fn("Ledger.dispatch")(function*(input: Delivery.Dispatch) {
     yield* Effect.fromResult(Input.dispatch(input))
     const messageId = yield* Effect.fromResult(Input.messageId(input))
-    const { deliveryId, provider, tenantId } = input
-    const book = bookOf(tenantId)
-    const stored = book.deliveries.get(deliveryId)
-    if (stored === undefined) return yield* new LedgerError.DeliveryNotFound({ tenantId })
-
-    const key = Correlation.ofMessage(provider, messageId)
-    const others = Book.findByMessage(book, key).filter(({ id }) => id !== deliveryId)
-    const decision = yield* Effect.fromResult(Delivery.decideDispatch(stored, input, messageId))
-    if (decision === "AlreadyDispatched") return { delivery: stored, linked: 0 }
-    if (Book.isTaken(stored, others)) return yield* Delivery.refuseDispatch(stored, "taken")
-
-    const now = yield* DateTime.now
-    const event = Event.dispatched(deliveryId, { id: yield* newEventId, tenantId, insertedAt: now, occurredAt: now })
-    const orphans = Book.findWaiting(book, key, [...others, stored], deliveryId)
-    const delivery = Delivery.dispatched(stored, { provider, messageId }, [event, ...orphans], now)
-    const ties = yield* Effect.forEach(orphans, (orphan) => tie(orphan, deliveryId, now))
-    yield* commit({ deliveries: [delivery], events: [event], ties })
-    return { delivery, linked: ties.length }
+    const book = bookOf(input.tenantId)
+    const key = Correlation.ofMessage(input.provider, messageId)
+    const decided = Commit.dispatch(
+      input,
+      messageId,
+      {
+        stored: Book.find(book, input.deliveryId),
+        sharing: Book.sharing(book, key),
+        waiting: Book.waitingOn(book, key)
+      },
+      { eventId: yield* newEventId, at: yield* DateTime.now }
+    )
+    return yield* settle(yield* Effect.fromResult(decided))
   }, turn)
 
   const append = Effect.fn("Ledger.append")(function*(
@@ -66,48 +53,14 @@ export const make = ({ bookOf, commit, newEventId, newUuid, tie, turn }: Store) 
     inputs: ReadonlyArray<Event.NewEvent>
   ) {
     yield* Input.events(tenantId, inputs)
-    const now = yield* DateTime.now
+    const insertedAt = yield* DateTime.now
     const book = bookOf(tenantId)
-    const outcomes: Array<Ledger.Outcome> = []
-    const fresh = new Map<IdempotencyKey.IdempotencyKey, Book.Orphan>()
-    const orphans: Array<Book.Orphan> = []
-
-    for (const input of inputs) {
-      const id = yield* newEventId
-      const report = Event.fromNew(input, { id, tenantId, deliveryId: Option.none(), insertedAt: now })
-      const named = Book.namedBy(input)
-      const stored = fresh.get(input.idempotencyKey) ?? Book.findByIdempotencyKey(book, input.idempotencyKey)
-      if (stored !== undefined) {
-        const { event } = stored
-        outcomes.push(
-          Event.saysTheSame(event, report, Book.isSameRecipient(book, stored, named))
-            ? { _tag: "Duplicate", eventId: event.id, deliveryId: Book.deliveryOf(book, event) }
-            : new LedgerError.IdempotencyConflict({
-              tenantId,
-              idempotencyKey: input.idempotencyKey,
-              storedEventId: event.id
-            })
-        )
-        continue
-      }
-      const orphan: Book.Orphan = {
-        event: Book.owned(report),
-        correlation: Option.getOrUndefined(Correlation.ofEvent(report)),
-        named
-      }
-      const deliveryId = Book.meet(book, orphan)
-      const event = deliveryId === undefined ? orphan.event : Event.bind(orphan.event, deliveryId)
-      if (deliveryId === undefined) orphans.push(orphan)
-      fresh.set(event.idempotencyKey, { ...orphan, event })
-      outcomes.push({ _tag: "Appended", eventId: event.id, deliveryId: event.deliveryId })
-    }
-
-    const events = Array.from(fresh.values(), ({ event }) => event)
-    const bound = events.flatMap((event) =>
-      Option.isSome(event.deliveryId) ? [{ deliveryId: event.deliveryId.value, event }] : []
+    const reports = yield* Effect.forEach(
+      inputs,
+      (input) => Effect.map(newEventId, (id) => Report.fromNew(owned(input), { id, tenantId, insertedAt }))
     )
-    if (events.length > 0) yield* commit({ deliveries: Book.project(book, bound, now), events, orphans })
-    return outcomes
+    const stored = { stored: (key: Event.Event["idempotencyKey"]) => Book.findByKey(book, key) }
+    return yield* settle(Commit.append(reports, { ...known, ...stored }, insertedAt))
   }, turn)
 
   const forget = Effect.fn("Ledger.forget")(function*(query: {
@@ -116,12 +69,14 @@ export const make = ({ bookOf, commit, newEventId, newUuid, tie, turn }: Store) 
   }) {
     const book = bookOf(query.tenantId)
     const now = yield* DateTime.now
-    const deliveries = Array.from(book.deliveries.values())
-      .filter(({ recipient }) => Option.isSome(recipient) && Recipient.isSame(recipient.value, query.recipient))
-      .map((delivery) => Delivery.forget(delivery, now))
-    const orphans = Book.naming(book, query.recipient)
-    yield* commit({ deliveries, forgotten: query })
-    return { deliveries: deliveries.length, orphans: orphans.length }
+    return yield* settle(Commit.forget(
+      query.recipient,
+      {
+        deliveries: Array.from(book.deliveries.values()),
+        reports: Array.from(book.reports.values(), (report) => Book.storedOf(book, report))
+      },
+      now
+    ))
   }, turn)
 
   return { record, dispatch, append, forget }

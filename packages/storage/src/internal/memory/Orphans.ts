@@ -1,13 +1,12 @@
 /** Finds, links and explains orphans in memory, and acts on them by hand. */
 import {
-  Correlation,
-  Delivery,
+  Commit,
   type Event,
   Input,
   type Ledger,
   LedgerError,
   Orphan,
-  type Orphans,
+  Orphans,
   Tenant,
   type Timestamp
 } from "@waybill/core"
@@ -16,130 +15,67 @@ import * as Book from "./Book.ts"
 import type { Store } from "./Store.ts"
 
 /** Makes the orphans of a store. */
-export const make = ({ bookOf, booksIn, commit, findEvent, tie, turn }: Store) => {
+export const make = ({ bookOf, booksIn, findReport, known, settle, turn }: Store) => {
   const find = Effect.fn("Orphans.find")(function*(query: Orphans.Query) {
-    const limit = yield* Input.limit(query.limit)
-    if (query.failedOnly) return []
-    const from = Option.match(query.insertedFrom, { onNone: () => -Infinity, onSome: (at) => at.epochMilliseconds })
-    return booksIn(query.scope)
-      .flatMap(([, book]) => Array.from(book.orphans.values(), ({ event }) => event))
-      .filter(({ insertedAt }) => insertedAt.epochMilliseconds >= from)
-      .toSorted(Book.oldestFirst)
-      .slice(0, limit)
-      .map((event): Orphan.Orphan => ({ event, failure: Option.none() }))
+    yield* Input.limit(query.limit)
+    return Orphans.select(query, booksIn(query.scope).flatMap(([, book]) => Book.orphansOf(book)))
   })
 
   const attemptLink = Effect.fn("Orphans.attemptLink")(function*(
     { id, tenantId }: Pick<Event.Event, "tenantId" | "id">
   ) {
-    const event = yield* findEvent({ tenantId, eventId: id })
-    const book = bookOf(tenantId)
-    const orphan = book.orphans.get(id)
-    const known = Option.getOrUndefined(Book.deliveryOf(book, event))
-    if (known === undefined && Option.isNone(Correlation.ofEvent(event))) {
-      return yield* new LedgerError.MalformedPayload({ tenantId, eventId: id })
-    }
-    const deliveryId = known ?? (orphan === undefined ? undefined : Book.meet(book, orphan))
-    const delivery = deliveryId === undefined ? undefined : book.deliveries.get(deliveryId)
+    const stored = yield* findReport({ tenantId, eventId: id })
+    const { event } = stored
+    const deliveryId = yield* Effect.fromResult(
+      Orphan.locate(event, stored.linkedTo, Commit.meetAgain(stored, known))
+    )
+    const delivery = bookOf(tenantId).deliveries.get(deliveryId)
     return delivery === undefined ? yield* new LedgerError.DeliveryNotFound({ tenantId }) : { event, delivery }
   })
 
   const link = Effect.fn("Orphans.link")(function*(query: Orphans.LinkQuery) {
-    const limit = yield* Input.limit(query.limit)
-    const now = yield* DateTime.now
-    const isOfAge = ({ insertedAt }: Event.Event): boolean =>
-      insertedAt.epochMilliseconds >= query.insertedFrom.epochMilliseconds &&
-      insertedAt.epochMilliseconds <= query.insertedTo.epochMilliseconds
-    const linkable = booksIn(query.scope)
-      .map(([, book]) =>
-        Array.from(book.orphans.values()).flatMap((orphan) => {
-          const deliveryId = isOfAge(orphan.event) ? Book.meet(book, orphan) : undefined
-          return deliveryId === undefined ? [] : [{ book, deliveryId, event: orphan.event }]
-        })
-      )
-      .filter((own) => own.length > 0)
-      .slice(0, limit)
-    const share = Math.floor(limit / Math.max(linkable.length, 1))
-    const pairs = linkable
-      .flatMap((own) => own.toSorted((left, right) => Book.oldestFirst(left.event, right.event)).slice(0, share))
-      .toSorted((left, right) => Book.oldestFirst(left.event, right.event))
-    if (pairs.length === 0) return { scanned: 0, held: 0, links: [], failed: 0 }
-    const ties = yield* Effect.forEach(pairs, ({ deliveryId, event }) => tie(event, deliveryId, now))
-    const deliveries = Array.from(Map.groupBy(pairs, ({ book }) => book))
-      .flatMap(([book, own]) => Book.project(book, own, now))
-    yield* commit({ deliveries, ties })
-    return { scanned: ties.length, held: 0, links: ties.map(Book.linkOf), failed: 0 }
+    yield* Input.limit(query.limit)
+    const waiting = booksIn(query.scope).flatMap(([, book]) => Book.waitingIn(book))
+    return yield* settle(Commit.link(query, waiting, known, yield* DateTime.now))
   }, turn)
 
   /** Whether a delivery of another tenant has the message id of an event. */
-  const isElsewhere = (event: Event.Event): boolean => {
-    const key = Option.isNone(event.echoedDeliveryId) ? Option.getOrUndefined(Correlation.ofEvent(event)) : undefined
-    return key !== undefined &&
-      booksIn(Tenant.all).some(([tenantId, book]) =>
-        tenantId !== event.tenantId && Book.findByMessage(book, key).length > 0
-      )
-  }
+  const isElsewhere = (event: Event.Event): boolean =>
+    Option.exists(
+      Orphan.keyElsewhere(event),
+      (key) => Orphan.isElsewhere(event, booksIn(Tenant.all).flatMap(([, book]) => Book.sharing(book, key)))
+    )
 
   const explain = Effect.fn("Orphans.explain")((key: Ledger.EventKey) =>
-    Effect.map(findEvent(key), (event) => {
-      const book = bookOf(event.tenantId)
-      const orphan = book.orphans.get(event.id)
-      return Orphan.explain({
-        event,
-        linkedTo: Option.fromUndefinedOr(book.links.get(event.id)),
-        isDismissed: book.dismissed.has(event.id),
-        meeting: orphan === undefined ? { _tag: "NoDelivery" } : Book.meetingOf(book, orphan),
-        otherTenant: isElsewhere(event),
+    Effect.map(findReport(key), (stored) =>
+      Orphan.explain({
+        ...stored,
+        meeting: Commit.meetAgain(stored, known),
+        otherTenant: isElsewhere(stored.event),
         // Nothing fails on its own in memory, so that nothing is ever set aside.
         failure: Option.none()
-      })
-    })
+      }))
   )
 
   const linkTo = Effect.fn("Orphans.linkTo")(function*(command: Orphans.LinkTo) {
     yield* Effect.fromResult(Input.linkTo(command))
-    const { deliveryId, expectedVersion, tenantId } = command
-    const event = yield* findEvent(command)
-    const book = bookOf(tenantId)
-    const delivery = book.deliveries.get(deliveryId)
-    if (delivery === undefined) return yield* new LedgerError.DeliveryNotFound({ tenantId })
-    yield* Effect.fromResult(Delivery.checkVersion(delivery, expectedVersion))
-    if (!book.orphans.has(event.id)) return false
-    const now = yield* DateTime.now
-    const ties = [yield* tie(event, deliveryId, now)]
-    yield* commit({ deliveries: Book.project(book, [{ deliveryId, event }], now), ties })
-    return true
+    const stored = yield* findReport(command)
+    const delivery = Book.find(bookOf(command.tenantId), command.deliveryId)
+    const decided = Commit.linkTo(command, { stored, delivery }, yield* DateTime.now)
+    return yield* settle(yield* Effect.fromResult(decided))
   }, turn)
 
   const dismiss = Effect.fn("Orphans.dismiss")(function*(key: Ledger.EventKey) {
-    const event = yield* findEvent(key)
-    const orphan = bookOf(key.tenantId).orphans.get(event.id)
-    if (orphan === undefined) return false
-    yield* commit({ dismissed: [orphan] })
-    return true
+    return yield* settle(Commit.dismiss(yield* findReport(key), yield* DateTime.now))
   }, turn)
 
-  const retry = Effect.fn("Orphans.retry")((key: Ledger.EventKey) => Effect.as(findEvent(key), false))
+  const retry = Effect.fn("Orphans.retry")((key: Ledger.EventKey) => Effect.as(findReport(key), false))
 
   const backlog = Effect.fn("Orphans.backlog")(function*(query: {
     readonly scope: Tenant.Scope
     readonly horizon: Timestamp.Timestamp
   }) {
-    return booksIn(query.scope)
-      .flatMap(([tenantId, book]): ReadonlyArray<Orphans.Backlog> => {
-        const events = Array.from(book.orphans.values(), ({ event }) => event).toSorted(Book.oldestFirst)
-        const [first] = events
-        if (first === undefined) return []
-        const isExpired = ({ insertedAt }: Event.Event): boolean =>
-          insertedAt.epochMilliseconds < query.horizon.epochMilliseconds
-        return [{
-          tenantId,
-          pending: events.length,
-          expired: events.filter(isExpired).length,
-          failed: 0,
-          oldest: first.insertedAt
-        }]
-      })
+    return Orphans.count(booksIn(query.scope).flatMap(([, book]) => Book.orphansOf(book)), query.horizon)
   })
 
   return { find, attemptLink, link, explain, linkTo, dismiss, retry, backlog }

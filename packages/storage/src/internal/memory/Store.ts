@@ -4,7 +4,17 @@
  * Writers take turns. Each decides what changes and then applies it in one synchronous step, so that readers see all of it
  * or nothing, and an interrupted call changes nothing.
  */
-import { Cursor, DeliveryUpdate, Event, type Ledger, LedgerError, Tenant, type Timestamp } from "@waybill/core"
+import {
+  Commit,
+  Cursor,
+  DeliveryUpdate,
+  Event,
+  type Ledger,
+  LedgerError,
+  type Report,
+  Tenant,
+  Text
+} from "@waybill/core"
 import { Effect, PubSub, Semaphore } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as Book from "./Book.ts"
@@ -26,7 +36,7 @@ export const make = Effect.gen(function*() {
   const booksIn = (scope: Tenant.Scope): ReadonlyArray<readonly [Tenant.TenantId, Book.Book]> =>
     Array.from(books)
       .filter(([tenantId]) => Tenant.reaches(scope, tenantId))
-      .toSorted(([left], [right]) => left < right ? -1 : 1)
+      .toSorted(([left], [right]) => Text.compare(left, right))
 
   const newUuid = random.uuidV7()
 
@@ -36,46 +46,39 @@ export const make = Effect.gen(function*() {
     feed.push(Object.freeze({ cursor: Cursor.of(commits, BigInt(feed.length + 1)), event }))
   }
 
-  const commit = (change: Book.Change): Effect.Effect<void> =>
-    Effect.uninterruptible(Effect.suspend(() => {
-      commits++
-      for (const delivery of change.deliveries ?? []) Book.putDelivery(bookToWrite(delivery.tenantId), delivery)
-      for (const event of (change.events ?? []).toSorted(Book.byKey)) {
-        Book.putEvent(bookToWrite(event.tenantId), event)
-        publishTo(event)
-      }
-      for (const orphan of change.orphans ?? []) Book.putOrphan(bookToWrite(orphan.event.tenantId), orphan)
-      for (const tie of (change.ties ?? []).toSorted((left, right) => Book.byKey(left.reconciled, right.reconciled))) {
-        Book.putTie(bookToWrite(tie.orphan.tenantId), tie)
-        publishTo(tie.reconciled)
-      }
-      for (const orphan of change.dismissed ?? []) Book.putDismissed(bookToWrite(orphan.event.tenantId), orphan)
-      if (change.forgotten !== undefined) {
-        Book.unname(bookToWrite(change.forgotten.tenantId), change.forgotten.recipient)
-      }
-      return PubSub.publishAll(pubsub, Book.updatesOf(change))
-    }))
+  const apply = (
+    { deliveries = [], dismissed = [], forgotten = [] }: Commit.Commit,
+    appended: ReadonlyArray<Report.Report>
+  ): void => {
+    commits++
+    for (const delivery of deliveries) Book.putDelivery(bookToWrite(delivery.tenantId), delivery)
+    for (const report of appended) {
+      Book.putReport(bookToWrite(report.event.tenantId), report)
+      publishTo(report.event)
+    }
+    for (const event of dismissed) Book.putDismissed(bookToWrite(event.tenantId), event)
+    for (const report of forgotten) bookToWrite(report.event.tenantId).reports.set(report.event.id, report)
+  }
 
-  /** Draws the `reconciled` event that ties an orphan to a delivery. */
-  const tie = Effect.fnUntraced(function*(
-    orphan: Event.Event,
-    deliveryId: Event.DeliveryId,
-    now: Timestamp.Timestamp
-  ) {
-    const reconciled = Event.reconciled(orphan, deliveryId, {
-      id: yield* newEventId,
-      tenantId: orphan.tenantId,
-      insertedAt: now
-    })
-    return { orphan, deliveryId, reconciled }
+  /** Writes all that a command decided and tells of it. */
+  const commit = Effect.fnUntraced(function*(decided: Commit.Commit) {
+    const ids = yield* Effect.replicateEffect(newEventId, decided.links?.length ?? 0)
+    yield* Effect.uninterruptible(Effect.suspend(() => {
+      apply(decided, Commit.appendedBy(decided, ids))
+      return PubSub.publishAll(pubsub, Commit.updatesOf(decided))
+    }))
   })
 
-  const findEvent = ({ eventId, tenantId }: Ledger.EventKey) =>
+  /** Writes what a command decided, and answers. */
+  const settle = <A>({ answer, commit: decided }: Commit.Decided<A>) => Effect.as(commit(decided), answer)
+
+  const findReport = ({ eventId, tenantId }: Ledger.EventKey) =>
     Effect.suspend(() => {
-      const event = bookOf(tenantId).events.get(eventId)
-      return event === undefined
+      const book = bookOf(tenantId)
+      const report = book.reports.get(eventId)
+      return report === undefined
         ? Effect.fail(new LedgerError.EventNotFound({ tenantId, eventId }))
-        : Effect.succeed(event)
+        : Effect.succeed(Book.storedOf(book, report))
     })
 
   return {
@@ -89,8 +92,9 @@ export const make = Effect.gen(function*() {
     /** The number of the next commit. */
     nextCommit: () => commits + 1n,
     commit,
-    tie,
-    findEvent,
+    settle,
+    findReport,
+    known: Book.knownIn(bookOf),
     subscribe: PubSub.subscribe(pubsub)
   }
 })

@@ -50,6 +50,7 @@ export const make = ({ sql, table, transaction }: Scope, events: Events, deliver
     return yield* transaction(
       tenantId,
       Effect.gen(function*() {
+        // What `Commit.linkTo` decides, with the orphan and its delivery held.
         const isPending = yield* hold(command)
         const found = yield* deliveries.find(command, Option.isSome(expectedVersion))
         if (Option.isNone(found)) return yield* new LedgerError.DeliveryNotFound({ tenantId })
@@ -84,7 +85,8 @@ export const make = ({ sql, table, transaction }: Scope, events: Events, deliver
         yield* events.find(key)
         const released = yield* sql`
           UPDATE ${orphans} SET next_attempt_at = NULL
-          WHERE tenant_id = ${key.tenantId} AND event_id = ${key.eventId} AND next_attempt_at IS NOT NULL
+          WHERE tenant_id = ${key.tenantId} AND event_id = ${key.eventId}
+            AND next_attempt_at IS NOT NULL AND last_error IS NOT NULL
           RETURNING event_id
         `
         if (released.length > 0) yield* recordAct("retry", key.tenantId, key.eventId, null, now)
@@ -102,6 +104,7 @@ export const make = ({ sql, table, transaction }: Scope, events: Events, deliver
     return yield* transaction(
       tenantId,
       Effect.gen(function*() {
+        // What `Commit.forget` says: `Delivery.forget` of the deliveries, `Report.forget` of the orphans that named it.
         const digest = sql`(SELECT ${table("recipient_digest")}(${tenantId}, ${recipient}))`
         const erased = yield* sql`
           UPDATE ${table("deliveries")} SET recipient = NULL, lock_version = lock_version + 1, updated_at = ${

@@ -1,5 +1,5 @@
 /** Compares what is stored with what the ledger says, a page at a time, and repairs it. */
-import { type Audit, Delivery, Drift, Event, Input } from "@waybill/core"
+import { Audit, Drift, Event, Input } from "@waybill/core"
 import { DateTime, Effect, Option, Schema } from "effect"
 import * as Arr from "effect/Array"
 import { SqlClient } from "effect/sql"
@@ -26,6 +26,7 @@ export const make = ({ inScope, sql, table, transaction }: Scope, events: Events
   const auditDeliveries = Effect.fnUntraced(function*(query: Audit.Query, repair: boolean) {
     const after = Option.getOrUndefined(yield* Effect.fromResult(Input.place(query)))
     const now = yield* DateTime.now
+    // The order of `Audit.deliveriesOf`.
     const rows = yield* sql`
       SELECT ${deliveries.columns} FROM ${table("deliveries")} d
       WHERE ${inScope(query.scope)}
@@ -35,23 +36,15 @@ export const make = ({ inScope, sql, table, transaction }: Scope, events: Events
     `
     const page = yield* Effect.orDie(decode(rows))
     const factsOf = yield* events.factsOf(page)
-    const found = page.map((delivery) => ({ delivery, drift: Drift.ofDelivery(delivery, factsOf(delivery)) }))
-    const drifted = found.filter(({ drift }) => Option.isSome(drift)).map(({ delivery }) => delivery)
-    if (repair) {
-      yield* deliveries.update(drifted.map((delivery) => Delivery.refold(delivery, factsOf(delivery), now)), now)
-    }
-    const last = page.at(-1)
-    return {
-      checked: page.length,
-      drifts: Arr.getSomes(found.map(({ drift }) => drift)),
-      next: last !== undefined && page.length === query.limit
-        ? Option.some(`${last.id} ${last.tenantId}`)
-        : Option.none()
-    }
+    const compared = page.map((delivery) => ({ delivery, facts: factsOf(delivery) }))
+    const { drifts, repaired } = Audit.compareDeliveries(compared, now)
+    if (repair) yield* deliveries.update(repaired, now)
+    return { checked: page.length, drifts, next: Audit.nextOf(query, page) }
   })
 
   const auditOrphans = Effect.fnUntraced(function*(query: Audit.Query, repair: boolean) {
     const after = Option.getOrUndefined(yield* Effect.fromResult(Input.place(query)))
+    // The order of `Audit.orphansOf`; `isPending` is `Orphan.isPending`.
     const isAfter = (id: string) => after === undefined ? sql`` : sql`AND ${sql(id)} > ${after.id}::uuid`
     const rows = yield* sql`
       WITH page AS (
@@ -84,12 +77,8 @@ export const make = ({ inScope, sql, table, transaction }: Scope, events: Events
       const ids = Rows.uuids(drifts.flatMap((drift) => drift._tag === "Projection" ? [] : [drift.eventId]))
       yield* sql`SELECT ${table("requeue")}(${ids})`
     }
-    const last = page.at(-1)
-    return {
-      checked: page.length,
-      drifts,
-      next: last !== undefined && page.length === query.limit ? Option.some<string>(last.eventId) : Option.none()
-    }
+    const rowsOfPage = page.map(({ eventId, tenantId }) => ({ id: eventId, tenantId }))
+    return { checked: page.length, drifts, next: Audit.nextOf(query, rowsOfPage) }
   })
 
   const audit = (repair: boolean) =>

@@ -42,6 +42,7 @@ export const make = (
         RETURNING id
       `
         if (inserted.length === 0) {
+          // The delivery of the key before that of the id, as `Commit.record` asks.
           const rows = yield* sql`
           SELECT ${deliveries.columns} FROM ${table("deliveries")} d
           WHERE d.tenant_id = ${input.tenantId}
@@ -50,9 +51,8 @@ export const make = (
         `
           const [stored] = yield* Effect.orDie(Deliveries.decode(rows))
           if (stored === undefined) return yield* Effect.die(new Error("a conflicting delivery is not there"))
-          return Delivery.isSameRecord(stored, input)
-            ? { delivery: stored, created: false, linked: 0 }
-            : yield* new LedgerError.DeliveryConflict({ tenantId: input.tenantId, storedDeliveryId: stored.id })
+          const delivery = yield* Effect.fromResult(Delivery.checkRecord(stored, input))
+          return { delivery, created: false, linked: 0 }
         }
         const isNew = (yield* events.insert([queued], Events.noRecipient)).has(queued.id)
         if (isNew) yield* publish(() => [DeliveryUpdate.ofEvent(queued, newId)])
@@ -88,6 +88,7 @@ export const make = (
         const decision = yield* Effect.fromResult(Delivery.decideDispatch(stored, input, messageId))
         if (decision === "AlreadyDispatched") return { delivery: stored, linked: 0 }
         // Fires the trigger `deliveries_changed`, which says which orphans of the key are ready: what `waiting` stands on.
+        // A unique index refuses what `Delivery.isTaken` says.
         yield* sql`
           UPDATE ${table("deliveries")} SET provider = ${provider}, provider_message_id = ${messageId}
           WHERE tenant_id = ${tenantId} AND id = ${deliveryId}

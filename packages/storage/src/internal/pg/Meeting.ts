@@ -1,8 +1,11 @@
 /**
  * Brings events and deliveries together on the row of their correlation.
  *
+ * The race between them is closed by its lock, which three places take: `Slow.bind` before it looks again and stores an orphan,
+ * `Commands.dispatch` before the delivery gets its message id, and the trigger's function `meet` for other writers.
+ *
  * Which delivery an event is about is decided by `Correlation.decide`. Where a statement has to decide for many at once, it
- * states the same rule by the conditions of this module.
+ * states the same rule by the conditions of this module; `meet` and `is_linkable` of the migrations state it too.
  */
 import { Correlation, Event, type Tenant } from "@waybill/core"
 import { Effect, Option, Schema } from "effect"
@@ -56,7 +59,10 @@ export const make = ({ sql, table }: Scope, { columns }: Events) => {
       ON CONFLICT (tenant_id, key) DO UPDATE SET key = EXCLUDED.key
     `
 
-  /** Locks the orphans of a key that a delivery makes linkable, all but those that a sweep holds, and tells which these are. */
+  /**
+   * Locks the orphans of a key that a delivery makes linkable, all but those that a sweep holds, and tells which these are:
+   * `Report.waitingFor`, by the queue's `ready`.
+   */
   const takeWaiting = Effect.fnUntraced(
     function*(tenantId: Tenant.TenantId, key: Correlation.Key, deliveryId: Event.DeliveryId) {
       const matches = (orphan: string) => sql.literal(`${orphan}.ready AND ${isNamedBy(`${orphan}.recipient_digest`)}`)

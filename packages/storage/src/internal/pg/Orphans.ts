@@ -1,6 +1,5 @@
 /** Reads pending orphans: lists them, looks up and explains one, counts those of each tenant. */
 import {
-  Correlation,
   type Event,
   Input,
   type Ledger,
@@ -63,6 +62,7 @@ export const make = (
   const find = Effect.fn("Orphans.find")(function*(query: Orphans.Query) {
     const limit = yield* Input.limit(query.limit)
     const from = Option.getOrElse(query.insertedFrom, () => longAgo)
+    // What `Orphans.select` says.
     const rows = yield* statements(
       query.scope,
       sql`
@@ -86,15 +86,9 @@ export const make = (
   const deliveryOf = Effect.fnUntraced(function*(key: Ledger.EventKey) {
     const { tenantId } = key
     const { event, linkedDeliveryId } = yield* events.find(key)
-    const known = Option.orElse(event.deliveryId, () => linkedDeliveryId)
-    if (Option.isNone(known) && Option.isNone(Correlation.ofEvent(event))) {
-      return yield* new LedgerError.MalformedPayload(key)
-    }
-    const met = Option.isSome(known) ? undefined : yield* meeting.ofOrphan(event.id)
-    const deliveryId = met?._tag === "Met" ? Option.some(met.deliveryId) : known
-    const delivery = Option.isSome(deliveryId)
-      ? yield* deliveries.find({ tenantId, deliveryId: deliveryId.value }, false)
-      : Option.none()
+    const met = yield* meeting.ofOrphan(event.id)
+    const deliveryId = yield* Effect.fromResult(Orphan.locate(event, linkedDeliveryId, met))
+    const delivery = yield* deliveries.find({ tenantId, deliveryId }, false)
     return Option.isSome(delivery)
       ? { event, delivery: delivery.value }
       : yield* new LedgerError.DeliveryNotFound({ tenantId })
@@ -131,6 +125,7 @@ export const make = (
     readonly scope: Tenant.Scope
     readonly horizon: Timestamp.Timestamp
   }) {
+    // What `Orphans.count` says.
     const rows = yield* statements(
       query.scope,
       sql`

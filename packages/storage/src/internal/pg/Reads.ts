@@ -1,5 +1,5 @@
 /** Reads deliveries and their timelines. */
-import { Event, Input, type Ledger, type Tenant } from "@waybill/core"
+import { Event, Input, Ledger, type Tenant } from "@waybill/core"
 import { Effect, Option, Schema } from "effect"
 import { decode, type Deliveries } from "./Deliveries.ts"
 import type { Events } from "./Events.ts"
@@ -25,6 +25,7 @@ export const make = ({ sql, statements, table }: Scope, events: Events, deliveri
     readonly limit: number
   }) {
     const limit = yield* Input.limit(query.limit)
+    // The order of `Delivery.compare`.
     const rows = yield* statements(
       query.tenantId,
       sql`
@@ -54,7 +55,7 @@ export const make = ({ sql, statements, table }: Scope, events: Events, deliveri
     )
     return (yield* Effect.orDie(decodeTimeline(rows)))
       .map(({ linkedBy, ...event }): Ledger.TimelineEntry => ({ event, linkedBy }))
-      .toSorted((left, right) => Event.compare(left.event, right.event))
+      .toSorted(Ledger.compareEntries)
   })
 
   return { delivery, deliveries: list, timeline }

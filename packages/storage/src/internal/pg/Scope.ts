@@ -91,9 +91,9 @@ export const make = Effect.fnUntraced(function*(options: PgOptions) {
   const transaction = <A, E, R>(scope: Tenant.Scope, effect: Effect.Effect<A, E, R>) =>
     retried((joined) => refine(sql.withTransaction(Effect.andThen(enter(scope, joined), effect))))
 
-  /** Runs statements that need not be atomic, in a transaction only where row-level security asks for one. */
+  /** Runs statements that need not be atomic, in a transaction only where row-level security or the limits ask for one. */
   const statements = <A, E, R>(scope: Tenant.Scope, effect: Effect.Effect<A, E, R>) =>
-    options.rowLevelSecurity ? transaction(scope, effect) : retried(() => refine(effect))
+    options.rowLevelSecurity || limits.length > 0 ? transaction(scope, effect) : retried(() => refine(effect))
 
   const inScope = (scope: Tenant.Scope) => scope === Tenant.all ? sql`true` : sql`tenant_id = ${scope}`
 

@@ -1,5 +1,5 @@
 /**
- * Links the orphans whose delivery exists, a batch a transaction: claimed, linked and projected by one statement.
+ * Links the orphans whose delivery exists, a batch per transaction: claimed, linked and projected by one statement.
  *
  * It passes by what others hold: an orphan that another sweep or a dispatch has locked is left to it, and one whose delivery
  * another transaction has locked rests for `Orphan.heldRest`.
@@ -28,7 +28,10 @@ interface MetRow {
 export const make = ({ quoted, sql, table, transaction }: Scope, { newId }: Events, { publish }: Updates) => {
   const orphans = table("orphans")
 
-  /** The pending orphans that a sweep is to take, each tenant's oldest first, locked; those that another one holds are left to it. */
+  /**
+   * The pending orphans that a sweep is to take, each tenant's oldest first, locked; those that another one holds are left to
+   * it. Which these are is what `Commit.link` says.
+   */
   const due = <A extends object>(query: Orphans.LinkQuery, now: DateTime.Utc) => {
     const isDue = sql`
       ready AND inserted_at >= ${Rows.instant(query.insertedFrom)} AND inserted_at <= ${Rows.instant(query.insertedTo)}
@@ -41,7 +44,7 @@ export const make = ({ quoted, sql, table, transaction }: Scope, { newId }: Even
         FOR UPDATE SKIP LOCKED
       `
     }
-    // Each tenant that has any gets an equal share, found by one step through the index a tenant.
+    // Each tenant that has any gets an equal share, found by one step through the index per tenant.
     return sql<A>`
       WITH RECURSIVE step AS (
         (SELECT tenant_id, 1 AS n FROM ${orphans} WHERE ${isDue} ORDER BY tenant_id LIMIT 1)
@@ -60,7 +63,12 @@ export const make = ({ quoted, sql, table, transaction }: Scope, { newId }: Even
 
   const isNamed = Meeting.isNamedBy("given.digest")
 
-  /** The row of the delivery that an orphan `e` may be about, where there is one alone that has a key. */
+  /**
+   * The row of the delivery that an orphan `e` may be about, where one alone has a key: `Correlation.decide` for many at once.
+   *
+   * It is told by its place in the table (`ctid`), so that counting and naming it take one look through the index, and so that it
+   * is found again at once to be locked. The place is good for this statement alone; where the row has moved since, none is found.
+   */
   const possible = (key: string) => `
         SELECT (array_agg(d.ctid))[1] AS place FROM ${quoted("deliveries")} d
         WHERE d.tenant_id = e.tenant_id AND ${key} AND ${isNamed}
@@ -69,6 +77,9 @@ export const make = ({ quoted, sql, table, transaction }: Scope, { newId }: Even
   // A delivery is locked and looked at again before it is linked to, since it may have changed after the statement began. One
   // that another transaction holds is not waited for: its orphans rest. The queue is written by arrays and not by joins: where
   // it was vacuumed while it was empty, the planner takes it for empty still, and would read all of it for each orphan.
+  //
+  // The ids of the links are those of `Events.newIds`: one UUIDv7, in which four hexadecimal digits count the links. A batch has at
+  // most `Input.maxLimit` of them, which four digits can count.
   const linkText = `
     met AS MATERIALIZED (
       SELECT e.id, e.tenant_id, e.type, e.occurred_at, e.inserted_at, e.provider, e.provider_event_id, e.bounce_class,
@@ -143,7 +154,7 @@ export const make = ({ quoted, sql, table, transaction }: Scope, { newId }: Even
     return { scanned: links.length + unmet, held, links, unmet }
   })
 
-  /** Notes why an orphan failed and when it may be tried again. */
+  /** Notes why an orphan failed and when it may be tried again: after `Retry.waitAfter` of the attempts that its row counts. */
   const setAside = (id: string, reason: string, now: DateTime.Utc) =>
     sql`
       UPDATE ${orphans} SET
@@ -188,7 +199,7 @@ export const make = ({ quoted, sql, table, transaction }: Scope, { newId }: Even
     const { unmet, ...linked } = yield* transaction(query.scope, atOnce).pipe(
       Effect.catchDefect(() => transaction(query.scope, linkOneByOne(query, now)))
     )
-    // What was ready and met no delivery is so by a writer whose triggers did not run; it would be claimed for ever.
+    // An orphan marked ready that meets no delivery was left so by a writer whose triggers did not run. It would be claimed for ever.
     if (unmet > 0) {
       const mend = sql`SELECT ${table("requeue")}(ARRAY(SELECT id FROM (${due(query, now)}) claimed))`
       yield* transaction(query.scope, mend)

@@ -70,7 +70,7 @@ export const make = ({ quoted, sql }: Scope) => {
   // $1 is the tenant, $2 how many reports there are, $3 how long to wait for a lock or NULL; the columns follow.
   //
   // `patience` is joined first, so that its setting holds before any row is locked, without a statement of its own.
-  // `counted` is `Correlation.decide` for all at once: each report met one delivery alone, or nothing is inserted at all.
+  // `counted` is `Report.meet` for all at once: each report met one delivery alone, or nothing is inserted at all.
   const text = `
     WITH patience AS MATERIALIZED (
       SELECT set_config('lock_timeout', coalesce($3, current_setting('lock_timeout')), true)

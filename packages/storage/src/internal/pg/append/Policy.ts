@@ -2,9 +2,10 @@
  * Appends the events of one call, or of several that were made at once: the fast path first, the slow one where that inserts
  * nothing, and an outcome for each event.
  */
-import { DeliveryUpdate, type Event, type Ledger, type LedgerError, type Tenant, type Timestamp } from "@waybill/core"
+import { DeliveryUpdate, type Event, Ledger, type LedgerError, type Tenant, type Timestamp } from "@waybill/core"
 import { Effect, Fiber } from "effect"
 import * as Arr from "effect/Array"
+import * as PgError from "../../../PgError.ts"
 import * as Coalescer from "../../Coalescer.ts"
 import type { Deliveries } from "../Deliveries.ts"
 import type { Events } from "../Events.ts"
@@ -12,7 +13,7 @@ import type { Meeting } from "../Meeting.ts"
 import type { Scope } from "../Scope.ts"
 import type { Updates } from "../Updates.ts"
 import * as Fast from "./Fast.ts"
-import { type Call, factsOf, type Inserted, ofNew, repeated, type Report, type Stored, subjectOf } from "./Report.ts"
+import { type Call, factsOf, type Inserted, ofNew, type Report, type Stored, subjectOf } from "./Report.ts"
 import * as Slow from "./Slow.ts"
 
 const isHeldUp = (error: LedgerError.LedgerError): boolean =>
@@ -52,7 +53,7 @@ export const make = Effect.fnUntraced(function*(
         const deliveryId = inserted.get(event.id)
         if (deliveryId !== undefined) return [{ _tag: "Appended", eventId: event.id, deliveryId }]
         const known = stored.get(subjectOf(report))
-        return known === undefined ? [] : [repeated(event, known)]
+        return known === undefined ? [] : [Ledger.repeated(event, known)]
       })
     )
   })
@@ -93,7 +94,7 @@ export const make = Effect.fnUntraced(function*(
     )
   })
 
-  const coalesced = yield* Coalescer.make({ run, isHeldUp, weigh: (call: Call) => call.length })
+  const coalesced = yield* Coalescer.make({ run, isHeldUp, isLost: PgError.isLost, weigh: (call: Call) => call.length })
 
   /** Appends checked events; together with other calls that are made at once, but never within a caller's transaction. */
   return Effect.fnUntraced(function*(

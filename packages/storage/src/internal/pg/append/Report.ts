@@ -1,5 +1,5 @@
 /** Holds an append while it is in hand: its reports, what is known of them, and what becomes of each. */
-import { Correlation, Event, type Ledger, LedgerError, Recipient, type Tenant, type Timestamp } from "@waybill/core"
+import { Correlation, Event, Recipient, type Tenant, type Timestamp } from "@waybill/core"
 import { Option } from "effect"
 
 /** One of the events of an append, as the orphan it is until it meets a delivery. */
@@ -41,16 +41,6 @@ export interface Stored {
   readonly deliveryId: Option.Option<Event.DeliveryId>
   readonly isSameRecipient: boolean
 }
-
-/** The outcome of an event whose key stood for something before. */
-export const repeated = (report: Event.Event, stored: Stored): Ledger.Outcome =>
-  Event.saysTheSame(stored.event, report, stored.isSameRecipient)
-    ? { _tag: "Duplicate", eventId: stored.event.id, deliveryId: stored.deliveryId }
-    : new LedgerError.IdempotencyConflict({
-      tenantId: report.tenantId,
-      idempotencyKey: report.idempotencyKey,
-      storedEventId: stored.event.id
-    })
 
 /** The inserted events of some calls, by their ids, each with the delivery it is bound to. */
 export type Inserted = ReadonlyMap<Event.EventId, Option.Option<Event.DeliveryId>>

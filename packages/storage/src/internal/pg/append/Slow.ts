@@ -4,7 +4,7 @@
  * An event that meets no delivery holds the row of its correlation while it is stored as an orphan, so that a delivery that
  * gets its message id meanwhile waits for it, and then finds it.
  */
-import { Correlation, Event, type Tenant } from "@waybill/core"
+import { Correlation, Event, Orphan, type Tenant } from "@waybill/core"
 import { Effect, Option, Schema } from "effect"
 import * as Arr from "effect/Array"
 import type { Deliveries } from "../Deliveries.ts"
@@ -81,6 +81,7 @@ export const make = (
   const decide = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, reports: ReadonlyArray<Report>) {
     const candidates = yield* findCandidates(tenantId, reports)
     return reports.map((report, index): Report => {
+      // The statement has left out the deliveries to others.
       const met = Correlation.decide(
         (candidates.get(index) ?? []).map(({ deliveryId }) => ({ deliveryId, recipient: "same" }))
       )
@@ -136,7 +137,7 @@ export const make = (
    * Finds what is stored under the keys of some reports, by their subjects.
    *
    * It names the recipient of an event that met its delivery by the delivery, of an orphan by the digest of its pseudonym; a
-   * forgotten one counts as the same (`Event.saysTheSame`).
+   * forgotten one counts as the same: `Report.isSameRecipient`.
    */
   const findStored = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, reports: ReadonlyArray<Report>) {
     const subjects = Array.from(new Map(reports.map((report) => [subjectOf(report), report])))
@@ -165,7 +166,7 @@ export const make = (
       (yield* Effect.orDie(decodeRepeated(rows))).map(
         ({ isSameRecipient, linkedDeliveryId, ordinal, ...event }): readonly [string, Stored] => [
           subjects[ordinal]?.[0] ?? "",
-          { event, isSameRecipient, deliveryId: Option.orElse(event.deliveryId, () => linkedDeliveryId) }
+          { event, isSameRecipient, deliveryId: Orphan.deliveryOf(event, linkedDeliveryId) }
         ]
       )
     )

@@ -35,7 +35,8 @@ export const make = (scope: Scope, events: Events) => {
     const [transactionId, position] = Cursor.parts(after)
     const place = sql`(${Cursor.epoch(after)}::integer, ${String(transactionId)}::text::xid8, ${position}::bigint)`
     const shown = sql`(current.epoch, pg_snapshot_xmin(pg_current_snapshot()))`
-    // A moved event is shown in the epoch it was moved to alone; an event of the current epoch cannot have been moved.
+    // The order of `Cursor.compare`; within a transaction positions follow `Commit.appendedBy`. A moved event is shown in the
+    // epoch it was moved to alone; an event of the current epoch cannot have been moved.
     const rows = yield* statements(
       query.scope,
       sql`

@@ -1,0 +1,380 @@
+/**
+ * Decides what each command on the ledger writes, from what a store holds: the whole of it, or nothing.
+ *
+ * A store looks up what a decision is to be made from, holds it until the commit, and writes what was decided. A store that
+ * decides for many rows by one statement states the same, and names the function here that it equals.
+ *
+ * @since 0.2.0
+ */
+import { Array as Arr, Option, Result } from "effect"
+import * as Correlation from "./Correlation.ts"
+import * as Delivery from "./Delivery.ts"
+import * as DeliveryUpdate from "./DeliveryUpdate.ts"
+import * as Event from "./Event.ts"
+import type * as IdempotencyKey from "./IdempotencyKey.ts"
+import * as Ledger from "./Ledger.ts"
+import { type DeliveryConflict, DeliveryNotFound, type DispatchConflict, type StaleDelivery } from "./LedgerError.ts"
+import * as Orphan from "./Orphan.ts"
+import type * as Orphans from "./Orphans.ts"
+import type * as Provider from "./Provider.ts"
+import type * as Recipient from "./Recipient.ts"
+import * as Report from "./Report.ts"
+import type * as Tenant from "./Tenant.ts"
+import * as Text from "./Text.ts"
+import type * as Timestamp from "./Timestamp.ts"
+
+/**
+ * What one command writes, all or nothing; what is left out stays as it is.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Commit {
+  /** When it is written, by our clock. */
+  readonly at: Timestamp.Timestamp
+  /** Deliveries as they are from now on. */
+  readonly deliveries?: ReadonlyArray<Delivery.Delivery>
+  /** The events that are appended; those that are bound to no delivery begin to wait. */
+  readonly reports?: ReadonlyArray<Report.Report>
+  /** The orphans that get their delivery, each by a `reconciled` event, and wait no longer. */
+  readonly links?: ReadonlyArray<Orphan.Pair>
+  /** The orphans that wait no longer and are about no delivery. */
+  readonly dismissed?: ReadonlyArray<Event.Event>
+  /** Stored reports as they are from now on, whose recipient is forgotten. */
+  readonly forgotten?: ReadonlyArray<Report.Report>
+}
+
+/**
+ * A command's answer and what it writes.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Decided<A> {
+  readonly answer: A
+  readonly commit: Commit
+}
+
+/**
+ * The events that a commit appends, in the order of the feed: those of the command, then its links, which get the ids.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const appendedBy = (
+  { at, links = [], reports = [] }: Commit,
+  ids: ReadonlyArray<Event.EventId>
+): ReadonlyArray<Report.Report> => {
+  const reconciled = Arr.zipWith(
+    links,
+    ids,
+    ({ deliveryId, orphan }, id) =>
+      Report.ofOwn(Event.reconciled(orphan, deliveryId, { id, tenantId: orphan.tenantId, insertedAt: at }))
+  )
+  return [...reports.toSorted(Report.compareInFeed), ...reconciled.toSorted(Report.compareInFeed)]
+}
+
+/**
+ * What a commit tells to the subscribers.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const updatesOf = ({ links = [], reports = [] }: Commit): ReadonlyArray<DeliveryUpdate.DeliveryUpdate> => [
+  ...factsOf(reports).map(({ deliveryId, event }) => DeliveryUpdate.ofEvent(event, deliveryId)),
+  ...links.map(({ deliveryId, orphan }) => DeliveryUpdate.ofLink(Orphan.linkOf(orphan, deliveryId)))
+]
+
+/** An event and the delivery that it moves. */
+interface Fact extends Ledger.DeliveryKey {
+  readonly event: Event.Event
+}
+
+const factsOf = (reports: ReadonlyArray<Report.Report>): ReadonlyArray<Fact> =>
+  reports.flatMap(({ event }) =>
+    Option.isSome(event.deliveryId) ? [{ tenantId: event.tenantId, deliveryId: event.deliveryId.value, event }] : []
+  )
+
+const factOf = ({ deliveryId, orphan }: Orphan.Pair): Fact => ({ tenantId: orphan.tenantId, deliveryId, event: orphan })
+
+/** Moves each delivery once by all of its new events, and returns those that changed. */
+const moved = (
+  facts: ReadonlyArray<Fact>,
+  find: (key: Ledger.DeliveryKey) => Option.Option<Delivery.Delivery>,
+  at: Timestamp.Timestamp
+): ReadonlyArray<Delivery.Delivery> =>
+  Array.from(Map.groupBy(facts, ({ deliveryId, tenantId }) => `${deliveryId} ${tenantId}`).values()).flatMap((own) => {
+    const stored = Option.flatMap(Arr.head(own), find)
+    if (Option.isNone(stored)) return []
+    const delivery = Delivery.evolve(stored.value, own.map(({ event }) => event), at)
+    return delivery === stored.value ? [] : [delivery]
+  })
+
+const pairsWith = (
+  deliveryId: Event.DeliveryId,
+  orphans: ReadonlyArray<Event.Event>
+): ReadonlyArray<Orphan.Pair> => orphans.map((orphan) => ({ orphan, deliveryId }))
+
+/**
+ * Decides what recording a delivery means: it stands already, under the key of another record or else under its id, or it
+ * conflicts with what stands there, or it is new, with its `queued` event and the orphans that echoed its id.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const record = (
+  input: Delivery.NewDelivery,
+  known: {
+    /** The delivery that has its idempotency key. */
+    readonly byKey: Option.Option<Delivery.Delivery>
+    /** The delivery that has its id. */
+    readonly byId: Option.Option<Delivery.Delivery>
+    /** The pending orphans of the key `Correlation.ofDelivery` of the id. */
+    readonly waiting: ReadonlyArray<Report.Report>
+  },
+  entry: { readonly id: Event.DeliveryId; readonly eventId: Event.EventId; readonly at: Timestamp.Timestamp }
+): Result.Result<Decided<Ledger.Recorded>, DeliveryConflict> => {
+  const { at, eventId, id } = entry
+  const stored = Option.orElse(known.byKey, () => known.byId)
+  if (Option.isSome(stored)) {
+    return Result.map(Delivery.checkRecord(stored.value, input), (delivery) => ({
+      answer: { delivery, created: false, linked: 0 },
+      commit: { at }
+    }))
+  }
+  const queued = Event.queued(id, { id: eventId, tenantId: input.tenantId, insertedAt: at })
+  const fresh = Delivery.fromNew(input, id, queued)
+  const orphans = Report.waitingFor(known.waiting, [fresh], id)
+  const delivery = Delivery.evolve(fresh, orphans, at)
+  return Result.succeed({
+    answer: { delivery, created: true, linked: orphans.length },
+    commit: { at, deliveries: [delivery], reports: [Report.ofOwn(queued)], links: pairsWith(id, orphans) }
+  })
+}
+
+/**
+ * Decides what a dispatch means, as `Delivery.decideDispatch` says: where it is accepted and no other delivery to the same
+ * recipient has the message id, the delivery gets its `dispatched` event and the orphans that wait for the message id.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const dispatch = (
+  command: Delivery.Dispatch,
+  messageId: Provider.MessageId,
+  known: {
+    readonly stored: Option.Option<Delivery.Delivery>
+    /** All deliveries that have the key `Correlation.ofMessage` of the message id. */
+    readonly sharing: ReadonlyArray<Delivery.Delivery>
+    /** The pending orphans of that key. */
+    readonly waiting: ReadonlyArray<Report.Report>
+  },
+  entry: { readonly eventId: Event.EventId; readonly at: Timestamp.Timestamp }
+): Result.Result<Decided<Ledger.Dispatched>, DeliveryNotFound | StaleDelivery | DispatchConflict> => {
+  const { at, eventId } = entry
+  const { deliveryId, provider, tenantId } = command
+  if (Option.isNone(known.stored)) return Result.fail(new DeliveryNotFound({ tenantId }))
+  const stored = known.stored.value
+  const decision = Delivery.decideDispatch(stored, command, messageId)
+  if (Result.isFailure(decision)) return Result.fail(decision.failure)
+  if (decision.success === "AlreadyDispatched") {
+    return Result.succeed({ answer: { delivery: stored, linked: 0 }, commit: { at } })
+  }
+  const others = known.sharing.filter(({ id }) => id !== deliveryId)
+  if (Delivery.isTaken(stored, others)) return Result.fail(Delivery.refuseDispatch(stored, "taken"))
+  const event = Event.dispatched(deliveryId, { id: eventId, tenantId, insertedAt: at, occurredAt: at })
+  const orphans = Report.waitingFor(known.waiting, [...others, stored], deliveryId)
+  const delivery = Delivery.dispatched(stored, { provider, messageId }, [event, ...orphans], at)
+  return Result.succeed({
+    answer: { delivery, linked: orphans.length },
+    commit: { at, deliveries: [delivery], reports: [Report.ofOwn(event)], links: pairsWith(deliveryId, orphans) }
+  })
+}
+
+/**
+ * A stored report, and what became of it.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Stored extends Report.Report {
+  /** The delivery that a link gave to it. */
+  readonly linkedTo: Option.Option<Event.DeliveryId>
+  readonly isDismissed: boolean
+}
+
+/**
+ * What a decision about reports asks a store for.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Known {
+  /** All deliveries of a tenant that have a key. */
+  readonly sharing: (tenantId: Tenant.TenantId, key: Correlation.Key) => ReadonlyArray<Delivery.Delivery>
+  readonly delivery: (key: Ledger.DeliveryKey) => Option.Option<Delivery.Delivery>
+}
+
+/**
+ * Decides which delivery a report is about, among those that have its key.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const meet = (report: Report.Report, { sharing }: Pick<Known, "sharing">): Correlation.Meeting =>
+  Option.match(Correlation.ofEvent(report.event), {
+    onNone: () => ({ _tag: "NoDelivery" }),
+    onSome: (key) => Report.meet(report, sharing(report.event.tenantId, key))
+  })
+
+/**
+ * Decides which delivery a stored report meets now; none where it is not pending.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const meetAgain = (stored: Stored, known: Pick<Known, "sharing">): Correlation.Meeting =>
+  Orphan.isPending(stored) ? meet(stored, known) : { _tag: "NoDelivery" }
+
+/**
+ * Decides what appending a batch means: each report is bound to the delivery it meets, or begins to wait, or says again what
+ * stands under its key, before it in the batch or in the store.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const append = (
+  given: ReadonlyArray<Report.Report>,
+  known: Known & {
+    /** What is stored under a key of the tenant of the batch. */
+    readonly stored: (key: IdempotencyKey.IdempotencyKey) => Option.Option<Stored>
+  },
+  at: Timestamp.Timestamp
+): Decided<ReadonlyArray<Ledger.Outcome>> => {
+  const fresh = new Map<IdempotencyKey.IdempotencyKey, Stored>()
+  const answer = given.map((report): Ledger.Outcome => {
+    const { event } = report
+    const before = Option.orElse(
+      Option.fromUndefinedOr(fresh.get(event.idempotencyKey)),
+      () => known.stored(event.idempotencyKey)
+    )
+    if (Option.isSome(before)) {
+      const stored = before.value
+      const { deliveryId, tenantId } = stored.event
+      const delivery = Option.flatMap(deliveryId, (id) => known.delivery({ tenantId, deliveryId: id }))
+      return Ledger.repeated(event, {
+        event: stored.event,
+        deliveryId: Orphan.deliveryOf(stored.event, stored.linkedTo),
+        isSameRecipient: Report.isSameRecipient(stored, delivery, report)
+      })
+    }
+    const meeting = meet(report, known)
+    const bound = meeting._tag === "Met" ? Report.bind(report, meeting.deliveryId) : report
+    fresh.set(event.idempotencyKey, { ...bound, linkedTo: Option.none(), isDismissed: false })
+    return { _tag: "Appended", eventId: event.id, deliveryId: bound.event.deliveryId }
+  })
+  const reports = Array.from(fresh.values(), ({ event, named }): Report.Report => ({ event, named }))
+  return { answer, commit: { at, reports, deliveries: moved(factsOf(reports), known.delivery, at) } }
+}
+
+/**
+ * Decides what forgetting a recipient leaves: its deliveries without it, and the reports that named it naming nobody known.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const forget = (
+  recipient: Recipient.Recipient,
+  known: {
+    readonly deliveries: ReadonlyArray<Delivery.Delivery>
+    /** The reports that name somebody, pending or not. */
+    readonly reports: ReadonlyArray<Stored>
+  },
+  at: Timestamp.Timestamp
+): Decided<Ledger.Forgotten> => {
+  const deliveries = known.deliveries.filter((delivery) => Delivery.isTo(delivery, recipient))
+  const reports = known.reports.filter((report) => Report.isNaming(report, recipient))
+  return {
+    answer: { deliveries: deliveries.length, orphans: reports.filter(Orphan.isPending).length },
+    commit: {
+      at,
+      deliveries: deliveries.map((delivery) => Delivery.forget(delivery, at)),
+      forgotten: reports.map(Report.forget)
+    }
+  }
+}
+
+/** The part of a batch that a sweep takes: each tenant that has any gets an equal share, its oldest first. */
+const shared = (pairs: ReadonlyArray<Orphan.Pair>, limit: number): ReadonlyArray<Orphan.Pair> => {
+  const oldestFirst = (left: Orphan.Pair, right: Orphan.Pair) => Orphan.compare(left.orphan, right.orphan)
+  const tenants = Array.from(Map.groupBy(pairs, ({ orphan }) => orphan.tenantId))
+    .toSorted(([left], [right]) => Text.compare(left, right))
+    .slice(0, limit)
+  const share = Math.floor(limit / Math.max(tenants.length, 1))
+  return tenants.flatMap(([, own]) => own.toSorted(oldestFirst).slice(0, share)).toSorted(oldestFirst)
+}
+
+/**
+ * Decides which of the pending orphans in its scope one batch of a sweep links: of those of age that meet a delivery, each
+ * tenant's equal share, oldest first.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const link = (
+  query: Pick<Orphans.LinkQuery, "limit" | "insertedFrom" | "insertedTo">,
+  waiting: ReadonlyArray<Report.Report>,
+  known: Known,
+  at: Timestamp.Timestamp
+): Decided<Orphans.Linked> => {
+  const pairs = waiting
+    .filter(({ event: { insertedAt } }) =>
+      insertedAt.epochMilliseconds >= query.insertedFrom.epochMilliseconds &&
+      insertedAt.epochMilliseconds <= query.insertedTo.epochMilliseconds
+    )
+    .flatMap((report): ReadonlyArray<Orphan.Pair> => {
+      const meeting = meet(report, known)
+      return meeting._tag === "Met" ? [{ orphan: report.event, deliveryId: meeting.deliveryId }] : []
+    })
+  const links = shared(pairs, query.limit)
+  return {
+    answer: {
+      scanned: links.length,
+      held: 0,
+      links: links.map(({ deliveryId, orphan }) => Orphan.linkOf(orphan, deliveryId)),
+      failed: 0
+    },
+    commit: { at, links, deliveries: moved(links.map(factOf), known.delivery, at) }
+  }
+}
+
+/**
+ * Decides what an operator's link of an orphan to a delivery means; nothing where the orphan is not pending.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const linkTo = (
+  { deliveryId, expectedVersion, tenantId }: Orphans.LinkTo,
+  known: { readonly stored: Stored; readonly delivery: Option.Option<Delivery.Delivery> },
+  at: Timestamp.Timestamp
+): Result.Result<Decided<boolean>, DeliveryNotFound | StaleDelivery> => {
+  const { delivery, stored } = known
+  if (Option.isNone(delivery)) return Result.fail(new DeliveryNotFound({ tenantId }))
+  return Result.map(Delivery.checkVersion(delivery.value, expectedVersion), () => {
+    const isPending = Orphan.isPending(stored)
+    const links = isPending ? [{ orphan: stored.event, deliveryId }] : []
+    return { answer: isPending, commit: { at, links, deliveries: moved(links.map(factOf), () => delivery, at) } }
+  })
+}
+
+/**
+ * Decides what an operator's dismissal of an orphan means; nothing where the orphan is not pending.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const dismiss = (stored: Stored, at: Timestamp.Timestamp): Decided<boolean> => {
+  const isPending = Orphan.isPending(stored)
+  return { answer: isPending, commit: { at, dismissed: isPending ? [stored.event] : [] } }
+}

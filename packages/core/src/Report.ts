@@ -1,0 +1,171 @@
+/**
+ * Models an event with whom it names for certain, and decides which delivery it is about.
+ *
+ * @since 0.2.0
+ */
+import { Option, Schema } from "effect"
+import * as Correlation from "./Correlation.ts"
+import * as Delivery from "./Delivery.ts"
+import * as Event from "./Event.ts"
+import * as Recipient from "./Recipient.ts"
+import type * as Tenant from "./Tenant.ts"
+import * as Text from "./Text.ts"
+import type * as Timestamp from "./Timestamp.ts"
+
+/**
+ * Whom an event names for certain; without an address once that recipient was forgotten.
+ *
+ * @category schemas
+ * @since 0.2.0
+ */
+export const Named = Schema.Struct({ address: Schema.OptionFromNullOr(Recipient.Recipient) })
+
+/**
+ * Whom an event names for certain.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Named = typeof Named.Type
+
+/**
+ * An event with whom it names for certain; its encoded form is JSON.
+ *
+ * @category schemas
+ * @since 0.2.0
+ */
+export const Report = Schema.Struct({ event: Event.Event, named: Schema.OptionFromNullOr(Named) })
+
+/**
+ * An event with whom it names for certain.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Report = typeof Report.Type
+
+/**
+ * The report that an event to be appended makes, which has met no delivery yet.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const fromNew = (
+  given: Event.NewEvent,
+  entry: {
+    readonly id: Event.EventId
+    readonly tenantId: Tenant.TenantId
+    readonly insertedAt: Timestamp.Timestamp
+  }
+): Report => ({
+  event: Event.fromNew(given, { ...entry, deliveryId: Option.none() }),
+  named: Option.map(Event.certainRecipient(given), (address) => ({ address: Option.some(address) }))
+})
+
+/**
+ * The report of an event that Waybill writes itself, which names nobody.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const ofOwn = (event: Event.Event): Report => ({ event, named: Option.none() })
+
+/**
+ * A report that meets its delivery before it is appended: the delivery alone says from then on whom it is about.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const bind = ({ event }: Report, deliveryId: Event.DeliveryId): Report => ({
+  event: Event.bind(event, deliveryId),
+  named: Option.none()
+})
+
+/**
+ * Tells whether a report names a recipient for certain.
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const isNaming = ({ named }: Pick<Report, "named">, recipient: Recipient.Recipient): boolean =>
+  Option.isSome(named) && Option.isSome(named.value.address) && Recipient.isSame(named.value.address.value, recipient)
+
+/**
+ * A report whose recipient is forgotten: it still names somebody, and meets no delivery any longer.
+ *
+ * @category folding
+ * @since 0.2.0
+ */
+export const forget = ({ event }: Report): Report => ({ event, named: Option.some({ address: Option.none() }) })
+
+/** How a delivery compares with whom an event names for certain; a forgotten recipient is another one. */
+const candidate = (delivery: Delivery.Delivery, named: Option.Option<Named>): Correlation.Candidate => {
+  const deliveryId = delivery.id
+  if (Option.isNone(named)) return { deliveryId, recipient: "unnamed" }
+  const isSame = Option.isSome(named.value.address) && Delivery.isTo(delivery, named.value.address.value)
+  return { deliveryId, recipient: isSame ? "same" : "other" }
+}
+
+/**
+ * Decides which of the deliveries that have its key a report is about.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const meet = (
+  { named }: Pick<Report, "named">,
+  deliveries: ReadonlyArray<Delivery.Delivery>
+): Correlation.Meeting => Correlation.decide(deliveries.map((delivery) => candidate(delivery, named)))
+
+/**
+ * The orphans of a key that meet one of the deliveries once these are all that have the key, in the order of their ids.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const waitingFor = (
+  waiting: ReadonlyArray<Report>,
+  deliveries: ReadonlyArray<Delivery.Delivery>,
+  deliveryId: Event.DeliveryId
+): ReadonlyArray<Event.Event> =>
+  waiting
+    .filter((report) => {
+      const meeting = meet(report, deliveries)
+      return meeting._tag === "Met" && meeting.deliveryId === deliveryId
+    })
+    .map(({ event }) => event)
+    .toSorted((left, right) => Text.compare(left.id, right.id))
+
+/** Whether two events name the same, where the stored one may be forgotten. */
+const isSameNamed = (stored: Option.Option<Named>, report: Option.Option<Named>): boolean => {
+  if (Option.isSome(stored) && Option.isNone(stored.value.address)) return true
+  if (Option.isNone(stored) || Option.isNone(report)) return Option.isNone(stored) && Option.isNone(report)
+  const { address } = stored.value
+  return Option.isSome(address) && isNaming({ named: report }, address.value)
+}
+
+/**
+ * Tells whether a report may be about the recipient of the stored event of its key, as `Event.saysTheSame` asks; `delivery`
+ * is the one that the stored event met before it was appended.
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const isSameRecipient = (
+  stored: Report,
+  delivery: Option.Option<Delivery.Delivery>,
+  report: Pick<Report, "named">
+): boolean => {
+  if (Option.isNone(stored.event.deliveryId)) return isSameNamed(stored.named, report.named)
+  const address = Option.flatMap(delivery, ({ recipient }) => recipient)
+  return Option.isNone(report.named) || isSameNamed(Option.some({ address }), report.named)
+}
+
+/**
+ * Orders the events of one transaction in the feed, by their keys.
+ *
+ * @category ordering
+ * @since 0.2.0
+ */
+export const compareInFeed = (left: Report, right: Report): number =>
+  Text.compare(left.event.idempotencyKey, right.event.idempotencyKey)

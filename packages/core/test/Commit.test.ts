@@ -1,0 +1,198 @@
+import { assert, describe, it } from "@effect/vitest"
+import {
+  Commit,
+  Delivery,
+  type Event,
+  IdempotencyKey,
+  type Ledger,
+  Orphan,
+  Provider,
+  Recipient,
+  Report,
+  Tenant
+} from "@waybill/core"
+import { Option, Result } from "effect"
+import * as Given from "./Given.ts"
+
+const tenantId = Tenant.defaultTenantId
+const messageId = Provider.MessageId.make("m-1")
+const ann = Recipient.Recipient.make("ann@example.com")
+const bob = Recipient.Recipient.make("bob@example.com")
+
+const report = (id: number, fields: Partial<Event.NewEvent> = {}, tenant = tenantId): Report.Report =>
+  Report.fromNew(
+    Given.newEvent({
+      providerMessageId: Option.some(messageId),
+      idempotencyKey: IdempotencyKey.IdempotencyKey.make(`key-${id}`),
+      ...fields
+    }),
+    { id: Given.eventId(id), tenantId: tenant, insertedAt: Given.afterNoon(id) }
+  )
+
+const stored = (id: number, fields: Partial<Event.NewEvent> = {}): Commit.Stored => ({
+  ...report(id, fields),
+  linkedTo: Option.none(),
+  isDismissed: false
+})
+
+const sent = (id: number, recipient = ann): Delivery.Delivery => ({
+  ...Given.recorded({ recipient }),
+  id: Given.deliveryId(id),
+  provider: Option.some(Given.provider),
+  providerMessageId: Option.some(messageId)
+})
+
+/** What a store knows that holds these deliveries, all of which have the message id, and these reports. */
+const knowing = (deliveries: ReadonlyArray<Delivery.Delivery>, reports: ReadonlyArray<Commit.Stored> = []) => ({
+  sharing: () => deliveries,
+  delivery: ({ deliveryId }: Ledger.DeliveryKey) =>
+    Option.fromUndefinedOr(deliveries.find(({ id }) => id === deliveryId)),
+  stored: (key: IdempotencyKey.IdempotencyKey) =>
+    Option.fromUndefinedOr(reports.find(({ event }) => event.idempotencyKey === key))
+})
+
+const failure = <A, E>(result: Result.Result<A, E>): E | undefined =>
+  Result.isFailure(result) ? result.failure : undefined
+
+const at = Given.afterNoon(60)
+
+describe("a record", () => {
+  const entry = { id: Given.deliveryId(1), eventId: Given.eventId(9), at }
+  const none = { byKey: Option.none(), byId: Option.none(), waiting: [] }
+
+  it("writes the delivery, its queued event and the links of what waited for it", () => {
+    const { answer, commit } = Result.getOrThrow(
+      Commit.record(Given.newDelivery(), { ...none, waiting: [report(2), report(1)] }, entry)
+    )
+    assert.deepStrictEqual([answer.created, answer.linked], [true, 2])
+    assert.deepStrictEqual(commit.deliveries, [answer.delivery])
+    assert.deepStrictEqual(commit.reports?.map(({ event }) => event.type), ["queued"])
+    assert.deepStrictEqual(commit.links?.map(({ orphan }) => orphan.id), [Given.eventId(1), Given.eventId(2)])
+    assert.isTrue(answer.delivery.terminal)
+  })
+
+  it("writes nothing where the delivery stands, and is refused where another one does", () => {
+    const byId = Option.some(Given.recorded())
+    const again = Result.getOrThrow(Commit.record(Given.newDelivery(), { ...none, byId }, entry))
+    assert.deepStrictEqual([again.answer.created, again.commit], [false, { at }])
+    const other = Commit.record(Given.newDelivery({ recipient: bob }), { ...none, byId }, entry)
+    assert.strictEqual(failure(other)?._tag, "DeliveryConflict")
+  })
+
+  it("is compared with the delivery of its key before that of its id", () => {
+    const byKey = Option.some(Given.recorded({ recipient: bob }))
+    const conflict = Commit.record(Given.newDelivery(), { ...none, byKey, byId: Option.some(Given.recorded()) }, entry)
+    assert.strictEqual(failure(conflict)?._tag, "DeliveryConflict")
+  })
+})
+
+describe("a dispatch", () => {
+  const command = Delivery.Dispatch.make({
+    deliveryId: Given.deliveryId(1),
+    provider: Given.provider,
+    providerMessageId: messageId
+  })
+  const entry = { eventId: Given.eventId(9), at }
+  const decide = (sharing: ReadonlyArray<Delivery.Delivery>, delivery = Option.some(Given.recorded())) =>
+    Commit.dispatch(command, messageId, { stored: delivery, sharing, waiting: [report(1)] }, entry)
+
+  it("links what waits for the message id where it meets this delivery alone", () => {
+    assert.strictEqual(Result.getOrThrow(decide([])).answer.linked, 1)
+    assert.strictEqual(Result.getOrThrow(decide([sent(2, bob)])).answer.linked, 0)
+  })
+
+  it("is refused without the delivery, and where another one to the same recipient has the message id", () => {
+    assert.strictEqual(failure(decide([], Option.none()))?._tag, "DeliveryNotFound")
+    assert.strictEqual(failure(decide([sent(2)]))?._tag, "DispatchConflict")
+  })
+})
+
+describe("an append", () => {
+  it("binds what meets a delivery, moves it once, and lets the rest wait", () => {
+    const { answer, commit } = Commit.append([report(1), report(2, { type: "opened" })], knowing([sent(1)]), at)
+    assert.deepStrictEqual(answer.map(({ _tag }) => _tag), ["Appended", "Appended"])
+    assert.deepStrictEqual(commit.deliveries?.map(({ lockVersion }) => lockVersion), [2])
+    assert.deepStrictEqual(Commit.updatesOf(commit).map(({ cause, type }) => [cause, type]), [
+      ["append", "delivered"],
+      ["append", "opened"]
+    ])
+    const alone = Commit.append([report(1)], knowing([]), at)
+    assert.deepStrictEqual(alone.commit.reports?.map(({ event }) => Orphan.wasOrphan(event)), [true])
+    assert.deepStrictEqual([alone.commit.deliveries, Commit.updatesOf(alone.commit)], [[], []])
+  })
+
+  it("compares a key with what stands under it, before it in the batch or in the store", () => {
+    const key = IdempotencyKey.IdempotencyKey.make("key-1")
+    const batch = [report(1), report(2, { idempotencyKey: key }), report(3, { idempotencyKey: key, type: "opened" })]
+    const tags = (deliveries: ReadonlyArray<Delivery.Delivery>, reports?: ReadonlyArray<Commit.Stored>) =>
+      Commit.append(batch, knowing(deliveries, reports), at).answer.map(({ _tag }) => _tag)
+    for (const deliveries of [[], [sent(1)]]) {
+      assert.deepStrictEqual(tags(deliveries), ["Appended", "Duplicate", "IdempotencyConflict"])
+    }
+    assert.deepStrictEqual(tags([], [stored(1)]), ["Duplicate", "Duplicate", "IdempotencyConflict"])
+  })
+
+  it("says of a duplicate which delivery it is about as of now", () => {
+    const linkedTo = Option.some(Given.deliveryId(4))
+    const { answer } = Commit.append([report(1)], knowing([], [{ ...stored(1), linkedTo }]), at)
+    assert.deepStrictEqual(answer, [{ _tag: "Duplicate", eventId: Given.eventId(1), deliveryId: linkedTo }])
+  })
+})
+
+describe("a sweep", () => {
+  const query = { limit: 4, insertedFrom: Given.afterNoon(1), insertedTo: Given.afterNoon(8) }
+  const other = Tenant.TenantId.make("other")
+
+  it("takes each tenant's equal share of what meets a delivery, oldest first, between horizon and grace", () => {
+    const waiting = [report(9), ...[5, 4, 3, 2, 1, 0].map((id) => report(id)), report(6, {}, other)]
+    const { answer } = Commit.link(query, waiting, knowing([sent(1)]), at)
+    assert.deepStrictEqual(answer.links.map(({ eventId }) => eventId), [1, 2, 6].map(Given.eventId))
+    assert.strictEqual(answer.scanned, 3)
+  })
+
+  it("takes nothing that meets none", () => {
+    assert.strictEqual(Commit.link(query, [report(1)], knowing([]), at).answer.scanned, 0)
+    assert.strictEqual(Commit.link(query, [report(1)], knowing([sent(1), sent(2, bob)]), at).answer.scanned, 0)
+  })
+})
+
+describe("by hand", () => {
+  const command = {
+    tenantId,
+    eventId: Given.eventId(1),
+    deliveryId: Given.deliveryId(1),
+    expectedVersion: Option.none()
+  }
+  const delivery = Option.some(sent(1))
+  const linked = { ...stored(1), linkedTo: Option.some(Given.deliveryId(2)) }
+
+  it("a pending orphan is linked or dismissed, and nothing else is", () => {
+    const { answer, commit } = Result.getOrThrow(Commit.linkTo(command, { stored: stored(1), delivery }, at))
+    assert.deepStrictEqual([answer, commit.links?.length, commit.deliveries?.length], [true, 1, 1])
+    const again = Result.getOrThrow(Commit.linkTo(command, { stored: linked, delivery }, at))
+    assert.deepStrictEqual(again, { answer: false, commit: { at, links: [], deliveries: [] } })
+    assert.isTrue(Commit.dismiss(stored(1), at).answer)
+    assert.deepStrictEqual(Commit.dismiss(linked, at), { answer: false, commit: { at, dismissed: [] } })
+  })
+
+  it("a recipient is forgotten by its deliveries and by the reports that name it", () => {
+    const named = (address: Recipient.Recipient) => ({ recipient: Option.some({ address, certain: true }) })
+    const reports = [stored(1, named(ann)), { ...stored(2, named(ann)), isDismissed: true }, stored(3, named(bob))]
+    const { answer, commit } = Commit.forget(ann, { deliveries: [sent(1), sent(2, bob)], reports }, at)
+    assert.deepStrictEqual(answer, { deliveries: 1, orphans: 1 })
+    assert.deepStrictEqual(commit.deliveries?.map(({ recipient }) => recipient), [Option.none()])
+    assert.deepStrictEqual(commit.forgotten?.map(({ event }) => event.id), [1, 2].map(Given.eventId))
+  })
+})
+
+it("a commit appends its events by their keys, and then its links by theirs", () => {
+  const links = [2, 1].map((id) => ({ orphan: report(id).event, deliveryId: Given.deliveryId(1) }))
+  const appended = Commit.appendedBy({ at, reports: [report(4), report(3)], links }, [
+    Given.eventId(8),
+    Given.eventId(9)
+  ])
+  assert.deepStrictEqual(
+    appended.map(({ event }) => Option.getOrElse(event.sourceEventId, () => event.id)),
+    [3, 4, 1, 2].map(Given.eventId)
+  )
+})
