@@ -117,6 +117,9 @@ describe("serve", () => {
           "waybill_orphans_expired",
           "waybill_time_to_link_seconds_count",
           "waybill_webhooks_pruned",
+          "waybill_webhooks_unfinished{status=\"dead\"}",
+          "waybill_webhooks_refused{provider=\"postmark\",reason=\"BadSignature\"}",
+          "waybill_webhooks_undecodable{provider=\"ses\",reason=\"NotJson\"}",
           "waybill_sweeps_failed{schedule=\"reconcile\"}",
           "waybill_sweep_duration_seconds_count{schedule=\"inbox\"}"
         ]

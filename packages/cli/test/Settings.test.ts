@@ -1,12 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Inbox } from "@waybill/core"
-import { Providers } from "@waybill/webhooks"
+import { Inbox, Provider, Tenant } from "@waybill/core"
+import { Providers, Secrets } from "@waybill/webhooks"
 import { ConfigProvider, Duration, Effect, FileSystem, Layer, Option, Redacted, Result, Schema } from "effect"
 import * as ConfigFile from "../src/config/ConfigFile.ts"
 import * as Credentials from "../src/config/Credentials.ts"
+import * as EdgeSettings from "../src/config/EdgeSettings.ts"
 import * as ProviderSettings from "../src/config/ProviderSettings.ts"
 import * as Setting from "../src/config/Setting.ts"
 import * as Settings from "../src/config/Settings.ts"
+import * as Edge from "../src/work/Edge.ts"
 import * as Waybill from "./Waybill.ts"
 
 const environment = (env: Record<string, string>) => ConfigProvider.layer(ConfigProvider.fromEnv({ env }))
@@ -57,10 +59,10 @@ describe("settings", () => {
   })
 
   it("take no webhook that the inbox does not", () => {
-    const isTaken = (text: string) => Option.isSome(Settings.maxBodySize.parse(text))
+    const isTaken = (text: string) => Option.isSome(EdgeSettings.maxBodySize.parse(text))
     assert.isTrue(isTaken(`${Inbox.maxBodyBytes} B`))
     assert.isFalse(isTaken(`${Inbox.maxBodyBytes + 1} B`))
-    assert.strictEqual(Settings.maxBodySize.issue, "must be a size of at most 15 MB, such as 10 MB")
+    assert.strictEqual(EdgeSettings.maxBodySize.issue, "must be a size of at most 15 MB, such as 10 MB")
   })
 
   it("show no secret", () => {
@@ -96,8 +98,8 @@ describe("settings", () => {
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* Setting.read(Settings.grace), Duration.seconds(5))
       assert.deepStrictEqual(yield* Setting.given(Settings.grace), { text: "5s", source: "environment" })
-      assert.strictEqual(yield* Setting.read(Settings.port), 8080)
-      assert.deepStrictEqual(yield* Setting.given(Settings.port), { text: "8080", source: "file" })
+      assert.strictEqual(yield* Setting.read(EdgeSettings.port), 8080)
+      assert.deepStrictEqual(yield* Setting.given(EdgeSettings.port), { text: "8080", source: "file" })
       assert.isTrue(yield* Setting.read(Settings.rowLevelSecurity))
       assert.strictEqual(yield* Setting.read(Settings.schemaName), "waybill")
       assert.deepStrictEqual(yield* Setting.given(Settings.schemaName), { text: "waybill", source: "default" })
@@ -111,13 +113,13 @@ describe("settings", () => {
     Effect.gen(function*() {
       const credentials = yield* Credentials.credentials
       const plain = (tenantId: string, provider: string) =>
-        (credentials[tenantId]?.secrets[provider] ?? []).map(Redacted.value)
+        (credentials.get(tenantId)?.secrets[provider] ?? []).map(Redacted.value)
       assert.deepStrictEqual(plain("default", "postmark"), ["a:b", "c:d"])
       assert.deepStrictEqual(plain("acme", "postmark"), ["a:b,c"])
       assert.deepStrictEqual(plain("acme", "ses"), ["arn:1", "arn:2"])
       assert.deepStrictEqual(plain("acme", "resend"), [])
-      assert.isTrue(credentials["acme"]?.switches["confirmSubscriptions"])
-      assert.isFalse(credentials["default"]?.switches["confirmSubscriptions"])
+      assert.isTrue(credentials.get("acme")?.switches["confirmSubscriptions"])
+      assert.isFalse(credentials.get("default")?.switches["confirmSubscriptions"])
     }).pipe(Effect.provide(withFile(
       JSON.stringify({
         tenants: {
@@ -126,6 +128,42 @@ describe("settings", () => {
       }),
       { WAYBILL_POSTMARK_BASIC_AUTH: "a:b, c:d," }
     ))))
+
+  it.effect("give a tenant its secrets, whatever it is called, and nobody those of what every object has", () =>
+    Effect.gen(function*() {
+      const secrets = yield* Secrets.Secrets
+      const of = Effect.fnUntraced(function*(tenantId: string) {
+        const found = yield* secrets.lookup(Tenant.TenantId.make(tenantId), Provider.Provider.make("postmark"))
+        return Option.map(found, ({ secrets }) => secrets.map(Redacted.value))
+      })
+      for (const name of ["__proto__", "constructor", "toString"]) {
+        assert.deepStrictEqual(yield* of(name), Option.some([`${name}:b`]))
+      }
+      for (const name of ["hasOwnProperty", "valueOf", "__defineGetter__"]) {
+        assert.deepStrictEqual(yield* of(name), Option.none())
+      }
+      const file = Option.getOrThrow(yield* ConfigFile.InUse)
+      assert.deepStrictEqual([...file.tenants.keys()], ["__proto__", "constructor", "toString"])
+    }).pipe(
+      Effect.provide(Edge.secrets),
+      Effect.provide(withFile(
+        `{"tenants":{${
+          ["__proto__", "constructor", "toString"].map((name) => `"${name}":{"postmarkBasicAuth":"${name}:b"}`).join()
+        }}}`
+      ))
+    ))
+
+  it("take no word that every object has", () => {
+    for (const word of ["constructor", "__proto__", "toString"]) {
+      for (
+        const { name, parse } of [Settings.logLevel, Settings.logFormat, Settings.grace, Settings.rowLevelSecurity]
+      ) {
+        assert.strictEqual(parse(word)._tag, "None", `${name} ${word}`)
+      }
+      assert.match(fileIssue(`{"${word}":"x"}`), /^has an unknown setting/)
+      assert.match(fileIssue(`{"tenants":{"acme":{"${word}":"x"}}}`), /^has an unknown setting/)
+    }
+  })
 
   it.effect("that are wrong are named by where they are, without their value", () =>
     Effect.gen(function*() {

@@ -4,6 +4,7 @@ import { PgLite, PgServer, PgStorage } from "@waybill/storage"
 import { DateTime, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { SqlClient } from "effect/sql"
+import * as Serving from "./Serving.ts"
 import * as Waybill from "./Waybill.ts"
 
 type Env = Waybill.Env
@@ -147,6 +148,54 @@ describe("doctor", () => {
       assert.match(stdout, /\nWRONG {2}ledger guard: off: .*events_immutable on events.*\n {7}ALTER TABLE/)
       assert.match(stderr, /^waybill: \d of the checks found something wrong\n$/)
     }), 60_000)
+
+  it.live(
+    "notes webhooks that were given up or are to be tried again, and finds nothing wrong for them",
+    () =>
+      Effect.gen(function*() {
+        const env = yield* Waybill.migrated
+        const webhooks = (document: typeof Doctor.Type) => document.checks.find(({ check }) => check === "webhooks")
+        assert.deepInclude(webhooks(yield* examined(env)), {
+          ok: true,
+          found: "none was given up or is to be tried again",
+          advice: ""
+        })
+        yield* Effect.gen(function*() {
+          const inbox = yield* Inbox.Inbox
+          for (const _tag of ["Dead", "Dead", "Failed"] as const) {
+            const tenantId = Tenant.TenantId.make("acme")
+            const { id } = yield* inbox.store({
+              tenantId,
+              provider: Provider.Provider.make("postmark"),
+              headers: {},
+              body: new Uint8Array(),
+              token: Option.none()
+            })
+            yield* inbox.finish({ tenantId, id }, { _tag, reason: "not understood" })
+          }
+        }).pipe(Effect.provide(storage(env)))
+        const document = yield* examined(env)
+        assert.notInclude(wrong(document), "webhooks")
+        const check = webhooks(document)
+        assert.deepInclude(check, { ok: true, found: "2 webhooks were given up, 1 webhook is to be tried again" })
+        assert.include(check?.advice, "waybill webhooks replay --dead")
+        assert.match((yield* Waybill.run(["doctor"], env)).stdout, /\nnote {3}webhooks: 2 webhooks were given up/)
+
+        const serving = yield* Serving.start({ ...env, WAYBILL_INBOX_CRON: "0 0 1 1 *" })
+        yield* Serving.eventually(Effect.gen(function*() {
+          const ready = yield* serving.get("/readyz")
+          assert.strictEqual(ready.status, 200)
+          assert.deepStrictEqual(JSON.parse(ready.text), {
+            ready: true,
+            warnings: ["2 webhooks were given up", "1 webhook is to be tried again"]
+          })
+        }))
+        const series = Serving.series((yield* serving.get("/metrics")).text)
+        assert.strictEqual(series.get("waybill_webhooks_unfinished{status=\"dead\"}"), 2)
+        assert.strictEqual(series.get("waybill_webhooks_unfinished{status=\"failed\"}"), 1)
+      }),
+    60_000
+  )
 
   it.live("tries a write, and names the pooler", () =>
     Effect.gen(function*() {

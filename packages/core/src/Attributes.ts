@@ -9,6 +9,8 @@
  */
 import { Effect, Schema } from "effect"
 import type * as EventType from "./EventType.ts"
+import type * as Inbox from "./Inbox.ts"
+import type * as LedgerError from "./LedgerError.ts"
 import type * as Provider from "./Provider.ts"
 import type * as Tenant from "./Tenant.ts"
 
@@ -42,6 +44,54 @@ export type Name = typeof Name.Type
 export type Outcome = "done" | "failed" | "stopped"
 
 /**
+ * Why something was refused or not done, beside the reasons of a database that is not available.
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const reasons = [
+  "MissingHeader",
+  "MalformedSignature",
+  "BadSignature",
+  "TimestampOutOfTolerance",
+  "ReplayedToken",
+  "UntrustedTopic",
+  "MisconfiguredSecret",
+  "NoSecret",
+  "SecretsUnavailable",
+  "VerificationUnavailable",
+  "UnknownTenant",
+  "NoTenant",
+  "TenantUnavailable",
+  "MethodNotAllowed",
+  "TooLarge",
+  "TooSlow",
+  "BrokenOff",
+  "MalformedEncoding",
+  "UnsupportedEncoding",
+  "OverBudget",
+  "NotStored",
+  "Died",
+  "NotJson",
+  "NotAnArray",
+  "NotAnObject",
+  "UnknownEnvelope",
+  "UnknownProvider",
+  "MissingType",
+  "InvalidInput",
+  "LedgerImmutable",
+  "SchemaNotMigrated"
+] as const
+
+/**
+ * Why something was refused or not done.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Reason = typeof reasons[number] | LedgerError.LedgerUnavailable["reason"]
+
+/**
  * What may be counted.
  *
  * @category constants
@@ -72,6 +122,8 @@ export interface Attributes extends Partial<Readonly<Record<typeof counts[number
   readonly provider?: Provider.Provider
   readonly event_type?: EventType.EventType
   readonly outcome?: Outcome
+  readonly reason?: Reason
+  readonly status?: Inbox.WebhookStatus
   readonly schedule?: Name
   readonly node?: Name
   readonly consumer?: Name
@@ -82,6 +134,8 @@ const names: ReadonlyArray<keyof Attributes> = [
   "provider",
   "event_type",
   "outcome",
+  "reason",
+  "status",
   "schedule",
   "node",
   "consumer",

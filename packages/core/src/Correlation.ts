@@ -2,7 +2,7 @@
  * Decides which delivery an event is about.
  *
  * Event and delivery meet on a key within their tenant: our own delivery id where the provider echoed it, else the
- * provider and its canonical message id. The recipient then decides among the deliveries of that key.
+ * provider and its canonical message id. The recipient then decides among the deliveries of a message; our own id decides alone.
  *
  * @since 0.1.0
  */
@@ -52,8 +52,8 @@ export const ofEvent = (
     : Option.zipWith(event.provider, event.providerMessageId, ofMessage)
 
 /**
- * A delivery that has an event's key, and how its recipient compares with the one the event names for certain;
- * `unnamed` where the event names none.
+ * A delivery that has an event's key, and how its recipient compares with `Event.certainRecipient`; `unnamed` where that is
+ * none.
  *
  * @category models
  * @since 0.1.0

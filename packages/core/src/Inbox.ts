@@ -199,6 +199,14 @@ export interface Count {
 }
 
 /**
+ * The statuses of webhooks that are not in the ledger yet: those that wait, and those that were given up.
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const unfinished = ["received", "processing", "failed", "dead"] as const satisfies ReadonlyArray<WebhookStatus>
+
+/**
  * How a try at a webhook ended; a postponed one had a reason outside the webhook and is not counted.
  *
  * @category models
@@ -372,8 +380,11 @@ export class Inbox extends Context.Service<Inbox, {
   /** Makes a webhook of any status claimable at once, its tries forgotten; false where there is none. */
   readonly release: (scope: Tenant.Scope, id: WebhookId) => Effect.Effect<boolean, LedgerError>
 
-  /** Counts webhooks by tenant and status. */
-  readonly counts: (scope: Tenant.Scope) => Effect.Effect<ReadonlyArray<Count>, LedgerError>
+  /** Counts webhooks by tenant and status; of all statuses by default, which costs what is kept. */
+  readonly counts: (
+    scope: Tenant.Scope,
+    statuses?: ReadonlyArray<WebhookStatus>
+  ) => Effect.Effect<ReadonlyArray<Count>, LedgerError>
 
   /** Deletes at most `limit` webhooks that have been kept long enough and returns how many; with `dryRun` only counts. */
   readonly prune: (query: PruneQuery) => Effect.Effect<number, InvalidInput | LedgerError>

@@ -180,13 +180,19 @@ export const list = (
     .map(({ webhook: { body: _body, headers: _headers, ...summary } }) => summary)
 
 /**
- * Counts webhooks by tenant and status.
+ * Counts webhooks by tenant and status, of all statuses where none is named.
  *
  * @category getters
  * @since 0.2.0
  */
-export const count = (rows: ReadonlyArray<InboxRow>): ReadonlyArray<Inbox.Count> =>
-  Array.from(Map.groupBy(rows, ({ webhook }) => `${webhook.tenantId} ${webhook.status}`))
+export const count = (
+  rows: ReadonlyArray<InboxRow>,
+  statuses: ReadonlyArray<Inbox.WebhookStatus> = []
+): ReadonlyArray<Inbox.Count> =>
+  Array.from(Map.groupBy(
+    statuses.length === 0 ? rows : rows.filter(({ webhook }) => statuses.includes(webhook.status)),
+    ({ webhook }) => `${webhook.tenantId} ${webhook.status}`
+  ))
     .toSorted(([left], [right]) => Text.compare(left, right))
     .flatMap(([, own]) =>
       own.slice(0, 1).map(({ webhook: { status, tenantId } }) => ({ tenantId, status, count: own.length }))

@@ -103,7 +103,8 @@ export const repeated = (
     : new IdempotencyConflict({
       tenantId: report.tenantId,
       idempotencyKey: report.idempotencyKey,
-      storedEventId: stored.event.id
+      storedEventId: stored.event.id,
+      storedName: Event.nameOf(stored.event)
     })
 
 /**

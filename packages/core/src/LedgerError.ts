@@ -141,7 +141,13 @@ export class StaleDelivery extends Schema.TaggedError<StaleDelivery>("@waybill/c
  */
 export class IdempotencyConflict extends Schema.TaggedError<IdempotencyConflict>("@waybill/core/IdempotencyConflict")(
   "IdempotencyConflict",
-  { tenantId: Tenant.TenantId, idempotencyKey: IdempotencyKey.IdempotencyKey, storedEventId: Event.EventId }
+  {
+    tenantId: Tenant.TenantId,
+    idempotencyKey: IdempotencyKey.IdempotencyKey,
+    storedEventId: Event.EventId,
+    /** The words by which the provider named the stored event, such as `clicked`: another word tells another event. */
+    storedName: Event.Name
+  }
 ) {
   override get message(): string {
     return `the idempotency key already stands for event ${this.storedEventId}, which says something else`

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Event, Provider, Tenant } from "@waybill/core"
+import { Event, Provider, Recipient, Tenant } from "@waybill/core"
 import { Arbitrary, DateTime, Option, Schema } from "effect"
 import * as Given from "./Given.ts"
 
@@ -23,6 +23,16 @@ describe("an event", () => {
     const provider = Provider.Provider.make("sendgrid")
     const unusable = Option.some(Provider.MessageId.make("filter1"))
     assert.deepStrictEqual(stored({ provider, providerMessageId: unusable }).providerMessageId, Option.none())
+  })
+
+  it("is told by whom it names for certain, but not where it echoes a delivery id", () => {
+    const address = Recipient.Recipient.make("ann@example.com")
+    const recipient = Option.some({ address, certain: true })
+    const told = (fields: Partial<Event.NewEvent>) => Event.certainRecipient(Given.newEvent(fields))
+    assert.deepStrictEqual(told({ recipient }), Option.some(address))
+    assert.deepStrictEqual(told({ recipient: Option.some({ address, certain: false }) }), Option.none())
+    assert.deepStrictEqual(told({ recipient, echoedDeliveryId: Option.some(Given.deliveryId(1)) }), Option.none())
+    assert.deepStrictEqual(told({}), Option.none())
   })
 
   it("is the same after a round trip through JSON", () => {

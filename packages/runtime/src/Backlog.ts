@@ -1,9 +1,9 @@
 /**
- * Measures how many orphans wait and for how long, into the metrics.
+ * Measures what waits, into the metrics: how many orphans and for how long, and how many raw webhooks are not in the ledger.
  *
  * @since 0.2.0
  */
-import { Orphans, Tenant } from "@waybill/core"
+import { Inbox, Orphans, Tenant } from "@waybill/core"
 import { type Cause, DateTime, type Duration, Effect, Layer, Schedule } from "effect"
 import { secondsAt } from "./internal/age.ts"
 import { annotateReason } from "./internal/reason.ts"
@@ -30,6 +30,74 @@ export const measure = Effect.fn("Backlog.measure")(function*(horizon: Duration.
 })
 
 /**
+ * How many raw webhooks of all tenants are not in the ledger, by status.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Unfinished = Readonly<Record<typeof Inbox.unfinished[number], number>>
+
+const counted = (count: number, one: string, more: string): ReadonlyArray<string> =>
+  count === 0 ? [] : [count === 1 ? `1 webhook ${one}` : `${count} webhooks ${more}`]
+
+/**
+ * The words for whoever has to look at unfinished webhooks; none where webhooks are merely in hand.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const warnings = ({ dead, failed, received }: Unfinished): ReadonlyArray<string> => [
+  ...counted(dead, "was given up", "were given up"),
+  ...counted(failed + received, "is to be tried again", "are to be tried again")
+]
+
+/**
+ * Counts the raw webhooks of all tenants that are not in the ledger. It costs what is unfinished, not what is kept.
+ *
+ * @category measuring
+ * @since 0.2.0
+ */
+export const unfinished = Effect.gen(function*() {
+  const inbox = yield* Inbox.Inbox
+  const counts = yield* inbox.counts(Tenant.all, Inbox.unfinished)
+  const of = (wanted: Inbox.WebhookStatus) =>
+    counts.reduce((sum, { count, status }) => status === wanted ? sum + count : sum, 0)
+  const found: Unfinished = {
+    received: of("received"),
+    processing: of("processing"),
+    failed: of("failed"),
+    dead: of("dead")
+  }
+  return found
+}).pipe(Effect.withSpan("Backlog.unfinished"))
+
+/**
+ * Measures the raw webhooks of all tenants that are not in the ledger.
+ *
+ * @category measuring
+ * @since 0.2.0
+ */
+export const measureInbox = Effect.fn("Backlog.measureInbox")(function*() {
+  const found = yield* unfinished
+  for (const status of Inbox.unfinished) yield* Metrics.update(Metrics.webhooksUnfinished, found[status], { status })
+  return found
+})
+
+const again = <A, E, R>(
+  measure: Effect.Effect<A, E, R>,
+  every: Duration.Input = "1 minute"
+): Layer.Layer<never, never, R> =>
+  Layer.effectDiscard(
+    measure.pipe(
+      Effect.catchCause((cause: Cause.Cause<unknown>) =>
+        Effect.logWarning("backlog not measured").pipe(annotateReason(cause))
+      ),
+      Effect.repeat(Schedule.spaced(every)),
+      Effect.forkScoped
+    )
+  )
+
+/**
  * Measures the waiting orphans again and again, every minute by default; a failure is logged and the next time tried
  * again.
  *
@@ -38,13 +106,19 @@ export const measure = Effect.fn("Backlog.measure")(function*(horizon: Duration.
  */
 export const layer = (
   options: { readonly every?: Duration.Input; readonly horizon?: Duration.Input } = {}
-): Layer.Layer<never, never, Orphans.Orphans> =>
-  Layer.effectDiscard(
-    measure(options.horizon).pipe(
-      Effect.catchCause((cause: Cause.Cause<unknown>) =>
-        Effect.logWarning("backlog not measured").pipe(annotateReason(cause))
-      ),
-      Effect.repeat(Schedule.spaced(options.every ?? "1 minute")),
-      Effect.forkScoped
-    )
-  )
+): Layer.Layer<never, never, Orphans.Orphans> => again(measure(options.horizon), options.every)
+
+/**
+ * Measures the raw webhooks that are not in the ledger in the same way.
+ *
+ * @category layers
+ * @since 0.2.0
+ */
+export const layerInbox = (
+  options: {
+    readonly every?: Duration.Input
+    /** Is told each time what was found. */
+    readonly onMeasured?: (found: Unfinished) => Effect.Effect<void>
+  } = {}
+): Layer.Layer<never, never, Inbox.Inbox> =>
+  again(Effect.flatMap(measureInbox(), options.onMeasured ?? (() => Effect.void)), options.every)

@@ -6,6 +6,7 @@
  *
  * @since 0.2.0
  */
+import { Inbox } from "@waybill/core"
 import * as Attributes from "@waybill/core/Attributes"
 import { Effect, Metric } from "effect"
 
@@ -125,6 +126,16 @@ export const feedLag = Metric.gauge("waybill_feed_lag_seconds", {
  */
 export const webhooksPruned = counter("waybill_webhooks_pruned", "Raw webhooks deleted after their time")
 
+/**
+ * Raw webhooks that are not in the ledger yet, of all tenants, by status: those that wait, and the dead.
+ *
+ * @category metrics
+ * @since 0.2.0
+ */
+export const webhooksUnfinished = Metric.gauge("waybill_webhooks_unfinished", {
+  description: "Raw webhooks that are not in the ledger, by status"
+})
+
 /** The metrics of a whole installation; the others are of a schedule or of a consumer. */
 const ofInstallation = [
   eventsAppended,
@@ -147,6 +158,7 @@ const ofInstallation = [
  */
 export const all: ReadonlyArray<Metric.Metric<never, unknown>> = [
   ...ofInstallation,
+  webhooksUnfinished,
   sweepDuration,
   sweepsFailed,
   feedLag
@@ -163,6 +175,7 @@ export const register = (schedules: ReadonlyArray<string>): Effect.Effect<void> 
   Effect.forEach(
     [
       ...ofInstallation,
+      ...Inbox.unfinished.map((status) => Metric.withAttributes(webhooksUnfinished, { status })),
       ...schedules.flatMap((schedule) => [
         Metric.withAttributes(sweepDuration, { schedule }),
         Metric.withAttributes(sweepsFailed, { schedule })

@@ -171,6 +171,46 @@ describe("measureBacklog", () => {
     }).pipe(Effect.provide(stores), Effect.provideService(Metric.MetricRegistry, new Map())))
 })
 
+describe("measureInbox", () => {
+  it.effect("counts what is not in the ledger, of all tenants, and not what is", () =>
+    Effect.gen(function*() {
+      const inbox = yield* Inbox.Inbox
+      const endings = [
+        { _tag: "Dead", reason: "no" },
+        { _tag: "Dead", reason: "no" },
+        { _tag: "Failed", reason: "no" },
+        { _tag: "Succeeded" },
+        undefined
+      ] as const
+      for (const tenantId of [acme, Tenant.defaultTenantId]) {
+        for (const ending of endings) {
+          const { id } = yield* inbox.store({
+            tenantId,
+            provider: Given.provider,
+            headers: {},
+            body: new Uint8Array(),
+            token: Option.none()
+          })
+          if (ending !== undefined) yield* inbox.finish({ tenantId, id }, ending)
+        }
+      }
+      const measured: Array<Backlog.Unfinished> = []
+      const scope = yield* Scope.make()
+      const onMeasured = (found: Backlog.Unfinished) => Effect.sync(() => void measured.push(found))
+      yield* Layer.buildWithScope(Backlog.layerInbox({ onMeasured }), scope)
+      yield* TestClock.adjust("1 minutes")
+      assert.deepStrictEqual(yield* metrics, {
+        "waybill_webhooks_unfinished{status=received}": 0,
+        "waybill_webhooks_unfinished{status=processing}": 2,
+        "waybill_webhooks_unfinished{status=failed}": 2,
+        "waybill_webhooks_unfinished{status=dead}": 4
+      })
+      assert.deepStrictEqual(measured.at(-1), { received: 0, processing: 2, failed: 2, dead: 4 })
+      assert.isAtLeast(measured.length, 2)
+      yield* Scope.close(scope, Exit.void)
+    }).pipe(Effect.provide(stores), Effect.provideService(Metric.MetricRegistry, new Map())))
+})
+
 /** Keeps all that would leave the process: logs, spans as an exporter sends them, and metrics. */
 const watched = Effect.fnUntraced(function*<A, E, R>(self: Effect.Effect<A, E, R>) {
   const seen: Array<string> = []

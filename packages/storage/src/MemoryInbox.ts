@@ -73,7 +73,8 @@ const make = Effect.gen(function*() {
       return true
     })
 
-  const counts = (scope: Tenant.Scope) => Effect.sync(() => InboxRow.count(inScope(scope)))
+  const counts = (scope: Tenant.Scope, statuses: ReadonlyArray<Inbox.WebhookStatus> = []) =>
+    Effect.sync(() => InboxRow.count(inScope(scope), statuses))
 
   const prune = Effect.fn("Inbox.prune")(function*(query: Inbox.PruneQuery) {
     yield* Input.limit(query.limit)

@@ -245,12 +245,16 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
     return released.length > 0
   })
 
-  const counts = Effect.fn("Inbox.counts")(function*(scope: Tenant.Scope) {
+  const counts = Effect.fn("Inbox.counts")(function*(
+    scope: Tenant.Scope,
+    statuses: ReadonlyArray<Inbox.WebhookStatus> = []
+  ) {
+    const wanted = statuses.length === 0 ? sql.literal("true") : sql.in("w.status", statuses)
     const rows = yield* statements(
       scope,
       sql`
       SELECT tenant_id AS "tenantId", status, count(*)::integer AS count FROM ${webhooks} w
-      WHERE ${inScope(scope)} GROUP BY tenant_id, status ORDER BY tenant_id, status
+      WHERE ${inScope(scope)} AND ${wanted} GROUP BY tenant_id, status ORDER BY tenant_id, status
     `
     )
     return yield* Effect.orDie(decodeCounts(rows))

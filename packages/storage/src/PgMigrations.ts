@@ -10,6 +10,7 @@ import * as migration0001 from "./internal/migration0001.ts"
 import * as migration0002 from "./internal/migration0002.ts"
 import * as migration0003 from "./internal/migration0003.ts"
 import * as migration0004 from "./internal/migration0004.ts"
+import * as migration0006 from "./internal/migration0006.ts"
 import * as PgError from "./PgError.ts"
 
 /**
@@ -24,7 +25,8 @@ const migrations: Readonly<Record<string, (schema: string) => ReadonlyArray<stri
   "0001_create_ledger": migration0001.statements,
   "0002_create_inbox_and_sweeps": migration0002.statements,
   "0003_compare_canonical_forms": migration0003.statements,
-  "0004_give_the_feed_epochs": migration0004.statements
+  "0004_give_the_feed_epochs": migration0004.statements,
+  "0006_let_echoed_ids_decide": migration0006.statements
 }
 
 const quoted = (schema: string): string => `"${schema.replaceAll("\"", "\"\"")}"`

@@ -109,7 +109,11 @@ const make = Effect.gen(function*() {
       yield* putWebhook(InboxRow.release(row))
       return true
     }, turn),
-    counts: Effect.fn("Inbox.counts")((scope: Tenant.Scope) => Effect.map(webhooksIn(scope), InboxRow.count), turn),
+    counts: Effect.fn("Inbox.counts")(
+      (scope: Tenant.Scope, statuses?: ReadonlyArray<Inbox.WebhookStatus>) =>
+        Effect.map(webhooksIn(scope), (rows) => InboxRow.count(rows, statuses)),
+      turn
+    ),
     prune: Effect.fn("Inbox.prune")(function*(query: Inbox.PruneQuery) {
       yield* Input.limit(query.limit)
       const { count, deleted } = InboxRow.prune(query, yield* webhooksIn(Tenant.all), yield* DateTime.now)

@@ -67,15 +67,27 @@ describe("appends at once on PostgreSQL", () => {
   it.live("move a delivery once a caller", () =>
     Effect.gen(function*() {
       const ledger = yield* Ledger.Ledger
-      const { id, lockVersion } = yield* dispatched("m")
-      yield* Effect.forEach(
-        numbers(50),
-        (index) => ledger.append(tenantId, [opened("m", `key-${index}`, index)]),
-        all
+      // Each type sets a time of its own, so that each call moves its delivery, in whatever order they commit.
+      const types = [
+        "delivered",
+        "opened",
+        "clicked",
+        "unsubscribed",
+        "bounced",
+        "complained",
+        "failed",
+        "suppressed"
+      ] as const
+      const deliveries = yield* Effect.forEach(numbers(7), (index) => dispatched(`m-${index}`))
+      const calls = numbers(7).flatMap((index) =>
+        types.map((type, at) => ({ ...opened(`m-${index}`, `key-${index}-${at}`, at), type }))
       )
-      const moved = yield* Effect.flatMap(ledger.delivery({ tenantId, deliveryId: id }), Effect.fromOption)
-      assert.strictEqual(moved.lockVersion, lockVersion + 50)
-      assert.strictEqual(Option.getOrThrow(moved.lastEventAt).epochMilliseconds, Date.UTC(2026, 0, 1) + 49)
+      yield* Effect.forEach(calls, (event) => ledger.append(tenantId, [event]), all)
+      for (const { id, lockVersion } of deliveries) {
+        const moved = yield* Effect.flatMap(ledger.delivery({ tenantId, deliveryId: id }), Effect.fromOption)
+        assert.strictEqual(moved.lockVersion, lockVersion + types.length)
+        assert.strictEqual(Option.getOrThrow(moved.lastEventAt).epochMilliseconds, Date.UTC(2026, 0, 1) + 7)
+      }
     }).pipe(Effect.provide(TestDatabase.ledger)), 30_000)
 
   it.live("of the same event store it once, and all callers learn its id", () =>

@@ -15,10 +15,12 @@
  * @since 0.1.0
  */
 import { type Event, Inbox, Ledger, LedgerError, Tenant, Text } from "@waybill/core"
+import * as Attributes from "@waybill/core/Attributes"
 import { Context, Duration, Effect, Fiber, Layer, Option } from "effect"
 import type * as Answer from "./Answer.ts"
 import * as Reading from "./internal/reading.ts"
 import { Providers } from "./Providers.ts"
+import * as Refusals from "./Refusals.ts"
 import type * as Row from "./Row.ts"
 import { Secrets } from "./Secrets.ts"
 import type * as Webhook from "./Webhook.ts"
@@ -243,6 +245,9 @@ const kept = (provider: Pick<Row.Row, "headers">, headers: Webhook.Request["head
     })
   )
 
+const tellGivenUp = ({ provider, tenantId }: Inbox.Webhook) =>
+  Effect.logError("webhook given up").pipe(Attributes.annotateLogs({ tenant_id: tenantId, provider }))
+
 const make = Effect.gen(function*() {
   const inbox = yield* Inbox.Inbox
   const ledger = yield* Ledger.Ledger
@@ -258,6 +263,11 @@ const make = Effect.gen(function*() {
     const tried = yield* read(providers.get(webhook.provider), webhook, told)
     const result = Inbox.giveUp(tried.result, webhook.attempts)
     yield* note(webhook, result)
+    // Once for each webhook, and not again at each of its tries.
+    if (Option.isSome(tried.misread) && webhook.attempts === 1) {
+      yield* Refusals.tellMisread(tried.misread.value, webhook)
+    }
+    if (result._tag === "Dead") yield* tellGivenUp(webhook)
     return { ...tried, result }
   })
 
@@ -325,6 +335,7 @@ const make = Effect.gen(function*() {
       reason: `processing was begun ${webhook.attempts - 1} times and never ended`
     }
     yield* note(webhook, result)
+    yield* tellGivenUp(webhook)
     return { result, counts: Reading.nothing }
   })
 

@@ -73,12 +73,14 @@ export interface Admitted {
  */
 export class Intake extends Context.Service<Intake, {
   /**
-   * Verifies a request with a tenant's secrets. The request is read only where there is something to verify it with.
+   * Verifies a request with a tenant's secrets. The request is read only where there is something to verify it with, and
+   * where the headers that came before its body, if they are given, do not tell already that it is to be refused.
    */
   readonly verify: <E, R>(
     provider: Row.OpenRow,
     tenantId: Tenant.TenantId,
-    request: Effect.Effect<Webhook.Received, E, R>
+    request: Effect.Effect<Webhook.Received, E, R>,
+    headers?: Webhook.Request["headers"]
   ) => Effect.Effect<Admitted, IntakeError | E, R>
 }>()("@waybill/webhooks/Intake") {}
 
@@ -96,13 +98,16 @@ export const layer: Layer.Layer<Intake, never, Secrets> = Layer.effect(
       function*<E, R>(
         provider: Row.OpenRow,
         tenantId: Tenant.TenantId,
-        request: Effect.Effect<Webhook.Received, E, R>
+        request: Effect.Effect<Webhook.Received, E, R>,
+        headers?: Webhook.Request["headers"]
       ) {
         const credentials = yield* secrets.lookup(tenantId, provider.name)
         if (Option.isNone(credentials)) return yield* new UnknownTenant({ tenantId })
         if (credentials.value.secrets.length === 0) return yield* new NoSecret({ provider: provider.name })
+        const { secrets: active } = credentials.value
+        if (headers !== undefined && provider.admit !== undefined) yield* provider.admit({ headers, secrets: active })
         const received = yield* request
-        const { isSetup, token } = yield* provider.verify({ ...received, secrets: credentials.value.secrets })
+        const { isSetup, token } = yield* provider.verify({ ...received, secrets: active })
         const admitted: Admitted = {
           received,
           token: Option.map(token, (value) => ({ value, verifiedBy: tenantId })),

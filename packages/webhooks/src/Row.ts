@@ -54,6 +54,16 @@ export type Verify = (
 ) => Effect.Effect<Webhook.Verified, Webhook.VerificationError | Webhook.VerificationUnavailable>
 
 /**
+ * Refuses a request by what its headers alone tell, before its body is read; what it lets pass is still to be verified.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Admit = (
+  head: Pick<Webhook.Attempt, "headers" | "secrets">
+) => Effect.Effect<void, Webhook.VerificationError>
+
+/**
  * Does what a provider asks for beside events, such as confirming a subscription. It runs at each try of a stored webhook,
  * before the events are appended. Where it fails, the events are appended all the same and the webhook is tried again.
  *
@@ -95,6 +105,8 @@ export interface Row {
   readonly refusal: 401 | 406
   /** The status that makes the provider send a request again later; some drop an event at any 5xx. */
   readonly unavailable: 503 | 429
+  /** Absent where the headers tell nothing, because the signature is in the body. */
+  readonly admit?: Admit
   /**
    * Reduces a body to events, piece by piece, each when it is asked for, so that a body of many items holds up nobody. The
    * same event gives the same idempotency key, however often and in whatever batch.

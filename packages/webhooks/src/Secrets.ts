@@ -63,13 +63,14 @@ export class Secrets extends Context.Service<Secrets, {
   ) => Effect.Effect<Option.Option<Credentials>, SecretsUnavailable>
 }>()("@waybill/webhooks/Secrets") {}
 
-const ofTenants = (tenants: Readonly<Record<string, TenantSecrets>>): Secrets["Service"] => {
+/** Maps, since a tenant may be called as what every object has: `__proto__`, `constructor`. */
+const ofTenants = (tenants: Iterable<readonly [string, TenantSecrets]>): Secrets["Service"] => {
   const byTenant = new Map(
-    Object.entries(tenants).map(([tenantId, { secrets, switches = {} }]) => [
+    Array.from(tenants, ([tenantId, { secrets, switches = {} }]) => [
       tenantId,
       {
         secrets: new Map(Object.entries(secrets)),
-        switches: new Set(Object.keys(switches).filter((name) => switches[name] === true))
+        switches: new Set(Object.entries(switches).flatMap(([name, isOn]) => isOn ? [name] : []))
       }
     ])
   )
@@ -90,18 +91,44 @@ const ofTenants = (tenants: Readonly<Record<string, TenantSecrets>>): Secrets["S
  * @category layers
  * @since 0.1.0
  */
-export const layer = (tenants: Readonly<Record<string, TenantSecrets>>): Layer.Layer<Secrets> =>
-  Layer.succeed(Secrets, ofTenants(tenants))
+export const layer = (
+  tenants: Readonly<Record<string, TenantSecrets>> | ReadonlyMap<string, TenantSecrets>
+): Layer.Layer<Secrets> => Layer.succeed(Secrets, ofTenants(tenants instanceof Map ? tenants : Object.entries(tenants)))
+
+/** The first or last line of a public key in PEM, with the line breaks at it; some spell them out, as `\n`. */
+const armour = /(?:\s|\\[rn])*-----(?:BEGIN|END) PUBLIC KEY-----(?:\s|\\[rn])*/g
+
+/** The base64 of a public key of an elliptic curve, which may be broken into lines. */
+const publicKey = /\bM[A-Za-z0-9+/]{4,7}YHKoZIzj0C(?:[A-Za-z0-9+/\s]|\\[rn])*?={1,2}/g
+
+const lineBreak = /\s|\\[rn]/g
+
+/** Ends each secret of a list; no text that is typed holds it. */
+const end = "\u001e"
 
 /**
- * Reads the secrets of a setting: one, or several separated by commas. A text with line breaks has one in each line, which
- * may then hold commas.
+ * Reads the secrets of a setting: one, or several separated by commas. A text of several lines has one in each line, which may
+ * then hold commas; a public key in PEM, or one that is broken into lines, is one secret. White space and empty lines around
+ * the whole say nothing.
  *
  * @category parsing
  * @since 0.2.0
  */
-export const parse = (text: string): ReadonlyArray<string> =>
-  text.split(text.includes("\n") ? "\n" : ",").map((part) => part.trim()).filter((part) => part !== "")
+export const parse = (text: string): ReadonlyArray<string> => {
+  const joined = text.replace(armour, "\n").replace(publicKey, (key) => key.replace(lineBreak, ""))
+  const trimmed = joined.replaceAll(end, "\n").trim()
+  return trimmed.split(text.includes(end) || /[\r\n]/.test(trimmed) ? /[\r\n]+/ : ",")
+    .map((part) => part.trim())
+    .filter((part) => part !== "")
+}
+
+/**
+ * Writes several secrets as the text of one setting, as `parse` reads it: each may hold commas, even where there is one alone.
+ *
+ * @category parsing
+ * @since 0.2.0
+ */
+export const list = (secrets: ReadonlyArray<string>): string => secrets.map((secret) => `${secret}${end}`).join("")
 
 const secretsIn = (variable: string) =>
   Effect.map(
@@ -132,8 +159,8 @@ export const layerConfig = (
         rows,
         ({ name, secrets }) => Effect.map(secretsIn(secrets.variable), (secrets) => [name, secrets] as const)
       )
-      return ofTenants({
-        [tenantId]: { secrets: Object.fromEntries(secrets), switches: Object.fromEntries(switches) }
-      })
+      return ofTenants([
+        [tenantId, { secrets: Object.fromEntries(secrets), switches: Object.fromEntries(switches) }]
+      ])
     })
   )

@@ -2,7 +2,8 @@
  * Defines what a provider's webhook is: a request of raw bytes that is verified, and then reduced to events.
  *
  * Nothing here reads a clock, a setting or the network: time and secrets are passed in. A request is verified over its own
- * bytes, never over a copy that was parsed and written again.
+ * bytes, never over a copy that was parsed and written again. A content coding belongs to the way and not to the request: it
+ * is undone before.
  *
  * @since 0.1.0
  */
@@ -10,7 +11,7 @@ import { type Event, Provider as CoreProvider } from "@waybill/core"
 import { type DateTime, Option, type Redacted, Schema } from "effect"
 
 /**
- * A request as it was received: the names of the headers in lower case, the body byte for byte.
+ * A request as it was received: the names of the headers in lower case, the body byte for byte, without a content coding.
  *
  * @category models
  * @since 0.1.0

@@ -2,35 +2,37 @@
  * Serves the webhooks of every provider over HTTP: `POST /webhooks/:provider` and
  * `POST /tenants/:tenantId/webhooks/:provider`, in any application of `effect/http`.
  *
- * A request is verified over its bytes as they came, whatever its `Content-Type`, and then stored before anything can fail
- * on its content. What is stored is answered 200, also where the ledger cannot take it just now: the sweep of the inbox
+ * A request is verified over its bytes, whatever its `Content-Type`, and then stored before anything can fail on its content.
+ * The bytes are those that came, with a `Content-Encoding` of `gzip`, `br` or `deflate` undone: so the provider signed them,
+ * and so they are counted against the largest body, stored and read again. What is stored is answered 200, also where the ledger cannot take it just now: the sweep of the inbox
  * finishes it. A status of 500 and above is only given for what a later attempt can mend, never for what a body says.
  *
  * Beside the outcomes of `Answer`: an unknown provider or tenant is answered 404, another method than POST 405, a body that
- * does not arrive in time has its connection cut or is answered 408, and one that breaks off 400. Where a provider has no
- * usable secret, that is logged as an error and answered as storage that is down, 503 or 429, because another 4xx would make
+ * does not arrive in time has its connection cut or is answered 408, one that breaks off or is not what its coding says 400,
+ * and one in a coding that is not understood 415. What the headers alone
+ * tell is judged before the body is read, and what would exceed the budget of all bodies in flight is answered as storage
+ * that is down. A path counts only as it is written above: with more slashes, in other letters or in a spelling of its own it
+ * is 404. Where a provider has no usable secret, that is logged as an error and answered as storage that is down, 503 or 429, because another 4xx would make
  * some providers drop the event for good. A batch may hold as many events as fit into the largest body: refusing what was
  * verified would lose it. It is read and appended a thousand at a time, and other requests are served between; only its JSON
  * is parsed at once.
  *
- * An answer is one word; neither it nor a log holds an address, a body or a trace. The router gives 404 to path parameters
+ * An answer is one word; neither it nor a log holds an address, a body or a trace. `Refusals` tells of what does not come in. The router gives 404 to path parameters
  * longer than its `maxParamLength`, 100 characters unless `HttpRouter.RouterConfig` says otherwise.
  *
  * @since 0.1.0
  */
 import { Inbox, Tenant } from "@waybill/core"
-import { ByteSize, Data, DateTime, Duration, Effect, type Layer, Option } from "effect"
-import {
-  HttpIncomingMessage,
-  HttpRouter,
-  type HttpServerError,
-  HttpServerRequest,
-  HttpServerResponse
-} from "effect/http"
+import { ByteSize, DateTime, Duration, Effect, type Layer, Option } from "effect"
+import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as Answer from "./Answer.ts"
 import { Ingestion } from "./Ingestion.ts"
 import { Intake, type IntakeError } from "./Intake.ts"
+import * as Body from "./internal/body.ts"
+import * as Budget from "./internal/budget.ts"
+import * as Encoding from "./internal/encoding.ts"
 import { Providers } from "./Providers.ts"
+import * as Refusals from "./Refusals.ts"
 import type * as Row from "./Row.ts"
 import type * as Webhook from "./Webhook.ts"
 
@@ -49,6 +51,14 @@ export const defaultMaxBodySize: ByteSize.ByteSize = ByteSize.megabytes(10)
  * @since 0.1.0
  */
 export const defaultBodyTimeout: Duration.Duration = Duration.seconds(15)
+
+/**
+ * The bytes of bodies that are in memory at once at most, by default: 64 MB.
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const defaultMaxBodiesInFlight: ByteSize.ByteSize = ByteSize.megabytes(64)
 
 /**
  * A request that passed verification, from which its tenant is to be told.
@@ -73,6 +83,8 @@ export interface Options {
   readonly maxBodySize?: ByteSize.Input
   /** 15 seconds by default. */
   readonly bodyTimeout?: Duration.Input
+  /** The bytes of all bodies from the first byte read to the answer; 64 MB by default. A body that is alone always has room. */
+  readonly maxBodiesInFlight?: ByteSize.Input
   /** The tenant whose secrets verify what comes without a tenant in its path, and which gets it; by default `default`. */
   readonly tenantId?: Tenant.TenantId
   /**
@@ -83,133 +95,106 @@ export interface Options {
   readonly resolveTenant?: (request: Unassigned) => Effect.Effect<Option.Option<Tenant.TenantId>, unknown>
 }
 
-/** How a request ends before any provider has a say. */
-type Refusal = "not_found" | "method_not_allowed" | "too_slow" | "broken_off"
-
-type Ending = Answer.Outcome | Refusal
-
-const refusals: Readonly<Record<Refusal, number>> = {
+const statuses: Readonly<Record<Exclude<Refusals.Ending, Answer.Outcome>, number>> = {
   not_found: Answer.unknownProvider,
   method_not_allowed: 405,
   too_slow: 408,
-  broken_off: 400
+  broken_off: 400,
+  malformed_encoding: 400,
+  unsupported_encoding: 415
 }
 
-const isRefusal = (ending: Ending): ending is Refusal => Object.hasOwn(refusals, ending)
+const isOfRoute = (ending: Refusals.Ending): ending is keyof typeof statuses => Object.hasOwn(statuses, ending)
 
-const warn = (
-  sentence: string,
-  provider: Row.Row,
-  attributes: Readonly<Record<string, string | number>> = {}
-) => Effect.logWarning(sentence).pipe(Effect.annotateLogs({ provider: provider.name, ...attributes }))
+const sizeOf = (given: ByteSize.Input | undefined, fallback: ByteSize.ByteSize): ByteSize.ByteSize =>
+  given === undefined ? fallback : ByteSize.fromInputUnsafe(given)
 
-const complain = (sentence: string, provider: Row.Row) =>
-  Effect.logError(sentence).pipe(Effect.annotateLogs({ provider: provider.name }))
+const refusalOf = (error: IntakeError | Refusals.Refused): Refusals.Refused => {
+  if (error._tag === "Refused") return error
+  return new Refusals.Refused({ reason: error._tag === "VerificationError" ? error.reason : error._tag })
+}
 
-/** A request that ends before it is stored. */
-class Ended extends Data.TaggedError("Ended")<{ readonly ending: Ending }> {}
+/** Whether a part of a path is a tenant's id, as it is or with what is special encoded. */
+const isSpelt = (part: string): boolean =>
+  part !== "" && !/[/;#]/.test(part) &&
+  !(part.match(/%[0-9a-f]{2}/gi) ?? []).some((hex) => /[\w.~-]/.test(String.fromCharCode(parseInt(hex.slice(1), 16))))
 
-const isTooLarge = ({ reason }: HttpServerError.HttpServerError): boolean =>
-  reason._tag === "RequestParseError" && reason.reason === "BodyTooLarge"
-
-/** The length that a request announces; none where it announces none. */
-const announced = ({ headers }: HttpServerRequest.HttpServerRequest): number => Number(headers["content-length"] ?? 0)
+/** Whether an address has a provider's path as it is written, since routers take other spellings for the same. */
+const isExact = (url: string, provider: Row.Row): boolean => {
+  const [path = ""] = url.split("?", 1)
+  const tail = `/webhooks/${provider.name}`
+  if (path === tail) return true
+  return path.startsWith("/tenants/") && path.endsWith(tail) && isSpelt(path.slice("/tenants/".length, -tail.length))
+}
 
 const make = Effect.fnUntraced(function*(options: Options) {
   const ingestion = yield* Ingestion
   const intake = yield* Intake
   const providers = yield* Providers
-  const maxBodySize = ByteSize.min(
-    options.maxBodySize === undefined ? defaultMaxBodySize : ByteSize.fromInputUnsafe(options.maxBodySize),
-    ByteSize.bytes(Inbox.maxBodyBytes)
-  )
-  const bodyTimeout = options.bodyTimeout ?? defaultBodyTimeout
+  const limits: Body.Limits = {
+    maxBodySize: ByteSize.min(
+      sizeOf(options.maxBodySize, defaultMaxBodySize),
+      ByteSize.bytes(Inbox.maxBodyBytes)
+    ),
+    bodyTimeout: options.bodyTimeout ?? defaultBodyTimeout
+  }
+  const budget = Budget.make(Number(sizeOf(options.maxBodiesInFlight, defaultMaxBodiesInFlight)))
   const { resolveTenant, tenantId: ownTenant = Tenant.defaultTenantId } = options
 
-  const readBody = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest) {
-    if (announced(request) > maxBodySize) return yield* new Ended({ ending: "too_large" })
-    const buffer = yield* request.arrayBuffer.pipe(
-      Effect.provideService(HttpIncomingMessage.MaxBodySize, maxBodySize),
-      Effect.mapError((error) => new Ended({ ending: isTooLarge(error) ? "too_large" : "broken_off" })),
-      Effect.timeoutOrElse({ duration: bodyTimeout, orElse: () => Effect.fail(new Ended({ ending: "too_slow" })) })
-    )
-    const received: Webhook.Received = {
-      headers: { ...request.headers },
-      body: new Uint8Array(buffer),
-      receivedAt: yield* DateTime.now
-    }
-    return received
-  })
-
-  /** Logs why a request does not come in, and tells how it ends. */
-  const turnAway = Effect.fnUntraced(function*(provider: Row.Row, error: IntakeError): Effect.fn.Return<never, Ended> {
-    if (error._tag === "UnknownTenant") return yield* new Ended({ ending: "not_found" })
-    if (error._tag === "SecretsUnavailable") {
-      yield* complain("secrets cannot be looked up", provider)
-      return yield* new Ended({ ending: "unavailable" })
-    }
-    if (error._tag === "NoSecret") {
-      yield* complain("no secret is configured", provider)
-      return yield* new Ended({ ending: "misconfigured" })
-    }
-    const ending = Answer.ofVerification(error)
-    if (ending === "unavailable") yield* complain("what verifies a webhook cannot be had", provider)
-    else if (ending === "misconfigured") yield* complain("a secret is missing or cannot be used", provider)
-    else if (error._tag === "VerificationError") {
-      yield* warn("webhook refused", provider, { reason: error.reason })
-    }
-    return yield* new Ended({ ending })
-  })
-
-  const assign = Effect.fnUntraced(function*(provider: Row.Row, request: Unassigned) {
+  const assign = Effect.fnUntraced(function*(request: Unassigned) {
     if (resolveTenant === undefined) return ownTenant
-    const resolved = yield* Effect.suspend(() => resolveTenant(request)).pipe(
-      Effect.tapError(() => complain("a tenant cannot be told", provider)),
-      Effect.mapError(() => new Ended({ ending: "unavailable" }))
+    const resolved = yield* Effect.mapError(
+      Effect.suspend(() => resolveTenant(request)),
+      () => new Refusals.Refused({ reason: "TenantUnavailable" })
     )
-    if (Option.isSome(resolved)) return resolved.value
-    yield* warn("webhook of no tenant refused", provider)
-    return yield* new Ended({ ending: "tenant_unresolved" })
+    return Option.isSome(resolved) ? resolved.value : yield* new Refusals.Refused({ reason: "NoTenant" })
   })
 
-  const receive = Effect.fnUntraced(function*(provider: Row.OpenRow, given: Option.Option<Tenant.TenantId>) {
-    const request = yield* HttpServerRequest.HttpServerRequest
-    if (request.method !== "POST") return yield* new Ended({ ending: "method_not_allowed" })
+  const receive = Effect.fnUntraced(function*(
+    provider: Row.OpenRow,
+    given: Option.Option<Tenant.TenantId>,
+    request: HttpServerRequest.HttpServerRequest,
+    lease: Budget.Lease
+  ) {
+    if (request.method !== "POST") return yield* new Refusals.Refused({ reason: "MethodNotAllowed" })
     const verifiedBy = Option.getOrElse(given, () => ownTenant)
-    const { isSetup, received, token } = yield* intake.verify(provider, verifiedBy, readBody(request)).pipe(
-      Effect.catch((error) => error._tag === "Ended" ? Effect.fail(error) : turnAway(provider, error))
+    const headers = { ...request.headers }
+    const read = Effect.gen(function*() {
+      const body = yield* Body.read(request, limits, lease)
+      const received: Webhook.Received = { headers: Encoding.plain(headers), body, receivedAt: yield* DateTime.now }
+      return received
+    })
+    const { isSetup, received, token } = yield* Effect.mapError(
+      intake.verify(provider, verifiedBy, read, headers),
+      refusalOf
     )
     const tenantId = Option.isSome(given) || isSetup
       ? verifiedBy
-      : yield* assign(provider, { ...received, provider: provider.name, url: request.url })
+      : yield* assign({ ...received, provider: provider.name, url: request.url })
     const receipt = yield* ingestion.receive({
       ...received,
       tenantId,
       provider,
       token
     }).pipe(
-      Effect.catchTag("TokenReplayed", () =>
-        Effect.andThen(
-          warn("webhook refused", provider, { reason: "ReplayedToken" }),
-          Effect.fail(new Ended({ ending: "refused" }))
-        )),
-      Effect.catchTag(
-        ["InvalidInput", "LedgerUnavailable", "LedgerImmutable", "SchemaNotMigrated"],
-        () =>
-          Effect.andThen(complain("webhook not stored", provider), Effect.fail(new Ended({ ending: "unavailable" })))
+      Effect.mapError((error) =>
+        error._tag === "TokenReplayed"
+          ? new Refusals.Refused({ reason: "ReplayedToken" })
+          : Refusals.notStored(error)
       )
     )
     yield* Effect.logDebug("webhook received").pipe(
       Effect.annotateLogs({ provider: provider.name, outcome: receipt.outcome, ...receipt.counts })
     )
-    const ending: Ending = receipt.outcome
+    const ending: Refusals.Ending = receipt.outcome
     return ending
   })
 
-  const answer = (provider: Row.Row, ending: Ending) =>
+  const answer = (provider: Row.Row, ending: Refusals.Ending) =>
     HttpServerResponse.text(ending, {
-      status: isRefusal(ending) ? refusals[ending] : Answer.status(provider, ending),
-      ...(ending === "method_not_allowed" && { headers: { allow: "POST" } })
+      status: isOfRoute(ending) ? statuses[ending] : Answer.status(provider, ending),
+      ...(ending === "method_not_allowed" && { headers: { allow: "POST" } }),
+      ...(ending === "unsupported_encoding" && { headers: { "accept-encoding": Encoding.understood } })
     })
 
   const notFound = HttpServerResponse.text("not_found", { status: Answer.unknownProvider })
@@ -219,13 +204,22 @@ const make = Effect.fnUntraced(function*(options: Options) {
     const found = providers.get(params["provider"] ?? "")
     if (Option.isNone(found)) return notFound
     const provider = found.value
+    const request = yield* HttpServerRequest.HttpServerRequest
+    if (!isExact(request.url, provider)) return notFound
     const tenantId = params["tenantId"] === undefined
       ? Option.some(Option.none<Tenant.TenantId>())
       : Option.map(Tenant.TenantId.makeOption(params["tenantId"]), Option.some)
     if (Option.isNone(tenantId)) return notFound
-    const ending = yield* receive(provider, tenantId.value).pipe(
-      Effect.catch(({ ending }) => Effect.succeed(ending)),
-      Effect.catchDefect(() => Effect.as(complain("receiving a webhook died", provider), "unavailable" as const))
+    const lease = budget.begin()
+    const ending = yield* receive(provider, tenantId.value, request, lease).pipe(
+      Effect.catchDefect(() => Effect.fail(new Refusals.Refused({ reason: "Died" }))),
+      Effect.catch((refused) =>
+        Effect.as(
+          Refusals.tell(refused, provider, Option.getOrElse(tenantId.value, () => ownTenant)),
+          Refusals.ending(refused)
+        )
+      ),
+      Effect.ensuring(Effect.sync(lease.end))
     )
     return answer(provider, ending)
   })

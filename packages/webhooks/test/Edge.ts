@@ -70,7 +70,8 @@ export const table = (rows: ReadonlyArray<Row.Row>): Layer.Layer<Providers.Provi
 /** Everything that any server of this process has logged. */
 export const logged: Array<unknown> = []
 
-const logger = Logger.layer([Logger.map(Logger.formatStructured, (entry) => void logged.push(entry))])
+/** Keeps what is logged in `logged`. */
+export const logger = Logger.layer([Logger.map(Logger.formatStructured, (entry) => void logged.push(entry))])
 
 /** The server, and everything behind it. */
 export const layer = <E>({ certificates, providers, routes, secrets, storage, subscriptions, tenants }: Setting<E>) =>

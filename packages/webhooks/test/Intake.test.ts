@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Tenant } from "@waybill/core"
 import { Intake, Providers, Secrets, Webhook } from "@waybill/webhooks"
-import { Effect, Layer, Option, Redacted } from "effect"
+import { DateTime, Effect, Layer, Option, Redacted } from "effect"
 import * as Edge from "./Edge.ts"
 import { received, receivedAt } from "./Reading.ts"
 import * as Signing from "./Signing.ts"
@@ -15,14 +15,22 @@ const layer = Intake.layer.pipe(
   Layer.merge(Edge.table(Edge.rows()))
 )
 
+const layerOfAll = Intake.layer.pipe(
+  Layer.provide(Secrets.layer({ globex: Edge.secretsOf(Signing.senders) })),
+  Layer.merge(Edge.table(Edge.rows()))
+)
+
+const sendGrid = ["x-twilio-email-event-webhook-signature", "x-twilio-email-event-webhook-timestamp"] as const
+
 const verify = Effect.fnUntraced(function*<E>(
   provider: string,
   request: Effect.Effect<Webhook.Received, E>,
-  tenantId: Tenant.TenantId = Edge.tenant("acme")
+  tenantId: Tenant.TenantId = Edge.tenant("acme"),
+  headers?: Webhook.Request["headers"]
 ) {
   const intake = yield* Intake.Intake
   const providers = yield* Providers.Providers
-  return yield* intake.verify(Option.getOrThrow(providers.get(provider)), tenantId, request)
+  return yield* intake.verify(Option.getOrThrow(providers.get(provider)), tenantId, request, headers)
 })
 
 const signed = (provider: string) =>
@@ -45,6 +53,41 @@ describe("Intake", () => {
       const brokenOff = yield* Effect.flip(verify("postmark", Effect.fail("broken off")))
       assert.strictEqual(brokenOff, "broken off")
     }).pipe(Effect.provide(layer)))
+
+  it.effect("refuses by the headers alone what they tell, and reads no body for it", () =>
+    Effect.gen(function*() {
+      const arn = "arn:aws:sns:eu-central-1:1:of-others"
+      const cases = [
+        ["postmark", {}, "MissingHeader"],
+        ["postmark", { authorization: "Bearer x" }, "MalformedSignature"],
+        ["postmark", { authorization: "Basic eDp5" }, "BadSignature"],
+        ["sendgrid", {}, "MissingHeader"],
+        ["sendgrid", { [sendGrid[0]]: "no base64", [sendGrid[1]]: "1" }, "MalformedSignature"],
+        ["sendgrid", { [sendGrid[0]]: "AAAA", [sendGrid[1]]: "now" }, "MalformedSignature"],
+        ["resend", { "svix-id": "a" }, "MissingHeader"],
+        ["resend", { "svix-id": "a", "svix-timestamp": "1", "svix-signature": "v2,x" }, "MalformedSignature"],
+        ["ses", { "x-amz-sns-topic-arn": arn }, "UntrustedTopic"]
+      ] as const
+      for (const [provider, headers, reason] of cases) {
+        const error = yield* Effect.flip(verify(provider, unread, Edge.tenant("globex"), headers))
+        assert.deepInclude(error, { _tag: "VerificationError", reason }, provider)
+      }
+    }).pipe(Effect.provide(layerOfAll)))
+
+  it.effect("reads the body of what its headers do not give away, and verifies all of it", () =>
+    Effect.gen(function*() {
+      for (const { provider } of Signing.senders) {
+        const request = yield* signed(provider)
+        const read = Effect.succeed({ ...request, receivedAt: yield* DateTime.now })
+        yield* verify(provider, read, Edge.tenant("globex"), request.headers)
+        const other = { ...request, body: Signing.bytes("{}"), receivedAt: yield* DateTime.now }
+        if (provider === "postmark") continue
+        const error = yield* Effect.flip(
+          verify(provider, Effect.succeed(other), Edge.tenant("globex"), request.headers)
+        )
+        assert.strictEqual(error._tag, "VerificationError", provider)
+      }
+    }).pipe(Effect.provide(layerOfAll)))
 
   it.effect("says why a request is refused", () =>
     Effect.gen(function*() {

@@ -66,9 +66,11 @@ describe("Mailgun", () => {
       [{ event: "complained" }, "complained", undefined, undefined],
       [{ event: "failed", severity: "temporary", reason: "generic" }, "deferred", undefined, undefined],
       [{ event: "failed", severity: "permanent", reason: "bounce" }, "bounced", "bounced", "hard"],
-      [{ event: "failed", severity: "permanent", reason: "suppress-bounce" }, "bounced", "bounced", "hard"],
+      [{ event: "failed", severity: "permanent", reason: "suppress-bounce" }, "rejected", "bounced", undefined],
+      [{ event: "failed", severity: "permanent", reason: "suppress-anew" }, "rejected", "other", undefined],
+      [{ event: "failed", severity: "permanent", reason: "blacklisted" }, "bounced", "other", "hard"],
       [{ event: "failed", severity: "permanent", reason: "generic" }, "bounced", "other", "hard"],
-      [{ event: "failed", severity: "permanent", reason: "old" }, "bounced", "timed_out", "hard"],
+      [{ event: "failed", severity: "permanent", reason: "old" }, "bounced", "timed_out", "soft"],
       [{ event: "failed", severity: "permanent", reason: "espblock" }, "bounced", "blocked", "hard"],
       [{ event: "failed", severity: "permanent", reason: "suppress-complaint" }, "rejected", "spam", undefined],
       [
@@ -78,6 +80,24 @@ describe("Mailgun", () => {
         undefined
       ],
       [{ event: "failed" }, "bounced", "other", "undetermined"],
+      [
+        { event: "failed", severity: "permanent", reason: "bounce", "delivery-status": { "bounce-type": "soft" } },
+        "bounced",
+        "bounced",
+        "soft"
+      ],
+      [
+        { event: "failed", reason: "generic", "delivery-status": { "bounce-type": "hard" } },
+        "bounced",
+        "other",
+        "hard"
+      ],
+      [
+        { event: "failed", severity: "permanent", "delivery-status": { "bounce-type": "?" } },
+        "bounced",
+        "other",
+        "hard"
+      ],
       [{ event: "unheard" }, "unknown", undefined, undefined]
     ] as const
   )("reads %o", ([change, type, reason, bounceClass]) => {
@@ -161,7 +181,11 @@ describe("Mailgun", () => {
       ["unsubscribed", [], "unsubscribed", undefined, undefined],
       ["bounced", [["code", "550"]], "bounced", "bounced", "hard"],
       ["bounced", [["code", "5.1.1"]], "bounced", "bounced", "hard"],
-      ["bounced", [["code", "499"]], "bounced", "timed_out", "hard"],
+      ["bounced", [["code", "499"]], "bounced", "timed_out", "soft"],
+      ["dropped", [["code", "602"]], "bounced", "timed_out", "soft"],
+      ["dropped", [["code", "550"], ["reason", "old"]], "bounced", "timed_out", "soft"],
+      ["dropped", [["code", "550"], ["reason", "hardfail"]], "rejected", "bounced", undefined],
+      ["bounced", [["code", "605"]], "rejected", "bounced", undefined],
       ["bounced", [], "bounced", "other", "hard"],
       ["dropped", [["code", "605"]], "rejected", "bounced", undefined],
       ["dropped", [["code", "606"]], "rejected", "unsubscribed", undefined],

@@ -95,6 +95,17 @@ describe("Postmark", () => {
         "unsubscribed",
         "2026-11-20T12:00:00.000Z"
       ],
+      [{ RecordType: "SubscriptionChange", SuppressSending: true }, "unsubscribed", "2026-11-20T12:00:00.000Z"],
+      [
+        { RecordType: "SubscriptionChange", SuppressSending: true, SuppressionReason: null },
+        "unsubscribed",
+        "2026-11-20T12:00:00.000Z"
+      ],
+      [
+        { RecordType: "SubscriptionChange", SuppressSending: true, SuppressionReason: "Unheard" },
+        "unknown",
+        "2026-11-20T12:00:00.000Z"
+      ],
       [
         { RecordType: "SubscriptionChange", SuppressSending: true, SuppressionReason: "SpamComplaint" },
         "complained",
@@ -114,6 +125,13 @@ describe("Postmark", () => {
   )("reads %o", ([raw, type, at]) => {
     const read = event(provider, write({ MessageID: messageId, Recipient: "ada@reader.example", ...raw }))
     assert.deepStrictEqual([read.type, read.at, read.message], [type, at, messageId])
+  })
+
+  it("tells a refusal to send by its form", () => {
+    const read = event(provider, write({ ...bounce, ID: 42, Type: "OnSuppressionList" }))
+    assert.deepStrictEqual([read.type, read.reason, read.bounce], ["rejected", "blocked", undefined])
+    const payload = { event: "Bounce", subtype: "OnSuppressionList", status: "5.1.1", suppressed: true }
+    assert.deepStrictEqual(read.payload, payload)
   })
 
   it("reads a time of any precision, and one without an offset as UTC", () => {
@@ -179,6 +197,28 @@ describe("Postmark", () => {
     assert.strictEqual(new Set(all.map((each) => key(provider, write(each)))).size, all.length)
   })
 
+  it("keeps the ids of a body without a type, as the oldest are", () => {
+    const { RecordType: _, ...old } = { ...bounce, ID: 42 }
+    const read = event(provider, write(old))
+    assert.deepStrictEqual([read.type, read.message, read.eventId, read.to, read.at], [
+      "unknown",
+      messageId,
+      "42",
+      "ada@reader.example",
+      "2026-03-04T10:06:07.000Z"
+    ])
+    assert.deepStrictEqual(read.payload, { subtype: "HardBounce", status: "5.1.1" })
+    const { ID: __, ...unnumbered } = old
+    const { MessageID: ___, ...numbered } = old
+    const all = [old, unnumbered, { ...old, ID: 43 }, { ...unnumbered, MessageID: "another" }]
+    assert.strictEqual(new Set(all.map((each) => key(provider, write(each)))).size, all.length)
+    assert.deepStrictEqual(event(provider, write(numbered)).eventId, "42")
+    const inbound = write({ FromFull: { Email: "ada@reader.example" }, MessageID: messageId })
+    assert.deepStrictEqual(normalized(provider, received(inbound)).ignored, [{ index: 0, kind: "Inbound" }])
+    const neither = write({ Type: "HardBounce", ID: 0, MessageID: "" })
+    assert.deepStrictEqual(normalized(provider, received(neither)).undecodable, [{ index: 0, reason: "MissingType" }])
+  })
+
   it("ignores inbound mail and cannot decode what has no type", () => {
     const { events, ignored, undecodable } = normalized(provider, received(write({ RecordType: "Inbound" })))
     assert.deepStrictEqual([events, ignored, undecodable], [[], [{ index: 0, kind: "Inbound" }], []])
@@ -208,6 +248,8 @@ describe("Postmark", () => {
         assert.isTrue(Result.isSuccess(yield* attempt(basic(credentials), ["old:one", "new:two:three"])))
       }
       assert.isTrue(Result.isSuccess(yield* attempt(basic("old:one").replace("Basic", "basic"), ["old:one"])))
+      assert.isTrue(Result.isSuccess(yield* attempt(basic(":one"), [":one"])))
+      assert.isTrue(Result.isSuccess(yield* attempt(basic("old:one"), ["old:one\r\n"])))
     }))
 
   it.effect("says why it refuses", () =>

@@ -54,7 +54,25 @@ describe("Resend", () => {
       ["email.failed", { failed: { reason: "reached_daily_quota" } }, "failed", undefined, undefined],
       ["email.suppressed", {}, "rejected", "blocked", undefined],
       ["email.bounced", { bounce: { type: "Permanent", subType: "General" } }, "bounced", "bounced", "hard"],
-      ["email.bounced", { bounce: { type: "Permanent", subType: "Suppressed" } }, "bounced", "blocked", "hard"],
+      ["email.suppressed", { suppressed: { type: "OnComplaintList" } }, "rejected", "spam", undefined],
+      ["email.bounced", { bounce: { type: "Permanent", subType: "Suppressed" } }, "rejected", "bounced", undefined],
+      ["email.bounced", { bounce: { type: "Permanent", subType: "OnTeamList" } }, "rejected", "bounced", undefined],
+      ["email.bounced", { bounce: { message: "We have suppressed sending to it." } }, "rejected", "bounced", undefined],
+      [
+        "email.bounced",
+        { bounce: { message: "It is on a suppression list, since it complained." } },
+        "rejected",
+        "spam",
+        undefined
+      ],
+      ["email.bounced", { bounce: { message: "A bounce message came back." } }, "bounced", "bounced", "undetermined"],
+      [
+        "email.bounced",
+        { bounce: { subType: "General", message: "The suppression list is full." } },
+        "bounced",
+        "bounced",
+        "undetermined"
+      ],
       ["email.bounced", { bounce: { type: "Transient", subType: "MailboxFull" } }, "bounced", "bounced", "soft"],
       ["email.bounced", { bounce: { type: "Undetermined" } }, "bounced", "bounced", "undetermined"],
       ["email.bounced", {}, "bounced", "bounced", "undetermined"],
@@ -84,9 +102,17 @@ describe("Resend", () => {
       [{ to: ["ada@reader.example"], headers: [{ name: "Cc", value: "bob@reader.example" }] }, false]
     ] as const
   )("is certain of the recipient only where there is one: %o", ([data, certain]) => {
-    const read = event(provider, write("email.bounced", data), headers)
+    const read = event(provider, write("email.delivered", data), headers)
     assert.deepStrictEqual([read.to, read.certain], ["ada@reader.example", certain])
   })
+
+  it.for(["email.bounced", "email.complained", "email.delivery_delayed"])(
+    "is not certain of the recipient of %s, which may be where a mailbox forwards to",
+    (type) => {
+      const read = event(provider, write(type, { to: ["postmaster@elsewhere.example"] }), headers)
+      assert.deepStrictEqual([read.to, read.certain], ["postmaster@elsewhere.example", false])
+    }
+  )
 
   it.for(["email.received", "domain.updated", "contact.created", "suppression.added", "inbox.created"])(
     "ignores %s",

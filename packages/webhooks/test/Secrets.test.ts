@@ -49,6 +49,35 @@ describe("Secrets", () => {
       })
     ))
 
+  const key = `MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE${"ab+/".repeat(21)}Aw==`
+
+  const pem = (key: string) =>
+    `-----BEGIN PUBLIC KEY-----\n${key.slice(0, 64)}\n${key.slice(64)}\n-----END PUBLIC KEY-----\n`
+
+  const texts: ReadonlyArray<readonly [text: string, secrets: ReadonlyArray<string>]> = [
+    ["", []],
+    ["\n\n", []],
+    ["a:b,c:d\n", ["a:b", "c:d"]],
+    ["\r\n a:b , c:d \r\n\r\n", ["a:b", "c:d"]],
+    ["a:b\nc:d\n", ["a:b", "c:d"]],
+    ["a:b,c\r\n\r\n  d:e \r\n", ["a:b,c", "d:e"]],
+    ["a:b\rc:d", ["a:b", "c:d"]],
+    [pem(key), [key]],
+    [pem(key).replaceAll("\n", "\r\n"), [key]],
+    [pem(key).replaceAll("\n", "\\n"), [key]],
+    [`${pem(key)}${pem(key.replace("ab", "cd"))}`, [key, key.replace("ab", "cd")]],
+    [`${key.slice(0, 64)}\n  ${key.slice(64)}\n`, [key]],
+    [`${key},${key.replace("ab", "cd")}\n`, [key, key.replace("ab", "cd")]],
+    [`not-a-key\n${key}\nnor-this`, ["not-a-key", key, "nor-this"]],
+    [Secrets.list(["a:b,c"]), ["a:b,c"]],
+    [Secrets.list(["a:b,c", pem(key), "d:e\n"]), ["a:b,c", key, "d:e"]],
+    [Secrets.list([]), []]
+  ]
+
+  it.for(texts)("are read from the text %j", ([text, secrets]) => {
+    assert.deepStrictEqual(Secrets.parse(text), secrets)
+  })
+
   it.effect("give none of a provider that is not set up, and nothing for a tenant that is not there", () =>
     withEnv(
       { WAYBILL_SES_CONFIRM_SUBSCRIPTIONS: "true" },

@@ -66,6 +66,24 @@ describe("SendGrid", () => {
       [{ event: "dropped", reason: "Spam Content" }, "rejected", "spam", undefined, {}],
       [{ event: "dropped", reason: "Blocked" }, "rejected", "blocked", undefined, {}],
       [{ event: "dropped", reason: "Expired" }, "rejected", "timed_out", undefined, {}],
+      [{ event: "dropped", reason: "On the Global Suppression List" }, "rejected", "other", undefined, {
+        suppressed: true
+      }],
+      [{ event: "dropped", reason: "Group Unsubscribed" }, "rejected", "unsubscribed", undefined, { suppressed: true }],
+      [{ event: "bounce", type: "suppressed" }, "rejected", "bounced", undefined, {
+        subtype: "suppressed",
+        suppressed: true
+      }],
+      [{ event: "deferred", response: "451 4.7.1 try again later" }, "deferred", undefined, undefined, {
+        status: "4.7.1"
+      }],
+      [
+        { event: "bounce", type: "bounce", status: "5.1.1", response: "550 5.7.1 no" },
+        "bounced",
+        "bounced",
+        "hard",
+        { subtype: "bounce", status: "5.1.1" }
+      ],
       [{ event: "dropped", reason: "Recipient List over Package Quota" }, "rejected", "other", undefined, {}],
       [{ event: "unheard" }, "unknown", undefined, undefined, {}]
     ] as const
@@ -226,6 +244,21 @@ describe("SendGrid", () => {
       const others = SendGridSender.make(otherPair).secrets
       assert.strictEqual(yield* reason({ secrets: [...others, ...sender.secrets] }), "accepted")
       assert.strictEqual(yield* reason({ secrets: others }), "BadSignature")
+    }))
+
+  it.effect("accepts a key in PEM, or with line breaks in it", () =>
+    Effect.gen(function*() {
+      const pem = pair.publicKey.export({ format: "pem", type: "spki" }).toString()
+      for (
+        const secret of [
+          pem,
+          pem.replaceAll("\n", "\r\n"),
+          pem.replaceAll("\n", "\\n"),
+          pem.split("\n").slice(1, -2).join("\n ")
+        ]
+      ) {
+        assert.strictEqual(yield* reason({ secrets: [Redacted.make(secret)] }), "accepted")
+      }
     }))
 
   it.effect("says why it refuses", () =>

@@ -100,7 +100,15 @@ describe("Ses", () => {
       ["undetermined Bounce", bounce({ bounceType: "Undetermined" }), "bounced", "bounced", "undetermined"],
       ["suppressed Bounce", bounce({ bounceSubType: "OnAccountSuppressionList" }), "rejected", "bounced", undefined],
       ["Bounce suppressed by SES itself", bounce({ bounceSubType: "Suppressed" }), "rejected", "bounced", undefined],
+      ["Bounce on a tenant's list", bounce({ bounceSubType: "OnTenantSuppressionList" }), "rejected", "bounced"],
+      ["Bounce on a list unheard of", bounce({ bounceSubType: "OnDomainList" }), "rejected", "bounced"],
+      ["Bounce of who unsubscribed", bounce({ bounceSubType: "UnsubscribedRecipient" }), "rejected", "unsubscribed"],
+      ["Bounce without validation", bounce({ bounceSubType: "FailedValidation" }), "rejected", "invalid"],
+      ["Bounce of a full mailbox", bounce({ bounceSubType: "MailboxFull" }), "bounced", "bounced", "hard"],
       ["Complaint", complaint({}), "complained"],
+      ["Complaint on a tenant's list", complaint({ complaintSubType: "OnTenantSuppressionList" }), "rejected", "spam"],
+      ["Complaint of who unsubscribed", complaint({ complaintSubType: "Unsubscribed" }), "rejected", "unsubscribed"],
+      ["Complaint of another kind", complaint({ complaintSubType: "Other" }), "complained"],
       ["not-spam Complaint", complaint({ complaintFeedbackType: "not-spam" }), "unknown"],
       ["suppressed Complaint", complaint({ complaintSubType: "OnAccountSuppressionList" }), "rejected", "spam"],
       ["Subscription to nothing", subscription({ unsubscribeAll: true }), "unsubscribed"],
@@ -140,9 +148,32 @@ describe("Ses", () => {
     assert.deepStrictEqual(read.payload, { event: "DeliveryDelay", subtype: "MailboxFull", status: "4.2.2" })
   })
 
+  it("is not certain of an address that the message was not sent to, and says no more of it than that", () => {
+    const named = (emailAddress: string, destination: unknown = ["Ada <Ada@reader.example>"]) =>
+      event(
+        provider,
+        envelope({ ...bounce({ bouncedRecipients: [{ emailAddress }] }), mail: { ...mail, destination } })
+      )
+    const own = named("ada@reader.example")
+    assert.deepStrictEqual([own.certain, own.payload], [true, { event: "Bounce", subtype: "General" }])
+    const other = named("postmaster@elsewhere.example")
+    assert.deepStrictEqual([other.certain, other.payload], [
+      false,
+      { event: "Bounce", subtype: "General", otherRecipient: true }
+    ])
+    const unsaid = named("ada@reader.example", null)
+    assert.deepStrictEqual([unsaid.certain, unsaid.payload], [false, own.payload])
+    const complained = event(
+      provider,
+      envelope(complaint({ complainedRecipients: [{ emailAddress: "postmaster@elsewhere.example" }] }))
+    )
+    assert.deepStrictEqual([complained.type, complained.certain], ["complained", false])
+  })
+
   it("gives each recipient an event of its own", () => {
     const both = [{ emailAddress: "ada@reader.example" }, { emailAddress: "bob@reader.example" }]
-    const read = events(provider, envelope(bounce({ bouncedRecipients: both })))
+    const sent = { ...mail, destination: ["ada@reader.example", "bob@reader.example"] }
+    const read = events(provider, envelope({ ...bounce({ bouncedRecipients: both }), mail: sent }))
     assert.deepStrictEqual(read.map(({ certain, to }) => [to, certain]), [
       ["ada@reader.example", true],
       ["bob@reader.example", true]

@@ -40,7 +40,7 @@ export const config = Command.make(
     const settings = yield* rows
     const file = yield* ConfigFile.InUse
     const path = Option.getOrNull(Option.map(file, ({ path }) => path))
-    const tenants = Option.match(file, { onNone: () => [], onSome: ({ tenants }) => Object.keys(tenants) })
+    const tenants = Option.match(file, { onNone: () => [], onSome: ({ tenants }) => [...tenants.keys()] })
     yield* Output.write(
       json,
       {

@@ -4,8 +4,9 @@
  * @since 0.1.0
  */
 import * as PgHealth from "@waybill/storage/PgHealth"
-import { Duration, Effect, Option, Schema } from "effect"
+import { Duration, Effect, Layer, Option, Schema } from "effect"
 import { Command } from "effect/cli"
+import { SecureRandom } from "effect/crypto"
 import * as Setting from "../config/Setting.ts"
 import * as Settings from "../config/Settings.ts"
 import * as Database from "../store/Database.ts"
@@ -45,7 +46,7 @@ interface Check {
   readonly check: string
   readonly ok: boolean
   readonly found: string
-  /** The remedy; empty if all is well. */
+  /** The remedy; empty if all is well. Where a check is ok all the same, it is a warning. */
   readonly advice: string
 }
 
@@ -170,16 +171,44 @@ const judgeAll = (schema: string, findings: PgHealth.Findings, isSet: boolean): 
   ]
 }
 
+/** Webhooks that are not in the ledger keep nothing from working, so they are a warning. */
+const webhooks = Effect.gen(function*() {
+  const Backlog = yield* Effect.promise(() => import("@waybill/runtime/Backlog"))
+  const found = Backlog.warnings(yield* Backlog.unfinished)
+  const check: Check = {
+    check: "webhooks",
+    ok: true,
+    found: found.length === 0 ? "none was given up or is to be tried again" : found.join(", "),
+    advice: found.length === 0
+      ? ""
+      : "waybill webhooks list says why; mend it, then run waybill webhooks replay --dead"
+  }
+  return check
+})
+
 const examine = Effect.gen(function*() {
   const { examine, kind, schema } = yield* Database.Database
   const findings = yield* examine(tolerableTransaction)
   const answers = judge("database", true, kind === "Memory" ? "in memory, nothing to look at" : "it answers", "")
   return Option.match(findings, {
     onNone: () => Effect.succeed([answers]),
-    onSome: (found) =>
-      Effect.map(Setting.read(Settings.rowLevelSecurity), (isSet) => [answers, ...judgeAll(schema, found, isSet)])
+    onSome: Effect.fnUntraced(function*(found) {
+      const isSet = yield* Setting.read(Settings.rowLevelSecurity)
+      const checks = [answers, ...judgeAll(schema, found, isSet)]
+      // Where it cannot be asked for them, another check says why.
+      return [...checks, ...Option.toArray(yield* Effect.option(webhooks))]
+    })
   })
 }).pipe(Effect.flatten)
+
+/** The database, and the raw webhooks in it. */
+const inbox = Database.layerWith({
+  memory: Effect.map(Effect.promise(() => import("@waybill/storage/MemoryInbox")), ({ layer }) => layer),
+  postgres: Effect.fnUntraced(function*(schema: string) {
+    const PgInbox = yield* Effect.promise(() => import("@waybill/storage/PgInbox"))
+    return PgInbox.layer({ schema, rowLevelSecurity: yield* Setting.read(Settings.rowLevelSecurity) })
+  })
+}).pipe(Layer.provide(SecureRandom.layerWebCrypto))
 
 /**
  * `waybill doctor`
@@ -192,7 +221,7 @@ export const doctor = Command.make(
   { json: Parameters.json },
   Effect.fnUntraced(function*({ json }) {
     const checks = yield* examine.pipe(
-      Effect.provide(Database.layer),
+      Effect.provide(inbox),
       Effect.catchTag(
         "LedgerUnavailable",
         (error) => Effect.succeed([judge("database", false, error.message, named(error.advice))])
@@ -217,7 +246,9 @@ export const doctor = Command.make(
       { ok: wrong === 0, checks: checks.map((check) => ({ ...check })) },
       () =>
         checks.map(({ advice, check, found, ok }) =>
-          `${ok ? "ok   " : "WRONG"}  ${check}: ${found}${advice === "" ? "" : `\n       ${advice}`}`
+          `${ok ? advice === "" ? "ok   " : "note " : "WRONG"}  ${check}: ${found}${
+            advice === "" ? "" : `\n       ${advice}`
+          }`
         ).join("\n")
     )
     if (wrong > 0) yield* new Unwell({ wrong })

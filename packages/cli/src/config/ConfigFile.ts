@@ -6,8 +6,8 @@
  * @since 0.2.0
  */
 import { Tenant } from "@waybill/core"
+import * as Secrets from "@waybill/webhooks/Secrets"
 import { Config, ConfigProvider, Context, Effect, FileSystem, Layer, Option, Predicate, Result, Schema } from "effect"
-import * as Kind from "./Kind.ts"
 import * as ProviderSettings from "./ProviderSettings.ts"
 import * as Setting from "./Setting.ts"
 import * as Settings from "./Settings.ts"
@@ -41,7 +41,7 @@ export interface ConfigFile {
   /** The settings, by the names of the variables. */
   readonly values: Values
   /** The provider settings of further tenants, by the tenants' ids and the names of the variables. */
-  readonly tenants: Readonly<Record<string, Values>>
+  readonly tenants: ReadonlyMap<string, Values>
 }
 
 /**
@@ -68,7 +68,7 @@ const isList = Schema.is(Schema.Array(Schema.String))
 const textOf = (value: unknown): Option.Option<string> => {
   if (typeof value === "string") return Option.some(value)
   if (typeof value === "number" || typeof value === "boolean") return Option.some(String(value))
-  return isList(value) ? Option.some(Kind.lines(value)) : Option.none()
+  return isList(value) ? Option.some(Secrets.list(value)) : Option.none()
 }
 
 /** The values of an object by the names of their variables, or what is wrong with it. */
@@ -89,15 +89,16 @@ const valuesOf = (
 }
 
 const parseTenants = (given: unknown): Result.Result<ConfigFile["tenants"], string> => {
-  if (given === undefined) return Result.succeed({})
+  // A map, since a tenant may be called as what every object has: __proto__, constructor.
+  const tenants = new Map<string, Values>()
+  if (given === undefined) return Result.succeed(tenants)
   if (!Predicate.isObject(given)) return Result.fail("must hold an object in tenants")
-  const tenants: Record<string, Values> = {}
   for (const [tenantId, value] of Object.entries(given)) {
     if (!Schema.is(Tenant.TenantId)(tenantId)) return Result.fail("has a key in tenants that is no tenant's id")
     if (!Predicate.isObject(value)) return Result.fail(`must hold an object in tenants.${tenantId}`)
     const values = valuesOf({ ...value }, tenantNames, `tenants.${tenantId}.`)
     if (Result.isFailure(values)) return Result.fail(values.failure)
-    tenants[tenantId] = values.success
+    tenants.set(tenantId, values.success)
   }
   return Result.succeed(tenants)
 }

@@ -15,12 +15,10 @@ import * as Setting from "./Setting.ts"
  * @category models
  * @since 0.1.0
  */
-export type Credentials = Readonly<
-  Record<string, {
-    readonly secrets: Readonly<Record<string, ReadonlyArray<Redacted.Redacted>>>
-    readonly switches: Readonly<Record<string, boolean>>
-  }>
->
+export type Credentials = ReadonlyMap<string, {
+  readonly secrets: Readonly<Record<string, ReadonlyArray<Redacted.Redacted>>>
+  readonly switches: Readonly<Record<string, boolean>>
+}>
 
 const readBy = <E>(readOne: <A>(setting: Setting.Setting<A>) => Effect.Effect<A, E>) =>
   Effect.all({
@@ -37,13 +35,16 @@ const readBy = <E>(readOne: <A>(setting: Setting.Setting<A>) => Effect.Effect<A,
 export const credentials: Effect.Effect<Credentials, Setting.BadSetting | Config.ConfigError> = Effect.gen(
   function*() {
     const file = yield* ConfigFile.InUse
-    const tenants = Option.match(file, { onNone: () => ({}), onSome: ({ tenants }) => tenants })
-    const others = yield* Effect.all(
-      Record.map(
-        tenants,
-        (values, tenantId) => readBy((setting) => Setting.readIn(setting, values, `tenants.${tenantId}.`))
-      )
+    const own = [Tenant.defaultTenantId, yield* readBy(Setting.read)] as const
+    if (Option.isNone(file)) return new Map([own])
+    const others = yield* Effect.forEach(
+      file.value.tenants,
+      ([tenantId, values]) =>
+        Effect.map(
+          readBy((setting) => Setting.readIn(setting, values, `tenants.${tenantId}.`)),
+          (read) => [tenantId, read] as const
+        )
     )
-    return { [Tenant.defaultTenantId]: yield* readBy(Setting.read), ...others }
+    return new Map([own, ...others])
   }
 )

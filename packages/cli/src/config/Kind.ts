@@ -160,13 +160,13 @@ export const timeZone = (name: string, about: string, fallback: string): Setting
     parse: (text) => Option.map(Result.getSuccess(Schedules.parse("* * * * *", text)), () => text)
   })
 
-const levels: Readonly<Record<string, LogLevel.LogLevel>> = {
-  debug: "Debug",
-  info: "Info",
-  warn: "Warn",
-  error: "Error",
-  none: "None"
-}
+const levels: ReadonlyMap<string, LogLevel.LogLevel> = new Map<string, LogLevel.LogLevel>([
+  ["debug", "Debug"],
+  ["info", "Info"],
+  ["warn", "Warn"],
+  ["error", "Error"],
+  ["none", "None"]
+])
 
 /**
  * The lowest level that is logged.
@@ -180,7 +180,7 @@ export const logLevel = (name: string, about: string, fallback: string): Setting
     about,
     fallback,
     issue: "must be debug, info, warn, error or none",
-    parse: (text) => Option.fromUndefinedOr(levels[text.toLowerCase()])
+    parse: (text) => Option.fromUndefinedOr(levels.get(text.toLowerCase()))
   })
 
 /**
@@ -222,6 +222,25 @@ const parseDuration: Parse<Duration.Duration> = (text) => {
 export const duration = (name: string, about: string, fallback: string): Setting<Duration.Duration> =>
   plain({ name, about, fallback, issue: "must be a duration such as 60s, 0s or 5m", parse: parseDuration })
 
+/**
+ * A duration between two others, both included.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const durationWithin = (
+  { from, range, to, ...definition }: Definition & {
+    readonly from: Duration.Duration
+    readonly to: Duration.Duration
+    readonly range: string
+  }
+): Setting<Duration.Duration> =>
+  plain({
+    ...definition,
+    issue: `must be a duration from ${range}`,
+    parse: (text) => Option.filter(parseDuration(text), Duration.between({ minimum: from, maximum: to }))
+  })
+
 const parseDays: Parse<Pruner.Days> = (text) =>
   text === "forever" ? Option.some(text) : parseWhole(1, Pruner.maxDays)(text)
 
@@ -239,14 +258,6 @@ export const kept = (name: string, about: string, fallback: Pruner.Days): Settin
     issue: `must be a whole number of days from 1 to ${Pruner.maxDays}, or forever`,
     parse: parseDays
   })
-
-/**
- * The text of a list of the configuration file: each of its texts is a line, so that it may hold commas.
- *
- * @category lists
- * @since 0.2.0
- */
-export const lines = (texts: ReadonlyArray<string>): string => texts.map((text) => `${text}\n`).join("")
 
 /**
  * One secret or several, shown only where they are public.

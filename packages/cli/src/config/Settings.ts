@@ -5,13 +5,13 @@
  *
  * @since 0.1.0
  */
-import { Inbox } from "@waybill/core"
 import * as Pruner from "@waybill/runtime/Pruner"
 import * as Reconciler from "@waybill/runtime/Reconciler"
 import * as Schedules from "@waybill/runtime/Schedules"
 import { type Config, Effect, Option } from "effect"
 import { hostname } from "node:os"
 import { pid } from "node:process"
+import * as EdgeSettings from "./EdgeSettings.ts"
 import * as Kind from "./Kind.ts"
 import * as Location from "./Location.ts"
 import * as ProviderSettings from "./ProviderSettings.ts"
@@ -82,37 +82,6 @@ export const pooler = Kind.optional(Kind.oneOf({
   fallback: "",
   words: ["transaction", "session", "none"]
 }))
-
-/**
- * The address that `serve` listens on.
- *
- * @category settings
- * @since 0.1.0
- */
-export const host = Kind.text({
-  name: "WAYBILL_HOST",
-  about: "address that serve listens on",
-  fallback: "127.0.0.1",
-  issue: "must be an address or a host name",
-  pattern: /^[A-Za-z0-9.:_-]{1,255}$/
-})
-
-/**
- * The port that `serve` listens on.
- *
- * @category settings
- * @since 0.1.0
- */
-export const port: Setting.Setting<number> = {
-  ...Kind.whole({
-    name: "WAYBILL_PORT",
-    about: "port that serve listens on",
-    fallback: "8025",
-    from: 0,
-    to: 65_535
-  }),
-  issue: "must be a port from 0 to 65535"
-}
 
 /**
  * The name of a node in the history of sweeps.
@@ -290,27 +259,6 @@ export const keepTicksDays = Kind.kept(
 )
 
 /**
- * The largest webhook that is taken.
- *
- * @category settings
- * @since 0.1.0
- */
-export const maxBodySize = Kind.size({
-  name: "WAYBILL_MAX_BODY_SIZE",
-  about: `largest webhook that is taken, at most ${Inbox.maxBodyBytes / 1_000_000} MB`,
-  fallback: "10 MB",
-  maxBytes: Inbox.maxBodyBytes
-})
-
-/**
- * How long a webhook may take to arrive.
- *
- * @category settings
- * @since 0.1.0
- */
-export const bodyTimeout = Kind.duration("WAYBILL_BODY_TIMEOUT", "how long a webhook may take to arrive", "15s")
-
-/**
  * Where spans, metrics and logs are sent.
  *
  * @category settings
@@ -358,8 +306,11 @@ export const all: ReadonlyArray<Setting.Setting<unknown>> = [
   rowLevelSecurity,
   maxConnections,
   pooler,
-  host,
-  port,
+  EdgeSettings.host,
+  EdgeSettings.port,
+  EdgeSettings.adminHost,
+  EdgeSettings.adminPort,
+  EdgeSettings.keepAlive,
   node,
   logFormat,
   logLevel,
@@ -375,8 +326,9 @@ export const all: ReadonlyArray<Setting.Setting<unknown>> = [
   keepDeadDays,
   keepFailedDays,
   keepTicksDays,
-  maxBodySize,
-  bodyTimeout,
+  EdgeSettings.maxBodySize,
+  EdgeSettings.bodyTimeout,
+  EdgeSettings.maxBodiesInFlight,
   ...ProviderSettings.all,
   otlpEndpoint,
   otlpHeaders,

@@ -9,7 +9,9 @@ import * as Pruner from "@waybill/runtime/Pruner"
 import * as Reconciler from "@waybill/runtime/Reconciler"
 import * as Schedules from "@waybill/runtime/Schedules"
 import * as Ingestion from "@waybill/webhooks/Ingestion"
-import { DateTime, Duration, Effect, Layer, Ref } from "effect"
+import * as Providers from "@waybill/webhooks/Providers"
+import * as Refusals from "@waybill/webhooks/Refusals"
+import { DateTime, Duration, Effect, Layer, Option, Ref } from "effect"
 import * as Setting from "../config/Setting.ts"
 import * as Settings from "../config/Settings.ts"
 
@@ -28,16 +30,32 @@ const inbox = Schedules.job({
  * @since 0.2.0
  */
 export const metrics: Layer.Layer<never> = Layer.effectDiscard(
-  Metrics.register([Reconciler.defaultSchedule, inbox.name, Pruner.defaultSchedule])
+  Effect.andThen(
+    Metrics.register([Reconciler.defaultSchedule, inbox.name, Pruner.defaultSchedule]),
+    Refusals.register(Providers.all)
+  )
 )
 
 /**
- * Runs every job for as long as the layer lives, and notes when a sweep last made a batch.
+ * What the jobs let others know of.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Seen {
+  /** When a sweep last made a batch. */
+  readonly lastBatchAt: Ref.Ref<DateTime.Utc>
+  /** The raw webhooks that were not in the ledger when they were last counted. */
+  readonly unfinished: Ref.Ref<Option.Option<Backlog.Unfinished>>
+}
+
+/**
+ * Runs every job for as long as the layer lives, and notes what others look at.
  *
  * @category running
  * @since 0.2.0
  */
-export const scheduled = Effect.fnUntraced(function*(lastBatchAt: Ref.Ref<DateTime.Utc>) {
+export const scheduled = Effect.fnUntraced(function*({ lastBatchAt, unfinished }: Seen) {
   const node = yield* Settings.nodeName
   const timeZone = yield* Setting.read(Settings.timeZone)
   const maxAge = yield* Setting.read(Settings.maxAge)
@@ -63,6 +81,7 @@ export const scheduled = Effect.fnUntraced(function*(lastBatchAt: Ref.Ref<DateTi
       cron: yield* Setting.read(Settings.pruneCron),
       keep: yield* Settings.keep
     }),
-    Backlog.layer({ horizon: maxAge })
+    Backlog.layer({ horizon: maxAge }),
+    Backlog.layerInbox({ onMeasured: (found) => Ref.set(unfinished, Option.some(found)) })
   )
 })

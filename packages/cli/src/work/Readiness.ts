@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import { Ticks } from "@waybill/core"
+import * as Backlog from "@waybill/runtime/Backlog"
 import * as Reconciler from "@waybill/runtime/Reconciler"
 import * as Schedules from "@waybill/runtime/Schedules"
 import { type Cron, DateTime, Duration, Effect, Option } from "effect"
@@ -41,6 +42,8 @@ export interface Options {
   readonly startedAt: DateTime.Utc
   /** When this process last made a batch of a sweep, or else when it started. */
   readonly lastBatchAt: Effect.Effect<DateTime.Utc>
+  /** The raw webhooks that were not in the ledger when they were last counted; none where they are not counted. */
+  readonly unfinished?: Effect.Effect<Option.Option<Backlog.Unfinished>>
 }
 
 const staleness = Effect.fnUntraced(function*({ cron, lastBatchAt, node, startedAt }: Options) {
@@ -80,3 +83,15 @@ export const reason = Effect.fn("Readiness.reason")(
   }),
   Effect.catch((error) => Effect.succeed(Option.some(error.message)))
 )
+
+/**
+ * What somebody should look at, though this process can work: webhooks that were given up, and such as fail. It asks nothing
+ * of the database.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const warnings = Effect.fn("Readiness.warnings")(function*({ unfinished }: Options) {
+  const found = unfinished === undefined ? Option.none() : yield* unfinished
+  return Option.match(found, { onNone: () => [], onSome: Backlog.warnings })
+})

@@ -6,111 +6,52 @@
  *
  * @since 0.1.0
  */
-import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { LedgerError, type Ticks } from "@waybill/core"
+import { LedgerError } from "@waybill/core"
+import type * as Backlog from "@waybill/runtime/Backlog"
 import * as Pruner from "@waybill/runtime/Pruner"
 import * as Reconciler from "@waybill/runtime/Reconciler"
 import * as Schedules from "@waybill/runtime/Schedules"
 import * as SpanGuard from "@waybill/runtime/SpanGuard"
 import * as Telemetry from "@waybill/runtime/Telemetry"
 import * as WebhookRoutes from "@waybill/webhooks/WebhookRoutes"
-import { ConfigProvider, DateTime, Duration, Effect, Fiber, Layer, Option, Predicate, Ref, Schema } from "effect"
+import { ConfigProvider, DateTime, Duration, Effect, Fiber, Layer, Option, Ref } from "effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpMiddleware from "effect/http/HttpMiddleware"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
-import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Otlp from "effect/observability/Otlp"
 import * as OtlpSerialization from "effect/observability/OtlpSerialization"
-import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
-import { createServer } from "node:http"
+import * as EdgeSettings from "../config/EdgeSettings.ts"
 import * as Setting from "../config/Setting.ts"
 import * as Settings from "../config/Settings.ts"
 import * as Database from "../store/Database.ts"
 import * as Store from "../store/Store.ts"
+import * as Admin from "./Admin.ts"
 import * as Edge from "./Edge.ts"
 import * as Jobs from "./Jobs.ts"
-import * as Readiness from "./Readiness.ts"
+import * as Listener from "./Listener.ts"
 
 /**
- * The server cannot listen.
- *
- * @category errors
- * @since 0.1.0
- */
-export class CannotListen extends Schema.TaggedError<CannotListen>("waybill/CannotListen")("CannotListen", {
-  host: Schema.String,
-  port: Schema.Int,
-  code: Schema.String
-}) {
-  override get message(): string {
-    const issues: Readonly<Record<string, string>> = {
-      EADDRINUSE: "the port is in use",
-      EACCES: "permission denied",
-      EADDRNOTAVAIL: "this machine does not have that address",
-      ENOTFOUND: "there is no such host"
-    }
-    return `cannot listen on ${this.host} port ${this.port}: ${issues[this.code] ?? this.code}`
-  }
-}
-
-/**
- * How long requests in hand are waited for when the server stops.
+ * How long stopping may take in all, before what is left is given up. Ten seconds are promised: the rest is for a busy machine.
  *
  * @category constants
  * @since 0.1.0
  */
-export const gracefulWithin: Duration.Duration = Duration.seconds(4)
+export const stopsWithin: Duration.Duration = Duration.seconds(7)
 
 /**
- * How long stopping may take in all.
- *
- * @category constants
- * @since 0.1.0
- */
-export const stopsWithin: Duration.Duration = Duration.seconds(9)
-
-/**
- * Where to listen.
+ * Where to listen, and how.
  *
  * @category models
- * @since 0.1.0
+ * @since 0.2.0
  */
-export interface Address {
-  readonly host: string
-  readonly port: number
+export interface Options extends Listener.Address {
+  /** Where probes and metrics are served, if not beside the webhooks. */
+  readonly admin: Option.Option<Listener.Address>
+  /** How long an idle connection is kept open. */
+  readonly keepAlive: Duration.Duration
 }
-
-const codeOf = (cause: unknown): string =>
-  Predicate.hasProperty(cause, "code") && typeof cause.code === "string" ? cause.code : "unknown reason"
-
-/** Connections that are still open when the graceful time is over are cut, so that the server can close. */
-const httpServer = ({ host, port }: Address) =>
-  Layer.unwrap(Effect.sync(() => {
-    const server = createServer()
-    const cutting = Layer.effectDiscard(Effect.addFinalizer(() => Effect.sync(() => server.closeAllConnections())))
-    return cutting.pipe(
-      Layer.provideMerge(NodeHttpServer.layer(() => server, { host, port, gracefulShutdownTimeout: gracefulWithin })),
-      Layer.catch(({ cause }) =>
-        Layer.effectContext(Effect.fail(new CannotListen({ host, port, code: codeOf(cause) })))
-      )
-    )
-  }))
-
-const probes = (options: Readiness.Options) =>
-  HttpRouter.use(Effect.fnUntraced(function*(router) {
-    const kept = yield* Effect.context<Database.Database | Ticks.Ticks>()
-    const ready = Effect.map(
-      Effect.provide(Readiness.reason(options), kept),
-      Option.match({
-        onNone: () => HttpServerResponse.jsonUnsafe({ ready: true }),
-        onSome: (reason) => HttpServerResponse.jsonUnsafe({ ready: false, reason }, { status: 503 })
-      })
-    )
-    yield* router.add("GET", "/healthz", HttpServerResponse.text("ok"))
-    yield* router.add("GET", "/readyz", ready)
-  }))
 
 /** The tracers of HTTP would tell addresses of requests, and with them tokens. */
 const noHttpSpans = Layer.merge(
@@ -141,47 +82,74 @@ const migrated = Layer.effectDiscard(Effect.gen(function*() {
   if ((yield* database.pending).length > 0) yield* new LedgerError.SchemaNotMigrated({ schema: database.schema })
 }))
 
-const routes = Effect.fnUntraced(function*(startedAt: DateTime.Utc, lastBatchAt: Ref.Ref<DateTime.Utc>) {
-  const node = yield* Settings.nodeName
+/** What requests are answered by, once it is known what the jobs have seen. */
+const answers = Effect.fnUntraced(function*(startedAt: DateTime.Utc, { lastBatchAt, unfinished }: Jobs.Seen) {
   const cron = yield* Effect.fromResult(
     Schedules.parse(yield* Setting.read(Settings.reconcileCron), yield* Setting.read(Settings.timeZone))
   )
-  const edge = WebhookRoutes.layer({
-    maxBodySize: yield* Setting.read(Settings.maxBodySize),
-    bodyTimeout: yield* Setting.read(Settings.bodyTimeout)
-  })
-  return Layer.mergeAll(
-    edge,
-    probes({ cron, node, startedAt, lastBatchAt: Ref.get(lastBatchAt) }),
-    PrometheusMetrics.layerHttp()
-  )
+  return {
+    admin: Admin.layer({
+      cron,
+      node: yield* Settings.nodeName,
+      startedAt,
+      lastBatchAt: Ref.get(lastBatchAt),
+      unfinished: Ref.get(unfinished)
+    }),
+    webhooks: WebhookRoutes.layer({
+      maxBodySize: yield* Setting.read(EdgeSettings.maxBodySize),
+      bodyTimeout: yield* Setting.read(EdgeSettings.bodyTimeout),
+      maxBodiesInFlight: yield* Setting.read(EdgeSettings.maxBodiesInFlight)
+    })
+  }
 })
 
-const tellReady = Layer.effectDiscard(Effect.gen(function*() {
-  const { address } = yield* HttpServer.HttpServer
+const options = {
+  disableLogger: true,
+  disableListenLog: true,
+  routerConfig: { maxParamLength: 1024, ignoreTrailingSlash: false, ignoreDuplicateSlashes: false, caseSensitive: true }
+} as const
+
+const urlOf = Effect.map(HttpServer.HttpServer, ({ address }) => HttpServer.formatAddress(address))
+
+const tellReady = Effect.fnUntraced(function*(admin: Ref.Ref<Option.Option<string>>) {
   const { kind } = yield* Database.Database
+  const adminUrl = yield* Ref.get(admin)
   yield* Effect.logInfo("ready").pipe(
     Effect.annotateLogs({
-      url: HttpServer.formatAddress(address),
+      url: yield* urlOf,
+      ...Option.isSome(adminUrl) && { admin: adminUrl.value },
       database: kind.toLowerCase(),
       node: yield* Settings.nodeName
     })
   )
-}))
+})
 
-/** The schedules and the HTTP server, neither of which waits for the other to stop. */
-const working = Layer.unwrap(Effect.gen(function*() {
-  const startedAt = yield* DateTime.now
-  const lastBatchAt = yield* Ref.make(startedAt)
-  return Layer.merge(
-    Layer.unwrap(Jobs.scheduled(lastBatchAt)),
-    HttpRouter.serve(Layer.unwrap(routes(startedAt, lastBatchAt)), {
-      disableLogger: true,
-      disableListenLog: true,
-      routerConfig: { maxParamLength: 1024 }
+/** The schedules and the HTTP servers, none of which waits for another to stop. */
+const working = ({ admin, keepAlive }: Pick<Options, "admin" | "keepAlive">) =>
+  Layer.unwrap(Effect.gen(function*() {
+    const startedAt = yield* DateTime.now
+    const seen = {
+      lastBatchAt: yield* Ref.make(startedAt),
+      unfinished: yield* Ref.make(Option.none<Backlog.Unfinished>())
+    }
+    const adminUrl = yield* Ref.make(Option.none<string>())
+    const answer = yield* answers(startedAt, seen)
+    const served = Option.match(admin, {
+      onNone: () => HttpRouter.serve(Layer.merge(answer.webhooks, answer.admin), options),
+      onSome: (address) =>
+        Layer.merge(
+          HttpRouter.serve(answer.webhooks, options),
+          Layer.merge(
+            HttpRouter.serve(answer.admin, options),
+            Layer.effectDiscard(Effect.flatMap(urlOf, (url) => Ref.set(adminUrl, Option.some(url))))
+          ).pipe(Layer.provide(Listener.layer(address, keepAlive)))
+        )
     })
-  )
-}))
+    return Layer.provide(
+      Layer.effectDiscard(tellReady(adminUrl)),
+      Layer.merge(Layer.unwrap(Jobs.scheduled(seen)), served)
+    )
+  }))
 
 /**
  * Everything that is served, listening at an address.
@@ -190,14 +158,13 @@ const working = Layer.unwrap(Effect.gen(function*() {
  * @since 0.1.0
  */
 export const layer = (
-  address: Address
-): Layer.Layer<never, Database.OpenError | Schedules.InvalidCron | LedgerError.InvalidInput | CannotListen> =>
-  tellReady.pipe(
-    Layer.provide(working),
+  given: Options
+): Layer.Layer<never, Database.OpenError | Schedules.InvalidCron | LedgerError.InvalidInput | Listener.CannotListen> =>
+  working(given).pipe(
     Layer.provide(Edge.layer),
     Layer.provide(Layer.merge(Reconciler.layer, Pruner.layer)),
     Layer.provide(Telemetry.layer),
-    Layer.provide(httpServer(address)),
+    Layer.provide(Listener.layer(given, given.keepAlive)),
     Layer.provide(migrated),
     Layer.provide(Store.layer),
     Layer.provide([Jobs.metrics, noHttpSpans]),
@@ -210,8 +177,8 @@ export const layer = (
  * @category running
  * @since 0.1.0
  */
-export const run = Effect.fnUntraced(function*(address: Address) {
-  const serving = yield* Effect.forkDetach(Layer.launch(layer(address)))
+export const run = Effect.fnUntraced(function*(options: Options) {
+  const serving = yield* Effect.forkDetach(Layer.launch(layer(options)))
   const stop = Effect.gen(function*() {
     yield* Effect.logInfo("stopping")
     const stopped = yield* Effect.timeoutOption(Fiber.interrupt(serving), stopsWithin)

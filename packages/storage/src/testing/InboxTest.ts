@@ -533,6 +533,9 @@ const reading = ({ example }: Contract.Contract<Inbox.Inbox>): void => {
       ])
       const all = yield* inbox.counts(Tenant.all)
       assert.deepInclude(all, { tenantId, status: "failed", count: 2 })
+      assert.deepStrictEqual([...yield* inbox.counts(tenantId, ["processing", "dead"])], [
+        { tenantId, status: "processing", count: 1 }
+      ])
     })
   )
 

@@ -4,13 +4,16 @@
  *
  * An item that cannot be understood costs the others nothing. Only storage that fails ends a reading early.
  */
-import { type Event, type Inbox, Input, Ledger, type LedgerError, type Tenant } from "@waybill/core"
+import { Event, type Inbox, Input, Ledger, type LedgerError } from "@waybill/core"
+import * as Attributes from "@waybill/core/Attributes"
 import { Effect, Option, Result, Schema } from "effect"
 import * as Arr from "effect/Array"
 import type { Counts, Processed } from "../Ingestion.ts"
+import type * as Refusals from "../Refusals.ts"
 import type * as Row from "../Row.ts"
 import type { Secrets } from "../Secrets.ts"
 import type * as Webhook from "../Webhook.ts"
+import * as Distinct from "./distinct.ts"
 
 export const nothing: Counts = {
   appended: 0,
@@ -26,6 +29,8 @@ export const nothing: Counts = {
 export interface Reading extends Processed {
   /** Why the body as a whole could not be read. */
   readonly malformed: Option.Option<Webhook.MalformedBody>
+  /** Why the body was not understood, as a whole or in part. */
+  readonly misread: Option.Option<Refusals.Misreading>
   /** Whether every event that the body names is in the ledger. */
   readonly isComplete: boolean
 }
@@ -45,16 +50,23 @@ const complaint = (items: ReadonlyArray<Webhook.Undecodable>): string => {
 const failed = (reason: string): Inbox.Ending => ({ _tag: "Failed", reason })
 
 /** A reading that came to nothing. */
-const vain = (result: Inbox.Ending, malformed: Reading["malformed"] = Option.none()): Reading => ({
+const vain = (
+  result: Inbox.Ending,
+  misread?: Refusals.Misreading,
+  malformed: Reading["malformed"] = Option.none()
+): Reading => ({
   result,
   counts: nothing,
   malformed,
+  misread: Option.fromUndefinedOr(misread),
   isComplete: false
 })
 
 /** A delay of storage is no fault of the webhook. */
 const ofFailure = (error: LedgerError.LedgerError | LedgerError.InvalidInput): Reading =>
-  vain(error._tag === "InvalidInput" ? failed(error.message) : { _tag: "Postponed", reason: error.message })
+  error._tag === "InvalidInput"
+    ? vain(failed(error.message), "InvalidInput")
+    : vain({ _tag: "Postponed", reason: error.message })
 
 /** An SQL error of a statement itself (SQLSTATE class 42), as where the schema is another program's; its data are not at fault. */
 const isOfStatement = Schema.is(Schema.Struct({
@@ -66,22 +78,20 @@ const isOfStatement = Schema.is(Schema.Struct({
 
 /** How a reading ended that died. */
 const ofDefect = (defect: unknown): Reading =>
-  vain(
-    isOfStatement(defect)
-      ? { _tag: "Postponed", reason: "the database refused a statement" }
-      : failed("processing it died")
-  )
+  isOfStatement(defect)
+    ? vain({ _tag: "Postponed", reason: "the database refused a statement" })
+    : vain(failed("processing it died"), "Died")
 
 const isStorable = (event: Event.NewEvent): boolean => Result.isSuccess(Input.event(event))
 
-/** Appends what can be stored; the outcomes are those of the events beside them. */
+/** Appends what can be stored, as it is taken when it is received; the outcomes are those of the events beside them. */
 const append = Effect.fnUntraced(function*(
   ledger: Ledger.Ledger["Service"],
-  tenantId: Tenant.TenantId,
-  events: ReadonlyArray<Event.NewEvent>
+  { receivedAt, tenantId }: Pick<Inbox.Webhook, "receivedAt" | "tenantId">,
+  reported: ReadonlyArray<Event.NewEvent>
 ) {
-  const appended = (events: ReadonlyArray<Event.NewEvent>) =>
-    Effect.map(ledger.append(tenantId, events), (outcomes) => ({ events, outcomes }))
+  const events = reported.map((event) => Event.received(event, receivedAt))
+  const appended = (events: ReadonlyArray<Event.NewEvent>) => Distinct.append(ledger, tenantId, events)
   return yield* Effect.catchTag(appended(events), "InvalidInput", (error) => {
     const storable = events.filter(isStorable)
     return storable.length === events.length || error.what !== "event" ? Effect.fail(error) : appended(storable)
@@ -92,7 +102,7 @@ const append = Effect.fnUntraced(function*(
 export const make = (ledger: Ledger.Ledger["Service"], secrets: Secrets["Service"], batchSize: number) => {
   const appendAll = Effect.fnUntraced(function*(
     pieces: Iterable<Webhook.Normalized>,
-    tenantId: Tenant.TenantId,
+    webhook: Inbox.Webhook,
     told: Told | undefined
   ) {
     const counts = { ...nothing }
@@ -104,7 +114,7 @@ export const make = (ledger: Ledger.Ledger["Service"], secrets: Secrets["Service
       if (!isFirst) yield* Effect.yieldNow
       isFirst = false
       for (const batch of Arr.chunksOf(piece.events, batchSize)) {
-        const { events, outcomes } = yield* append(ledger, tenantId, batch)
+        const { events, outcomes } = yield* append(ledger, webhook, batch)
         unstorable += batch.length - events.length
         for (const [index, outcome] of outcomes.entries()) {
           const event = events[index]
@@ -127,11 +137,13 @@ export const make = (ledger: Ledger.Ledger["Service"], secrets: Secrets["Service
 
   const read = Effect.fnUntraced(function*(row: Row.OpenRow, webhook: Inbox.Webhook, told: Told | undefined) {
     const pieces = row.normalize(webhook)
-    if (Result.isFailure(pieces)) return vain(failed(pieces.failure.message), Option.some(pieces.failure))
+    if (Result.isFailure(pieces)) {
+      return vain(failed(pieces.failure.message), pieces.failure.reason, Option.some(pieces.failure))
+    }
     const followed = row.followUp === undefined
       ? Result.void
       : yield* Effect.result(row.followUp(webhook, secrets.lookup(webhook.tenantId, webhook.provider)))
-    const { counts, undecodable, unstorable } = yield* appendAll(pieces.success, webhook.tenantId, told)
+    const { counts, undecodable, unstorable } = yield* appendAll(pieces.success, webhook, told)
     const reasons = [
       ...Result.isFailure(followed) ? [followed.failure.message] : [],
       ...undecodable.length > 0 ? [complaint(undecodable)] : [],
@@ -141,6 +153,7 @@ export const make = (ledger: Ledger.Ledger["Service"], secrets: Secrets["Service
       result: reasons.length === 0 ? { _tag: "Succeeded" } : failed(reasons.join("; ")),
       counts,
       malformed: Option.none(),
+      misread: Option.fromUndefinedOr(undecodable[0]?.reason ?? (unstorable > 0 ? "InvalidInput" : undefined)),
       isComplete: unstorable === 0
     }
     return reading
@@ -148,12 +161,14 @@ export const make = (ledger: Ledger.Ledger["Service"], secrets: Secrets["Service
 
   return (row: Option.Option<Row.OpenRow>, webhook: Inbox.Webhook, told?: Told): Effect.Effect<Reading> =>
     Option.isNone(row)
-      ? Effect.succeed(vain(failed("the provider is not known")))
+      ? Effect.succeed(vain(failed("the provider is not known"), "UnknownProvider"))
       : Effect.suspend(() => read(row.value, webhook, told)).pipe(
         Effect.catch((error) => Effect.succeed(ofFailure(error))),
         Effect.catchDefect((defect) =>
           Effect.as(
-            Effect.logError("processing a webhook died").pipe(Effect.annotateLogs({ provider: webhook.provider })),
+            Effect.logError("processing a webhook died").pipe(
+              Attributes.annotateLogs({ tenant_id: webhook.tenantId, provider: webhook.provider, reason: "Died" })
+            ),
             ofDefect(defect)
           )
         )

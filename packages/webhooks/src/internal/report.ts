@@ -21,6 +21,32 @@ export interface Meaning {
 
 export const unknown: Meaning = { type: "unknown" }
 
+/** A name that says that an address is on a list, has unsubscribed or did not pass validation. */
+const refused =
+  /suppress|^on[\w .-]*list|(?:block|deny|opt-?out|do-?not-?(?:e?mail|send))[-_ ]?list(?!ed)|unsubscrib|validat/i
+
+const refusedFor: ReadonlyArray<readonly [RegExp, Event.RejectReason]> = [
+  [/unsub|opt-?out/i, "unsubscribed"],
+  [/validat/i, "invalid"],
+  [/complain|spam/i, "spam"],
+  [/bounc/i, "bounced"]
+]
+
+/**
+ * The refusal to send that a provider's word for a bounce or complaint stands for; none where it stands for none. It is told by
+ * its form, so that a list that a provider adds is not taken for a fresh bounce or complaint.
+ *
+ * The word itself says what the provider remembers of the recipient, else `reason` does.
+ */
+export const refusal = (word: string | undefined, reason: Event.RejectReason): Meaning | undefined =>
+  word !== undefined && refused.test(word)
+    ? {
+      type: "rejected",
+      rejectReason: refusedFor.find(([form]) => form.test(word))?.[1] ?? reason,
+      suppressed: true
+    }
+    : undefined
+
 export interface Details {
   /** The provider's own name of the event. */
   readonly event: string
@@ -29,6 +55,8 @@ export interface Details {
   readonly status?: string | undefined
   readonly attempt?: string | number | undefined
   readonly machine?: "apple" | "gmail" | "generic" | undefined
+  /** Whether it names another address than the message was sent to, such as where a mailbox forwards to. */
+  readonly otherRecipient?: boolean
 }
 
 export interface Report {
@@ -69,6 +97,7 @@ const payload = ({ details, meaning }: Report): JsonBag.JsonBag => {
     ...(status !== undefined && { status }),
     ...(attempt !== undefined && { attempt }),
     ...(details.machine !== undefined && { machine: details.machine }),
+    ...(details.otherRecipient === true && { otherRecipient: true }),
     ...(meaning.suppressed === true && { suppressed: true })
   }
 }
@@ -94,7 +123,8 @@ const toEvent = (report: Report, idempotencyKey: IdempotencyKey.IdempotencyKey):
   idempotencyKey
 })
 
-const digestKey = (provider: Provider.Provider, text: string): IdempotencyKey.IdempotencyKey =>
+/** The key that is the digest of a text. */
+export const digestKey = (provider: Provider.Provider, text: string): IdempotencyKey.IdempotencyKey =>
   IdempotencyKey.IdempotencyKey.make(`webhook:${provider}:digest:${sha256Hex(text)}`)
 
 /** The key of an event to which the provider gave an id of its own; what is too long for a key is digested. */

@@ -2,7 +2,7 @@
  * Compares in constant time, and judges a request against all active secrets.
  */
 import type { Provider } from "@waybill/core"
-import { Effect, Option, Redacted } from "effect"
+import { type DateTime, Effect, Option, Redacted } from "effect"
 import { createHash, timingSafeEqual } from "node:crypto"
 import * as Webhook from "../Webhook.ts"
 
@@ -18,13 +18,25 @@ export const fromBase64 = (text: string): Option.Option<Uint8Array> => {
   return bytes.length > 0 && bytes.toString("base64") === text ? Option.some(bytes) : Option.none()
 }
 
+/**
+ * Whether a text is a time as providers sign it: whole seconds since 1970 in ten digits, which last until 2286.
+ *
+ * One length keeps it apart from what is signed right behind it: a digit that is moved across is noticed.
+ */
+export const isUnixTime = (text: string): boolean => /^\d{10}$/.test(text)
+
+/** A time as providers sign it. */
+export const unixTime = (at: DateTime.Utc): string => String(Math.floor(at.epochMilliseconds / 1000)).padStart(10, "0")
+
 /** Refuses requests of a provider. */
 export const refusal =
   (provider: Provider.Provider) => (reason: Webhook.VerificationReason): Webhook.VerificationError =>
     new Webhook.VerificationError({ provider, reason })
 
+const lineBreaks = /^[\r\n]+|[\r\n]+$/g
+
 /**
- * Tries every secret; `check` returns none for one that cannot be used.
+ * Tries every secret, without the line breaks around it; `check` returns none for one that cannot be used.
  *
  * Where nothing fits and a secret is missing or unusable, the fault is ours and not the sender's.
  */
@@ -33,7 +45,7 @@ export const judge = (
   secrets: ReadonlyArray<Redacted.Redacted>,
   check: (secret: string) => Option.Option<boolean>
 ): Effect.Effect<void, Webhook.VerificationError> => {
-  const verdicts = secrets.map((secret) => check(Redacted.value(secret)))
+  const verdicts = secrets.map((secret) => check(Redacted.value(secret).replace(lineBreaks, "")))
   if (verdicts.some((verdict) => Option.isSome(verdict) && verdict.value)) return Effect.void
   const isOurs = verdicts.length === 0 || verdicts.some(Option.isNone)
   return Effect.fail(refusal(provider)(isOurs ? "MisconfiguredSecret" : "BadSignature"))

@@ -2,10 +2,14 @@
  * Understands the webhooks of Mailgun: JSON, and the form that legacy webhooks post.
  *
  * The signature covers a time and a token and **not the body**: who has seen one request can send any other with it. So the
- * token that verification returns has to be consumed: it is good for one body only.
+ * token that verification returns has to be consumed: it is good for one body only. Nothing stands between the two in what
+ * is signed. A time is therefore taken in its one form only, ten digits: what was signed then has one time and one token, and
+ * the token alone stands for it.
  *
- * The key of an event is its `id`, unique within a day, with its time; without an id it is a digest of what tells one event
- * from another.
+ * The key of an event is its `id`, unique within a day, with its time. Mailgun may give one id to events of several names,
+ * such as a click and the opening that it implies: which of them has the key is told by their names, see `internal/distinct`.
+ * Without an id the key is a digest of what tells one event from another: its time, to the microsecond, its name, message,
+ * recipient and link. The time of a legacy form is in whole seconds, so that two openings of one second are one.
  *
  * @since 0.1.0
  */
@@ -45,6 +49,7 @@ const decode = Json.decoder(() =>
       "delivery-status": Json.lenient(Schema.Struct({
         "attempt-no": Json.scalar,
         "enhanced-code": Json.text,
+        "bounce-type": Json.text,
         message: Json.text
       })),
       "client-info": Json.lenient(Schema.Struct({ bot: Json.text })),
@@ -54,6 +59,8 @@ const decode = Json.decoder(() =>
 )
 
 type Raw = Json.Decoded<typeof decode>
+
+type Data = NonNullable<Raw["event-data"]>
 
 interface Block {
   readonly timestamp: string | undefined
@@ -88,6 +95,7 @@ const block = (body: Uint8Array): Option.Option<Block> => {
 
 /**
  * Checks the signature, or the one for the parent account, with every active signing key, and returns the token to consume.
+ * A request whose time is not ten digits is refused before that: its digits could be moved into the token, and back.
  *
  * Mailgun documents no tolerance and is said to send retries, for eight hours, with their first signature, so the time is
  * not judged.
@@ -105,7 +113,7 @@ export const verify = Effect.fnUntraced(
     if (timestamp === undefined || token === undefined || signatures.length === 0) {
       return yield* refuse("MissingHeader")
     }
-    if (!/^\d{1,12}$/.test(timestamp) || !/^[A-Za-z0-9_-]{1,255}$/.test(token)) {
+    if (!Signature.isUnixTime(timestamp) || !/^[A-Za-z0-9_-]{1,255}$/.test(token)) {
       return yield* refuse("MalformedSignature")
     }
     yield* Signature.judge(name, secrets, (secret) => {
@@ -129,30 +137,28 @@ const events: ReadonlyMap<string, Report.Meaning> = new Map<string, Report.Meani
 
 const notMail = new Set(["stored", "list_member_uploaded", "list_member_upload_error", "list_uploaded"])
 
-const bounced = (
-  rejectReason: Event.RejectReason,
-  bounceClass: Event.BounceClass,
-  suppressed = false
-): Report.Meaning => ({ type: "bounced", rejectReason, bounceClass, suppressed })
+const bounced = (rejectReason: Event.RejectReason, bounceClass: Event.BounceClass): Report.Meaning => ({
+  type: "bounced",
+  rejectReason,
+  bounceClass
+})
 
-const failed = (severity: string | undefined, reason: string | undefined): Report.Meaning => {
+/** Given up after many tries, which says nothing of the next message. */
+const timedOut = bounced("timed_out", "soft")
+
+const failed = ({ "delivery-status": status, reason, severity }: Data): Report.Meaning => {
   if (severity === "temporary") return { type: "deferred" }
-  const bounceClass = severity === "permanent" ? "hard" : "undetermined"
+  const said = status?.["bounce-type"]?.toLowerCase()
+  const bounceClass = said === "hard" || said === "soft" ? said : severity === "permanent" ? "hard" : "undetermined"
   switch (reason) {
-    case "suppress-complaint":
-      return { type: "rejected", rejectReason: "spam", suppressed: true }
-    case "suppress-unsubscribe":
-      return { type: "rejected", rejectReason: "unsubscribed", suppressed: true }
-    case "suppress-bounce":
-      return bounced("bounced", bounceClass, true)
     case "bounce":
       return bounced("bounced", bounceClass)
     case "old":
-      return bounced("timed_out", bounceClass)
+      return timedOut
     case "espblock":
       return bounced("blocked", bounceClass)
     default:
-      return bounced("other", bounceClass)
+      return Report.refusal(reason, "other") ?? bounced("other", bounceClass)
   }
 }
 
@@ -177,7 +183,7 @@ const ofRaw = (value: unknown, { receivedAt }: Webhook.Received): Report.Item =>
   return Report.events({
     provider: name,
     meaning: data.event === "failed"
-      ? failed(data.severity, data.reason)
+      ? failed(data)
       : events.get(data.event) ?? Report.unknown,
     details: {
       event: data.event,
@@ -214,6 +220,7 @@ const ofJson = Report.single(name, ofRaw)
 
 const legacyCodes: ReadonlyMap<string, Event.RejectReason> = new Map<string, Event.RejectReason>([
   ["499", "timed_out"],
+  ["602", "timed_out"],
   ["605", "bounced"],
   ["606", "unsubscribed"],
   ["607", "spam"]
@@ -222,15 +229,12 @@ const legacyCodes: ReadonlyMap<string, Event.RejectReason> = new Map<string, Eve
 const legacyReason = (code: string | undefined): Event.RejectReason =>
   legacyCodes.get(code ?? "") ?? (/^[45](?:\d\d$|\.)/.test(code ?? "") ? "bounced" : "other")
 
-const legacyMeaning = (event: string, code: string | undefined): Report.Meaning => {
-  switch (event) {
-    case "bounced":
-      return bounced(legacyReason(code), "hard")
-    case "dropped":
-      return { type: "rejected", rejectReason: legacyReason(code), suppressed: /^60[567]$/.test(code ?? "") }
-    default:
-      return events.get(event) ?? Report.unknown
-  }
+const legacyMeaning = (event: string, code: string | undefined, reason: string | undefined): Report.Meaning => {
+  if (event !== "bounced" && event !== "dropped") return events.get(event) ?? Report.unknown
+  const rejectReason = legacyReason(code)
+  if (reason === "old" || rejectReason === "timed_out") return timedOut
+  if (/^60[567]$/.test(code ?? "")) return { type: "rejected", rejectReason, suppressed: true }
+  return event === "bounced" ? bounced(rejectReason, "hard") : { type: "rejected", rejectReason }
 }
 
 const ofForm = (form: Form.Form, { receivedAt }: Webhook.Received): Report.Item => {
@@ -243,7 +247,7 @@ const ofForm = (form: Form.Form, { receivedAt }: Webhook.Received): Report.Item 
   const code = form.first("code")
   return Report.events({
     provider: name,
-    meaning: legacyMeaning(event, code),
+    meaning: legacyMeaning(event, code, form.first("reason")),
     details: { event, status: code?.includes(".") === true ? code : form.first("error") },
     occurredAt: Option.getOrElse(Report.fromSeconds(timestamp), () => receivedAt),
     messageId,

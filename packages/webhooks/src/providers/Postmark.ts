@@ -3,9 +3,12 @@
  *
  * Postmark signs nothing: who knows the credentials can send any body, so they belong into an `https` URL only.
  *
- * The key of an event comes from the body alone: the `ID` of a bounce or complaint, else a digest of what tells one event
- * from another, its time to 100 ns included. The header `X-PM-Webhook-Trace-Id` would do as well, but it is not always
- * there, and one event must not have two keys.
+ * The key of an event comes from the body alone: the `ID` of a bounce or complaint with its record type, else a digest of what
+ * tells one event from another: the record type, the message, the recipient, the time to 100 ns, the link of a click, and
+ * whether sending was suppressed. Two suppressions of one instant are told apart by their reasons, the second of which gets a
+ * finer key, see `internal/distinct`; a reason that is not known is in the digest itself, since 0.2. `Origin` is not: one
+ * change at an instant has one. The header `X-PM-Webhook-Trace-Id` would do as well, but it is not always there, and one
+ * event must not have two keys.
  *
  * @since 0.1.0
  */
@@ -22,12 +25,12 @@ const name = Provider.Provider.make("postmark")
 const refuse = Signature.refusal(name)
 
 /**
- * Compares the request's credentials with every `user:pass` that is active. The body is not covered.
+ * Compares the request's credentials with every `user:pass` that is active, before the body is read.
  *
  * @category verification
- * @since 0.1.0
+ * @since 0.2.0
  */
-export const verify = Effect.fnUntraced(function*({ headers, secrets }: Webhook.Attempt) {
+export const admit: Row.Admit = Effect.fnUntraced(function*({ headers, secrets }) {
   const header = headers["authorization"]
   if (header === undefined) {
     return yield* refuse("MissingHeader")
@@ -39,13 +42,21 @@ export const verify = Effect.fnUntraced(function*({ headers, secrets }: Webhook.
   if (Option.isNone(given)) {
     return yield* refuse("MalformedSignature")
   }
-  yield* Signature.judge(
+  return yield* Signature.judge(
     name,
     secrets,
-    (secret) => /^[^:]+:.+$/.test(secret) ? Option.some(Signature.isEqual(secret, given.value)) : Option.none()
+    (secret) => /^[^:]*:.+$/.test(secret) ? Option.some(Signature.isEqual(secret, given.value)) : Option.none()
   )
-  return Webhook.verified()
 })
+
+/**
+ * Compares the request's credentials with every `user:pass` that is active. The body is not covered.
+ *
+ * @category verification
+ * @since 0.1.0
+ */
+export const verify = (attempt: Webhook.Attempt): Effect.Effect<Webhook.Verified, Webhook.VerificationError> =>
+  Effect.as(admit(attempt), Webhook.verified())
 
 const bounced = (bounceClass: Event.BounceClass, rejectReason: Event.RejectReason = "bounced"): Report.Meaning => ({
   type: "bounced",
@@ -85,6 +96,7 @@ const suppressions: ReadonlyMap<string, Report.Meaning> = new Map<string, Report
 const decode = Json.decoder(() =>
   Schema.Struct({
     RecordType: Json.text,
+    FromFull: Json.lenient(Schema.Unknown),
     ID: Json.scalar,
     Type: Json.text,
     MessageID: Json.text,
@@ -104,6 +116,13 @@ const decode = Json.decoder(() =>
 
 type Raw = Json.Decoded<typeof decode>
 
+/** Whom Postmark does not send to any more, without a reason, has unsubscribed by what it knows. */
+const subscriptionChange = ({ SuppressSending, SuppressionReason = "" }: Raw): Report.Meaning => {
+  if (SuppressSending === false) return { type: "subscribed" }
+  return suppressions.get(SuppressionReason) ??
+    (SuppressSending === true && SuppressionReason === "" ? { type: "unsubscribed" } : Report.unknown)
+}
+
 const meaning = (recordType: string, raw: Raw): Report.Meaning => {
   switch (recordType) {
     case "Delivery":
@@ -115,15 +134,17 @@ const meaning = (recordType: string, raw: Raw): Report.Meaning => {
     case "SpamComplaint":
       return { type: "complained" }
     case "Bounce":
-      return bounces.get(raw.Type ?? "") ?? Report.unknown
+      return bounces.get(raw.Type ?? "") ?? Report.refusal(raw.Type, "blocked") ?? Report.unknown
     case "SubscriptionChange":
-      return raw.SuppressSending === false
-        ? { type: "subscribed" }
-        : suppressions.get(raw.SuppressionReason ?? "") ?? Report.unknown
+      return subscriptionChange(raw)
     default:
       return Report.unknown
   }
 }
+
+/** The reason for a suppression that is not told from others by its meaning. */
+const unheardReason = ({ SuppressionReason: reason }: Raw): ReadonlyArray<string> =>
+  reason === undefined || reason === "" || suppressions.has(reason) ? [] : [reason]
 
 /** The message id of the posts with which Postmark tries an endpoint. */
 const testMessageId = "00000000-0000-0000-0000-000000000000"
@@ -132,13 +153,17 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
   const decoded = decode(value)
   if (Option.isNone(decoded)) return Report.undecodable("NotAnObject")
   const raw = decoded.value
-  const recordType = raw.RecordType
-  if (recordType === undefined || recordType === "") return Report.undecodable("MissingType")
+  const recordType = raw.RecordType ?? ""
+  const numbered = /^[1-9]\d*$/.exec(String(raw.ID))?.[0]
+  // A body of before 2018 does not say its type: what has an id is kept as an unknown event.
+  if (recordType === "" && raw.FromFull !== undefined) return Report.ignored("Inbound")
+  if (recordType === "" && numbered === undefined && (raw.MessageID ?? "") === "") {
+    return Report.undecodable("MissingType")
+  }
   if (recordType === "Inbound" || raw.Type === "InboundError") return Report.ignored(raw.Type ?? recordType)
   const time = raw.DeliveredAt ?? raw.BouncedAt ?? raw.ReceivedAt ?? raw.ChangedAt
   const address = raw.Recipient ?? raw.Email
-  const isNumbered = (recordType === "Bounce" || recordType === "SpamComplaint") && /^[1-9]\d*$/.test(String(raw.ID))
-  const eventId = isNumbered ? String(raw.ID) : undefined
+  const eventId = ["Bounce", "SpamComplaint", ""].includes(recordType) ? numbered : undefined
   return Report.events({
     provider: name,
     meaning: meaning(recordType, raw),
@@ -161,7 +186,8 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
         raw.MessageID,
         address,
         raw.OriginalLink,
-        String(raw.SuppressSending)
+        String(raw.SuppressSending),
+        ...unheardReason(raw)
       )
       : Report.keyOfId(name, recordType, eventId)
   })
@@ -187,6 +213,7 @@ export const row: Row.Row = {
   headers: ["x-pm-webhook-trace-id"],
   refusal: 401,
   unavailable: 503,
+  admit,
   normalize,
   open: Effect.succeed({ verify })
 }

@@ -2,8 +2,9 @@
  * Understands the webhooks of Resend, and verifies those of any sender that signs as Svix and Standard Webhooks do.
  *
  * The key of an event is the id in the header `svix-id` or `webhook-id`: a request without it is not verified, and it stays
- * the same over retries and replays. A body read without its headers, by hand, gets a digest of what tells one event from
- * another instead, which is another key.
+ * the same over retries and replays, and every event has one of its own. A body read without its headers, by hand, gets a
+ * digest of what tells one event from another instead, which is another key: its time, type and message, the link and time of
+ * a click, and the recipients.
  *
  * @since 0.1.0
  */
@@ -31,6 +32,30 @@ const secretKey = (secret: string): Option.Option<Uint8Array> => {
   return Signature.fromBase64(text.padEnd(Math.ceil(text.length / 4) * 4, "="))
 }
 
+/** Reads the signatures and what they cover beside the body. */
+const signed = Effect.fnUntraced(function*(headers: Webhook.Request["headers"]) {
+  const prefix = prefixes.find((prefix) => headers[`${prefix}-id`] !== undefined) ?? "svix"
+  const id = headers[`${prefix}-id`]
+  const timestamp = headers[`${prefix}-timestamp`]
+  const signatures = headers[`${prefix}-signature`]
+  if (id === undefined || timestamp === undefined || signatures === undefined) {
+    return yield* refuse("MissingHeader")
+  }
+  const given = signatures.split(" ").filter((each) => each.startsWith("v1,")).map((each) => each.slice(3))
+  if (given.length === 0 || !Signature.isUnixTime(timestamp) || id === "" || id.includes(".")) {
+    return yield* refuse("MalformedSignature")
+  }
+  return { id, timestamp, given }
+})
+
+/**
+ * Refuses a request that has no signature, or none that can be read, before the body is read.
+ *
+ * @category verification
+ * @since 0.2.0
+ */
+export const admit: Row.Admit = ({ headers }) => Effect.asVoid(signed(headers))
+
 /**
  * Checks the signature against every active secret; the header may hold several signatures, of which those of version 1
  * count.
@@ -40,17 +65,7 @@ const secretKey = (secret: string): Option.Option<Uint8Array> => {
  */
 export const verify = Effect.fnUntraced(
   function*({ body, headers, receivedAt, secrets }: Webhook.Attempt) {
-    const prefix = prefixes.find((prefix) => headers[`${prefix}-id`] !== undefined) ?? "svix"
-    const id = headers[`${prefix}-id`]
-    const timestamp = headers[`${prefix}-timestamp`]
-    const signatures = headers[`${prefix}-signature`]
-    if (id === undefined || timestamp === undefined || signatures === undefined) {
-      return yield* refuse("MissingHeader")
-    }
-    const given = signatures.split(" ").filter((each) => each.startsWith("v1,")).map((each) => each.slice(3))
-    if (given.length === 0 || !/^\d{1,12}$/.test(timestamp) || id === "" || id.includes(".")) {
-      return yield* refuse("MalformedSignature")
-    }
+    const { given, id, timestamp } = yield* signed(headers)
     yield* Signature.judge(name, secrets, (secret) =>
       Option.map(secretKey(secret), (key) => {
         const expected = createHmac("sha256", key).update(`${id}.${timestamp}.`).update(body).digest("base64")
@@ -71,8 +86,7 @@ const events: ReadonlyMap<string, Report.Meaning> = new Map<string, Report.Meani
   ["email.complained", { type: "complained" }],
   ["email.opened", { type: "opened" }],
   ["email.clicked", { type: "clicked" }],
-  ["email.failed", { type: "failed" }],
-  ["email.suppressed", { type: "rejected", rejectReason: "blocked", suppressed: true }]
+  ["email.failed", { type: "failed" }]
 ])
 
 const decode = Json.decoder(() =>
@@ -87,6 +101,7 @@ const decode = Json.decoder(() =>
       headers: Json.lenient(Schema.Array(Schema.Struct({ name: Json.text }))),
       tags: Json.lenient(Schema.Struct({ waybill_delivery_id: Json.text })),
       bounce: Json.lenient(Schema.Struct({ type: Json.text, subType: Json.text, message: Json.text })),
+      suppressed: Json.lenient(Schema.Struct({ type: Json.text })),
       click: Json.lenient(Schema.Struct({ link: Json.text, timestamp: Json.text }))
     }))
   })
@@ -108,20 +123,30 @@ const bounceClass = (data: Data): "hard" | "soft" | "undetermined" => {
   }
 }
 
+const notSent = /\bsuppressed sending\b|\bsuppression list\b/i
+
+/** A bounce of a recipient on a suppression list was not sent; bounces of before had a message alone to say so. */
+const refusal = ({ bounce: { message = "", subType } = {} }: Data): Report.Meaning | undefined =>
+  Report.refusal(subType ?? (notSent.test(message) ? message : undefined), "bounced")
+
 const meaning = (type: string, data: Data): Report.Meaning => {
-  if (type !== "email.bounced") return events.get(type) ?? Report.unknown
-  const suppressed = data.bounce?.subType === "Suppressed" || data.bounce?.subType === "OnAccountSuppressionList"
-  return {
-    type: "bounced",
-    rejectReason: suppressed ? "blocked" : "bounced",
-    bounceClass: bounceClass(data),
-    suppressed
+  switch (type) {
+    case "email.bounced":
+      return refusal(data) ?? { type: "bounced", rejectReason: "bounced", bounceClass: bounceClass(data) }
+    case "email.suppressed":
+      return Report.refusal(data.suppressed?.type, "blocked") ??
+        { type: "rejected", rejectReason: "blocked", suppressed: true }
+    default:
+      return events.get(type) ?? Report.unknown
   }
 }
 
+/** The events that a server elsewhere reports, which may name another address: where a mailbox forwards to. */
+const fromElsewhere = new Set(["email.bounced", "email.complained", "email.delivery_delayed"])
+
 /** With one address in `to` and none in copy it is that one; else an event does not say which of them it is about. */
-const isCertain = (data: Data): boolean =>
-  data.to?.length === 1 && [...data.cc ?? [], ...data.bcc ?? []].length === 0 &&
+const isCertain = (type: string, data: Data): boolean =>
+  !fromElsewhere.has(type) && data.to?.length === 1 && [...data.cc ?? [], ...data.bcc ?? []].length === 0 &&
   !(data.headers ?? []).some(({ name }) => name !== undefined && /^b?cc$/i.test(name))
 
 const item = (value: unknown, { headers, receivedAt }: Webhook.Received): Report.Item => {
@@ -140,7 +165,7 @@ const item = (value: unknown, { headers, receivedAt }: Webhook.Received): Report
     messageId: data.email_id,
     eventId,
     deliveryId: data.tags?.waybill_delivery_id,
-    recipient: Report.recipient(data.to?.[0], isCertain(data)),
+    recipient: Report.recipient(data.to?.[0], isCertain(type, data)),
     key: eventId === undefined
       ? Report.keyOfNature(
         name,
@@ -176,6 +201,7 @@ export const row: Row.Row = {
   headers: prefixes.flatMap((prefix) => [`${prefix}-id`, `${prefix}-timestamp`, `${prefix}-signature`]),
   refusal: 401,
   unavailable: 503,
+  admit,
   normalize,
   open: Effect.succeed({ verify })
 }

@@ -2,8 +2,11 @@
  * Understands the signed event webhook of SendGrid: batches of events, signed with ECDSA over the header's time and the
  * raw body.
  *
- * The key of an event is its `sg_event_id`; some subscription events have none and get a digest of what tells one event
- * from another.
+ * The key of an event is its `sg_event_id`. Some subscription events have none and get a digest of what tells one event from
+ * another: its time in seconds, `sg_message_id`, its name, the address, the link, and the group where it is a group that was
+ * left or joined, because one click on "all of them" leaves several in one second. Version 0.1 left the group out: such an
+ * event that it stored, and that comes again after the upgrade, is stored once more and changes no status. The keys of all
+ * others are as they were.
  *
  * @since 0.1.0
  */
@@ -27,9 +30,12 @@ const importKey: (der: Uint8Array) => Option.Option<KeyObject> = Option.liftThro
   createPublicKey({ key: Buffer.from(der), format: "der", type: "spki" })
 )
 
+/** What may stand around and in the base64 of a key: the armour of PEM and line breaks, some of them spelt out. */
+const around = /-----[A-Z ]+-----|\\[rn]|\s/g
+
 const publicKey = (secret: string): Option.Option<KeyObject> =>
   Option.filter(
-    Option.flatMap(Signature.fromBase64(secret.trim()), importKey),
+    Option.flatMap(Signature.fromBase64(secret.replace(around, "")), importKey),
     (key) => key.asymmetricKeyType === "ec"
   )
 
@@ -37,8 +43,32 @@ const isSignedBy = Option.liftThrowable((key: KeyObject, timestamp: string, body
   createVerify("sha256").update(timestamp).update(body).verify(key, signature)
 )
 
+/** Reads the signature and what it covers beside the body. */
+const signed = Effect.fnUntraced(function*(headers: Webhook.Request["headers"]) {
+  const signatureText = headers[signatureHeader]
+  const timestamp = headers[timestampHeader]
+  if (signatureText === undefined || timestamp === undefined) {
+    return yield* refuse("MissingHeader")
+  }
+  const signature = Signature.fromBase64(signatureText)
+  if (Option.isNone(signature) || !Signature.isUnixTime(timestamp)) {
+    return yield* refuse("MalformedSignature")
+  }
+  return { signature: signature.value, timestamp }
+})
+
 /**
- * Checks the signature against every active public key, each in base64 as SendGrid shows it.
+ * Refuses a request that has no signature, or none that can be read, before the body is read.
+ *
+ * @category verification
+ * @since 0.2.0
+ */
+export const admit: Row.Admit = ({ headers }) => Effect.asVoid(signed(headers))
+
+/**
+ * Checks the signature against every active public key, each in base64 as SendGrid shows it, or in PEM.
+ *
+ * Nothing stands between the time and the body in what is signed, so that a time is taken in its one form only: ten digits.
  *
  * SendGrid documents no tolerance and retries for a day, so the time is not judged.
  *
@@ -47,22 +77,14 @@ const isSignedBy = Option.liftThrowable((key: KeyObject, timestamp: string, body
  */
 export const verify = Effect.fnUntraced(
   function*({ body, headers, secrets }: Webhook.Attempt) {
-    const signatureText = headers[signatureHeader]
-    const timestamp = headers[timestampHeader]
-    if (signatureText === undefined || timestamp === undefined) {
-      return yield* refuse("MissingHeader")
-    }
-    const signature = Signature.fromBase64(signatureText)
-    if (Option.isNone(signature) || !/^\d{1,12}$/.test(timestamp)) {
-      return yield* refuse("MalformedSignature")
-    }
+    const { signature, timestamp } = yield* signed(headers)
     yield* Signature.judge(
       name,
       secrets,
       (secret) =>
         Option.map(
           publicKey(secret),
-          (key) => Option.getOrElse(isSignedBy(key, timestamp, body, signature.value), () => false)
+          (key) => Option.getOrElse(isSignedBy(key, timestamp, body, signature), () => false)
         )
     )
     return Webhook.verified()
@@ -103,6 +125,7 @@ const decode = Json.decoder(() =>
     type: Json.text,
     reason: Json.text,
     status: Json.text,
+    response: Json.text,
     attempt: Json.scalar,
     email: Json.text,
     timestamp: Json.scalar,
@@ -111,6 +134,7 @@ const decode = Json.decoder(() =>
     "smtp-id": Json.text,
     sg_machine_open: Json.flag,
     url: Json.text,
+    asm_group_id: Json.scalar,
     waybill_delivery_id: Json.text
   })
 )
@@ -120,10 +144,11 @@ type Raw = Json.Decoded<typeof decode>
 const meaning = (event: string, raw: Raw): Report.Meaning => {
   switch (event) {
     case "bounce":
-      return bounces.get(raw.type ?? "") ??
+      return bounces.get(raw.type ?? "") ?? Report.refusal(raw.type, "bounced") ??
         { type: "bounced", rejectReason: "bounced", bounceClass: "undetermined" }
     case "dropped":
-      return drops.get(raw.reason?.trim().toLowerCase() ?? "") ?? { type: "rejected", rejectReason: "other" }
+      return drops.get(raw.reason?.trim().toLowerCase() ?? "") ?? Report.refusal(raw.reason, "other") ??
+        { type: "rejected", rejectReason: "other" }
     default:
       return events.get(event) ?? Report.unknown
   }
@@ -140,6 +165,12 @@ const messageId = (raw: Raw): string | undefined =>
   Option.getOrUndefined(Provider.canonicalMessageId(name, raw.sg_message_id ?? "")) ??
     ownMessageId.exec(raw["smtp-id"] ?? "")?.[1]
 
+const groupEvents = new Set(["group_unsubscribe", "group_resubscribe"])
+
+/** The group that an event is about. Any other event may name the group of its message, which tells nothing from others. */
+const groupOf = (event: string, { asm_group_id: group }: Raw): ReadonlyArray<string> =>
+  group !== undefined && groupEvents.has(event) ? [String(group)] : []
+
 const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => {
   const decoded = decode(value)
   if (Option.isNone(decoded)) return Report.undecodable("NotAnObject")
@@ -154,7 +185,7 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
     details: {
       event,
       subtype: event === "bounce" ? raw.type : undefined,
-      status: raw.status,
+      status: `${raw.status ?? ""} ${raw.response ?? ""}`,
       attempt: raw.attempt,
       machine: raw.sg_machine_open === true ? "apple" : undefined
     },
@@ -164,7 +195,16 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
     deliveryId: raw.waybill_delivery_id,
     recipient: Report.recipient(raw.email, true),
     key: eventId === undefined
-      ? Report.keyOfNature(name, raw.timestamp, value, raw.sg_message_id, event, raw.email, raw.url)
+      ? Report.keyOfNature(
+        name,
+        raw.timestamp,
+        value,
+        raw.sg_message_id,
+        event,
+        raw.email,
+        raw.url,
+        ...groupOf(event, raw)
+      )
       : Report.keyOfId(name, eventId)
   })
 }
@@ -189,6 +229,7 @@ export const row: Row.Row = {
   headers: [signatureHeader, timestampHeader],
   refusal: 401,
   unavailable: 503,
+  admit,
   normalize,
   open: Effect.succeed({ verify })
 }

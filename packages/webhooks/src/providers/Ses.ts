@@ -4,18 +4,21 @@
  * A valid signature only proves that some topic of Amazon's sent it, so the topics that count are listed: their ARNs are
  * this provider's secrets.
  *
- * The key of an event is a digest of the message id, the type, the recipient and the `feedbackId` or the time: Amazon
- * publishes one event several times, and through two channels, under envelopes that differ.
+ * The key of an event is a digest of the message id, the type, the recipient and the `feedbackId` or the time to the
+ * millisecond, and of the link and the IP address of an opening or a click: Amazon publishes one event several times, and
+ * through two channels, under envelopes that differ. Only an event without a time has the envelope's id in its key. A change
+ * of subscriptions says all topics at once, so that one message has one at a time.
  *
  * @since 0.1.0
  */
-import { type Event, Provider } from "@waybill/core"
+import { type Event, Provider, Recipient } from "@waybill/core"
 import { Effect, Option, Result, Schema } from "effect"
 import * as Json from "../internal/json.ts"
 import * as Report from "../internal/report.ts"
 import type * as Row from "../Row.ts"
 import type * as Webhook from "../Webhook.ts"
 import * as SnsEnvelope from "./sns/SnsEnvelope.ts"
+import * as SnsTopic from "./sns/SnsTopic.ts"
 
 const name = Provider.Provider.make("ses")
 
@@ -99,9 +102,8 @@ const classes: ReadonlyMap<string | undefined, Event.BounceClass> = new Map<stri
 
 /** A bounce of a recipient on a suppression list was not sent: nothing bounced but what had bounced before. */
 const bounce = ({ bounce = {} }: Raw): Part => ({
-  meaning: bounce.bounceSubType === "OnAccountSuppressionList" || bounce.bounceSubType === "Suppressed"
-    ? { type: "rejected", rejectReason: "bounced", suppressed: true }
-    : { type: "bounced", rejectReason: "bounced", bounceClass: classes.get(bounce.bounceType) ?? "undetermined" },
+  meaning: Report.refusal(bounce.bounceSubType, "bounced") ??
+    { type: "bounced", rejectReason: "bounced", bounceClass: classes.get(bounce.bounceType) ?? "undetermined" },
   time: bounce.timestamp,
   subtype: bounce.bounceSubType,
   feedbackId: bounce.feedbackId,
@@ -109,13 +111,10 @@ const bounce = ({ bounce = {} }: Raw): Part => ({
   certain: true
 })
 
-/** A complaint of a recipient on the suppression list was not sent; `not-spam` takes an earlier one back. */
+/** A complaint of a recipient on a suppression list was not sent; `not-spam` takes an earlier one back. */
 const complaint = ({ complaint = {} }: Raw): Part => ({
-  meaning: complaint.complaintSubType === "OnAccountSuppressionList"
-    ? { type: "rejected", rejectReason: "spam", suppressed: true }
-    : complaint.complaintFeedbackType === "not-spam"
-    ? Report.unknown
-    : { type: "complained" },
+  meaning: Report.refusal(complaint.complaintSubType, "spam") ??
+    (complaint.complaintFeedbackType === "not-spam" ? Report.unknown : { type: "complained" }),
   time: complaint.timestamp,
   subtype: complaint.complaintSubType ?? complaint.complaintFeedbackType,
   feedbackId: complaint.feedbackId,
@@ -206,6 +205,16 @@ const echoed = ({ mail }: Raw): string | undefined =>
   mail?.tags?.waybill_delivery_id?.[0] ??
     mail?.headers?.find(({ name }) => name?.toLowerCase() === "x-waybill-delivery-id")?.value
 
+/** Whether the message was sent to an address; a report from elsewhere may name another, where that mailbox forwards to. */
+const isSentTo = ({ mail }: Raw, recipient: Option.Option<Event.NamedRecipient>): boolean =>
+  Option.exists(
+    recipient,
+    ({ address }) =>
+      (mail?.destination ?? []).some((each) =>
+        Option.exists(Report.recipient(each, true), (known) => Recipient.isSame(known.address, address))
+      )
+  )
+
 /** Notifications that are not about a message that was sent. */
 const otherNotifications = new Set(["Received", "AmazonSnsSubscriptionSucceeded"])
 
@@ -220,28 +229,37 @@ const notification = (envelope: SnsEnvelope.SnsEnvelope, { receivedAt }: Webhook
   if (otherNotifications.has(type)) return Report.ignored(type)
   const { certain, distinct = [], feedbackId, meaning, named, subtype, time } = part(type, raw)
   const first = named.length === 0 ? { address: raw.mail?.destination?.[0] } : undefined
-  return Report.events(...(first === undefined ? named : [first]).map(({ address, status }: Named) => ({
-    provider: name,
-    meaning,
-    details: { event: type, subtype, status },
-    occurredAt: Option.getOrElse(
-      Option.orElse(Report.fromIso(time), () => Report.fromIso(envelope.Timestamp)),
-      () => receivedAt
-    ),
-    messageId: raw.mail?.messageId,
-    eventId: feedbackId,
-    deliveryId: echoed(raw),
-    recipient: Report.recipient(address, certain && first === undefined),
-    key: Report.keyOfNature(
-      name,
-      feedbackId ?? time ?? envelope.MessageId,
-      message.value,
-      raw.mail?.messageId,
-      type,
-      address,
-      ...distinct
-    )
-  })))
+  return Report.events(...(first === undefined ? named : [first]).map(({ address, status }: Named) => {
+    const recipient = Report.recipient(address, certain && first === undefined)
+    const isCertain = isSentTo(raw, recipient)
+    return {
+      provider: name,
+      meaning,
+      details: {
+        event: type,
+        subtype,
+        status,
+        otherRecipient: Option.isSome(recipient) && raw.mail?.destination !== undefined && !isCertain
+      },
+      occurredAt: Option.getOrElse(
+        Option.orElse(Report.fromIso(time), () => Report.fromIso(envelope.Timestamp)),
+        () => receivedAt
+      ),
+      messageId: raw.mail?.messageId,
+      eventId: feedbackId,
+      deliveryId: echoed(raw),
+      recipient: isCertain ? recipient : Report.recipient(address, false),
+      key: Report.keyOfNature(
+        name,
+        feedbackId ?? time ?? envelope.MessageId,
+        message.value,
+        raw.mail?.messageId,
+        type,
+        address,
+        ...distinct
+      )
+    }
+  }))
 }
 
 /**
@@ -286,6 +304,7 @@ export const row: Row.Row = {
   headers: ["x-amz-sns-message-type", "x-amz-sns-message-id", "x-amz-sns-topic-arn"],
   refusal: 401,
   unavailable: 503,
+  admit: SnsTopic.admit(name),
   normalize,
   open: Effect.flatMap(
     Effect.promise(() => import("./sns/Sns.ts")),

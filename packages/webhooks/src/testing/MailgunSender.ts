@@ -7,6 +7,7 @@ import type { EventType } from "@waybill/core"
 import { type DateTime, Redacted } from "effect"
 import { createHmac, randomBytes } from "node:crypto"
 import { sha256Hex } from "../internal/digest.ts"
+import * as Signature from "../internal/signature.ts"
 import * as Mailgun from "../providers/Mailgun.ts"
 import type * as Webhook from "../Webhook.ts"
 import * as Sender from "./Sender.ts"
@@ -34,7 +35,7 @@ const words: ReadonlyMap<EventType.ReportedType, Readonly<Record<string, unknown
 ])
 
 const request = (key: string, report: Sender.Report, sentAt: DateTime.Utc): Webhook.Request => {
-  const timestamp = String(Math.floor(sentAt.epochMilliseconds / 1000))
+  const timestamp = Signature.unixTime(sentAt)
   const token = sha256Hex(`${report.eventId} ${timestamp}`).slice(0, 50)
   return {
     headers: { "content-type": "application/json" },

@@ -7,6 +7,7 @@ import type { EventType } from "@waybill/core"
 import { DateTime, Redacted } from "effect"
 import { createHmac, randomBytes } from "node:crypto"
 import { sha256Hex } from "../internal/digest.ts"
+import * as Signature from "../internal/signature.ts"
 import * as Resend from "../providers/Resend.ts"
 import type * as Webhook from "../Webhook.ts"
 import * as Sender from "./Sender.ts"
@@ -53,7 +54,7 @@ const request = (key: Uint8Array, report: Sender.Report, sentAt: DateTime.Utc): 
     }
   })
   const id = `msg_${sha256Hex(report.eventId).slice(0, 27)}`
-  const timestamp = String(Math.floor(sentAt.epochMilliseconds / 1000))
+  const timestamp = Signature.unixTime(sentAt)
   const signature = createHmac("sha256", key).update(`${id}.${timestamp}.${text}`).digest("base64")
   return {
     headers: {

@@ -4,8 +4,9 @@
  * @since 0.1.0
  */
 import type { EventType } from "@waybill/core"
-import { DateTime, Option, Redacted } from "effect"
+import { Option, Redacted } from "effect"
 import { createPublicKey, createSign, generateKeyPairSync, type KeyObject } from "node:crypto"
+import * as Signature from "../internal/signature.ts"
 import * as SendGrid from "../providers/SendGrid.ts"
 import * as Sender from "./Sender.ts"
 
@@ -51,7 +52,7 @@ export const make = (keys: { readonly privateKey: KeyObject; readonly publicKey:
   secrets: [Redacted.make(keys.publicKey.export({ format: "der", type: "spki" }).toString("base64"))],
   types: Sender.typesOf(words),
   send: (reports, sentAt) => {
-    const timestamp = String(Math.floor(DateTime.toEpochMillis(sentAt) / 1000))
+    const timestamp = Signature.unixTime(sentAt)
     const body = new TextEncoder().encode(`[${reports.map(item).join(",\r\n")}]\r\n`)
     const signature = createSign("sha256").update(timestamp).update(body).sign(keys.privateKey, "base64")
     return [{

@@ -211,7 +211,8 @@ const onceOnly = ({ example }: Contract): void => {
       const ledger = yield* Ledger.Ledger
       const tenantId = yield* Given.tenant
       const dispatched = yield* Given.dispatched(tenantId, "m-1")
-      const report = Given.report("sent", "m-1")
+      const words = { event: "sent", subtype: "ann@example.com" }
+      const report = Given.report("sent", "m-1", { normalizedPayload: words })
       const first = yield* appendOne(tenantId, report)
       const differing: ReadonlyArray<Event.NewEvent> = [
         { ...report, type: "delivered" },
@@ -228,6 +229,7 @@ const onceOnly = ({ example }: Contract): void => {
         assert.strictEqual(outcome.storedEventId, first.eventId)
         assert.strictEqual(outcome.idempotencyKey, report.idempotencyKey)
         assert.strictEqual(outcome.tenantId, tenantId)
+        assert.deepStrictEqual(outcome.storedName, { event: "sent" })
       }
       assert.deepStrictEqual(outcomes.slice(differing.length).map(({ _tag }) => _tag), ["Appended", "Duplicate"])
       assert.deepStrictEqual(
@@ -425,7 +427,7 @@ const correlating = ({ example }: Contract): void => {
   )
 
   example(
-    "an echoed delivery id decides alone, but never for another recipient",
+    "an echoed delivery id decides alone, whatever recipient is named",
     Effect.gen(function*() {
       const tenantId = yield* Given.tenant
       yield* Given.dispatched(tenantId, "m-1")
@@ -443,7 +445,14 @@ const correlating = ({ example }: Contract): void => {
       const uncertain = { recipient: Given.named("ann@example.com", false) }
       assert.deepStrictEqual((yield* echoing("b", uncertain)).deliveryId, Option.some(echoed.id))
       const certain = { recipient: Given.named("ann@example.com", true) }
-      assert.deepStrictEqual((yield* echoing("c", certain)).deliveryId, Option.none())
+      assert.deepStrictEqual((yield* echoing("c", certain)).deliveryId, Option.some(echoed.id))
+      const again = Given.report("delivered", "m-1", {
+        echoedDeliveryId: Option.some(echoed.id),
+        idempotencyKey: Given.key("c"),
+        ...certain
+      })
+      const ledger = yield* Ledger.Ledger
+      assert.deepStrictEqual((yield* ledger.append(tenantId, [again])).map(({ _tag }) => _tag), ["Duplicate"])
       const unknown = { echoedDeliveryId: Option.some(yield* Given.deliveryId) }
       assert.deepStrictEqual((yield* echoing("d", unknown)).deliveryId, Option.none())
     })

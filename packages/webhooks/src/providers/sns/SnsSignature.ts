@@ -4,12 +4,13 @@
  * @since 0.2.0
  */
 import type { Provider } from "@waybill/core"
-import { type DateTime, Effect, Option, Redacted } from "effect"
+import { type DateTime, Effect, Option } from "effect"
 import { createVerify, type KeyObject } from "node:crypto"
 import * as Signature from "../../internal/signature.ts"
 import * as Webhook from "../../Webhook.ts"
 import { CertificateUrl, SnsCertificates } from "./SnsCertificates.ts"
 import * as SnsEnvelope from "./SnsEnvelope.ts"
+import * as SnsTopic from "./SnsTopic.ts"
 
 const signedFields: ReadonlyMap<string, ReadonlyArray<keyof SnsEnvelope.SnsEnvelope>> = new Map<
   string,
@@ -58,7 +59,6 @@ const isBetween = (at: DateTime.Utc, from: DateTime.Utc, to: DateTime.Utc): bool
 export const verify = Effect.fnUntraced(
   function*(provider: Provider.Provider, { body, receivedAt, secrets }: Webhook.Attempt) {
     const refuse = Signature.refusal(provider)
-    const topics = secrets.map((secret) => Redacted.value(secret).trim())
     const read = SnsEnvelope.read(body)
     if (Option.isNone(read)) return yield* refuse("MalformedSignature")
     const envelope = read.value
@@ -68,10 +68,7 @@ export const verify = Effect.fnUntraced(
       return yield* refuse("MissingHeader")
     }
     const { TopicArn: topicArn } = envelope
-    if (!topics.includes(topicArn)) {
-      const isOurs = topics.length === 0 || !topics.every((topic) => Option.isSome(SnsEnvelope.hostOf(topic)))
-      return yield* refuse(isOurs ? "MisconfiguredSecret" : "UntrustedTopic")
-    }
+    yield* SnsTopic.judge(provider, secrets, topicArn)
     const text = stringToSign(envelope)
     const digest = digests.get(envelope.SignatureVersion ?? "")
     const signature = Signature.fromBase64(envelope.Signature)

@@ -147,7 +147,7 @@ export const make = (
           WHEN e.delivery_id IS NOT NULL THEN d.recipient IS NULL OR ${
       sql.literal(Meeting.isTo(quoted, "given.recipient"))
     }
-          WHEN e.recipient_pseudonym IS NULL THEN given.recipient IS NULL
+          WHEN e.recipient_pseudonym IS NULL OR e.echoed_delivery_id IS NOT NULL THEN given.recipient IS NULL
           ELSE known.digest IS NULL
             OR known.digest IS NOT DISTINCT FROM ${table("recipient_digest")}(e.tenant_id, given.recipient)
         END AS "isSameRecipient"

@@ -1,0 +1,115 @@
+/**
+ * Names the settings of what `serve` answers over HTTP: where it listens, and within which limits.
+ *
+ * @since 0.2.0
+ */
+import { Inbox } from "@waybill/core"
+import { Duration, type Option } from "effect"
+import * as Kind from "./Kind.ts"
+import type * as Setting from "./Setting.ts"
+
+/**
+ * The address that `serve` listens on.
+ *
+ * @category settings
+ * @since 0.1.0
+ */
+export const host = Kind.text({
+  name: "WAYBILL_HOST",
+  about: "address that serve listens on",
+  fallback: "127.0.0.1",
+  issue: "must be an address or a host name",
+  pattern: /^[A-Za-z0-9.:_-]{1,255}$/
+})
+
+/**
+ * The port that `serve` listens on.
+ *
+ * @category settings
+ * @since 0.1.0
+ */
+export const port: Setting.Setting<number> = {
+  ...Kind.whole({
+    name: "WAYBILL_PORT",
+    about: "port that serve listens on",
+    fallback: "8025",
+    from: 0,
+    to: 65_535
+  }),
+  issue: "must be a port from 0 to 65535"
+}
+
+/**
+ * The address that probes and metrics are served on, if it is one of their own.
+ *
+ * @category settings
+ * @since 0.2.0
+ */
+export const adminHost: Setting.Setting<Option.Option<string>> = Kind.optional({
+  ...host,
+  name: "WAYBILL_ADMIN_HOST",
+  about: "address of their own for probes and metrics",
+  fallback: ""
+})
+
+/**
+ * The port that probes and metrics are served on, if it is one of their own.
+ *
+ * @category settings
+ * @since 0.2.0
+ */
+export const adminPort: Setting.Setting<Option.Option<number>> = Kind.optional({
+  ...port,
+  name: "WAYBILL_ADMIN_PORT",
+  about: "port of their own for probes and metrics",
+  fallback: ""
+})
+
+/**
+ * How long an idle connection is kept open.
+ *
+ * @category settings
+ * @since 0.2.0
+ */
+export const keepAlive = Kind.durationWithin({
+  name: "WAYBILL_KEEP_ALIVE",
+  about: "how long an idle connection is kept open; longer than the load balancer before it does",
+  fallback: "75s",
+  from: Duration.seconds(1),
+  to: Duration.hours(1),
+  range: "1s to 1h"
+})
+
+/**
+ * The largest webhook that is taken.
+ *
+ * @category settings
+ * @since 0.1.0
+ */
+export const maxBodySize = Kind.size({
+  name: "WAYBILL_MAX_BODY_SIZE",
+  about: `largest webhook that is taken, as it is decoded, at most ${Inbox.maxBodyBytes / 1_000_000} MB`,
+  fallback: "10 MB",
+  maxBytes: Inbox.maxBodyBytes
+})
+
+/**
+ * How long a webhook may take to arrive.
+ *
+ * @category settings
+ * @since 0.1.0
+ */
+export const bodyTimeout = Kind.duration("WAYBILL_BODY_TIMEOUT", "how long a webhook may take to arrive", "15s")
+
+/**
+ * The bytes of webhooks that are in memory at once.
+ *
+ * @category settings
+ * @since 0.2.0
+ */
+export const maxBodiesInFlight = Kind.size({
+  name: "WAYBILL_MAX_BODIES_IN_FLIGHT",
+  about: "bytes of all webhooks that are read or in hand at once; more are asked to come again",
+  fallback: "64 MB",
+  maxBytes: 1_000_000_000_000
+})
