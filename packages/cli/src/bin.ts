@@ -20,6 +20,7 @@ import * as Config from "./commands/Config.ts"
 import * as Deliveries from "./commands/Deliveries.ts"
 import * as Demo from "./commands/Demo.ts"
 import * as Doctor from "./commands/Doctor.ts"
+import * as Feed from "./commands/Feed.ts"
 import * as Forget from "./commands/Forget.ts"
 import * as Ingest from "./commands/Ingest.ts"
 import * as Migrate from "./commands/Migrate.ts"
@@ -59,6 +60,7 @@ const waybill = Command.make("waybill").pipe(
     Orphans.reconcile,
     Audit.verify,
     Audit.rebuild,
+    Feed.feed,
     Forget.forget,
     Serve.serve,
     Webhooks.webhooks,

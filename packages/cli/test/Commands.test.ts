@@ -240,6 +240,7 @@ describe("help", () => {
       "show",
       "orphans",
       "reconcile",
+      "feed",
       "serve",
       "webhooks",
       "prune",

@@ -122,6 +122,21 @@ export const compareDeliveries = (
 }
 
 /**
+ * What a repair of the feed did.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface FeedRepaired {
+  /** The epoch that it began; none where there was nothing to repair. */
+  readonly epoch: Option.Option<number>
+  /** How many restored events had been held back and are shown now. */
+  readonly shown: number
+  /** How many events that were appended since the restore follow the restored ones now. */
+  readonly moved: number
+}
+
+/**
  * The comparison of one installation with its ledger.
  *
  * @category services
@@ -133,4 +148,11 @@ export class Audit extends Context.Service<Audit, {
 
   /** Compares one page of what is stored with the ledger and repairs the drifts it returns, in one transaction. */
   readonly rebuild: (query: Query) => Effect.Effect<Page, InvalidInput | LedgerError>
+
+  /**
+   * Begins a new epoch of the feed where the database was restored, promoted or moved, so that every event of before is shown
+   * and every later one follows them. It waits for the transactions that are writing, and does nothing where nothing is
+   * wrong. Places that the feed gave before stay valid.
+   */
+  readonly repairFeed: Effect.Effect<FeedRepaired, LedgerError>
 }>()("@waybill/core/Audit") {}

@@ -5,6 +5,7 @@
  */
 import { Effect, Option, Result, Schema, SchemaIssue } from "effect"
 import type * as Audit from "./Audit.ts"
+import type * as Checkpoints from "./Checkpoints.ts"
 import * as Cursor from "./Cursor.ts"
 import * as Delivery from "./Delivery.ts"
 import * as Event from "./Event.ts"
@@ -13,6 +14,7 @@ import * as Provider from "./Provider.ts"
 import * as Tenant from "./Tenant.ts"
 import * as Text from "./Text.ts"
 import * as Ticks from "./Ticks.ts"
+import * as Timestamp from "./Timestamp.ts"
 
 /**
  * The most rows that one call returns or claims.
@@ -156,6 +158,17 @@ export const recent = check("query", Schema.Struct({ schedule: Schema.OptionFrom
  * @since 0.1.0
  */
 export const consumer = check("query", Schema.Struct({ consumer: Text.bounded(255) }))
+
+const beginningAt = check("query", Schema.Struct({ instant: Timestamp.Timestamp }))
+
+/**
+ * Checks where a consumer of the feed is to begin.
+ *
+ * @category validation
+ * @since 0.2.0
+ */
+export const beginning = (given: Checkpoints.Beginning): Result.Result<Checkpoints.Beginning, InvalidInput> =>
+  given._tag === "At" ? Result.map(beginningAt(given), () => given) : Result.succeed(given)
 
 /**
  * Where a page of an audit begins: after a row's id, and after its tenant where rows of several are compared.

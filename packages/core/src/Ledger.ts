@@ -7,12 +7,13 @@
  *
  * @since 0.1.0
  */
-import { Context, type Effect, Option, type PubSub, Schema, type Scope } from "effect"
+import { Context, type Effect, Option, type PubSub, Result, Schema, type Scope } from "effect"
 import * as Cursor from "./Cursor.ts"
 import type * as Delivery from "./Delivery.ts"
 import type * as DeliveryUpdate from "./DeliveryUpdate.ts"
 import * as Event from "./Event.ts"
 import {
+  CursorAhead,
   type DeliveryConflict,
   type DeliveryNotFound,
   type DispatchConflict,
@@ -168,6 +169,23 @@ export interface Change {
 }
 
 /**
+ * Checks that a feed of one epoch has a place, by all its changes and the transaction that comes next.
+ *
+ * @category validation
+ * @since 0.2.0
+ */
+export const checkPlace = (
+  changes: ReadonlyArray<Change>,
+  place: Cursor.Cursor,
+  next: bigint
+): Result.Result<Cursor.Cursor, CursorAhead> => {
+  const [transaction, position] = Cursor.parts(place)
+  const isThere = Cursor.epoch(place) === 0 &&
+    (position === 0n ? transaction <= next : changes.some(({ cursor }) => Cursor.compare(cursor, place) === 0))
+  return isThere ? Result.succeed(place) : Result.fail(new CursorAhead({ reason: "lost" }))
+}
+
+/**
  * The changes of one page of the feed, in its order, after a place.
  *
  * @category getters
@@ -257,12 +275,15 @@ export class Ledger extends Context.Service<Ledger, {
    * transactions are in flight. It is not the order in which things happened; a delivery's own order is its timeline.
    *
    * An event appears when every transaction that began before its own has ended, so one that stays open delays the feed.
+   *
+   * A place that the database has not reached or does not have fails with `CursorAhead`, and so does every place of a feed
+   * that has to be repaired after a restore.
    */
   readonly changes: (query: {
     readonly scope: Tenant.Scope
     readonly after: Cursor.Cursor
     readonly limit: number
-  }) => Effect.Effect<ReadonlyArray<Change>, InvalidInput | LedgerError>
+  }) => Effect.Effect<ReadonlyArray<Change>, InvalidInput | CursorAhead | LedgerError>
 
   /**
    * Removes a recipient from a tenant's deliveries and makes the ledger's pseudonyms of it unlinkable, for good; counts,

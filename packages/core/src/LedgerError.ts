@@ -291,6 +291,28 @@ export class SchemaTooNew extends Schema.TaggedError<SchemaTooNew>("@waybill/cor
 }
 
 /**
+ * A place of the feed is ahead of the database that was asked for what follows it: to go on from there would pass over
+ * events in silence.
+ *
+ * `restored`: the database was restored into another cluster, and its feed stands still until it is repaired. `lost`: the
+ * database does not have this place, as where it lost its latest events or another ledger gave the place; a new place has to
+ * be chosen.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class CursorAhead extends Schema.TaggedError<CursorAhead>("@waybill/core/CursorAhead")("CursorAhead", {
+  reason: Schema.Literals(["restored", "lost"])
+}) {
+  override get message(): string {
+    return this.reason === "restored"
+      ? "the feed stands still, since the database was restored into another cluster; run waybill feed repair"
+      : "the cursor is ahead of its database, which does not have that place of the feed; choose another place: " +
+        "waybill feed reset NAME --to start|now|TIME"
+  }
+}
+
+/**
  * The database could not be asked or gave no answer in time; an append or a command may be sent again, since it takes
  * effect once.
  *

@@ -44,4 +44,15 @@ describe("a cursor", () => {
       assert.isFalse(isCursor(text), text)
     }
   })
+
+  it("leaves out the epoch of a ledger that never moved", () => {
+    assert.strictEqual(Cursor.of(7n, 3n), "7.3")
+    assert.strictEqual(Cursor.epoch(Cursor.of(7n, 3n)), 0)
+    const later = Cursor.of(7n, 3n, 29_930_255)
+    assert.strictEqual(later, "29930255.7.3")
+    assert.deepStrictEqual([Cursor.epoch(later), ...Cursor.parts(later)], [29_930_255, 7n, 3n])
+    for (const text of ["0.7.3", "01.7.3", "1.7.3.1", `${2n ** 31n}.7.3`]) {
+      assert.isFalse(Schema.is(Cursor.Cursor)(text), text)
+    }
+  })
 })

@@ -85,12 +85,13 @@ export interface ConsumerOptions<E = never, R = never> extends Options {
 }
 
 /**
- * The ways in which reading the feed fails.
+ * The ways in which reading the feed fails. `CursorAhead` says that the position is ahead of the database, as after a restore:
+ * nothing is passed over, and nothing goes on before the feed is repaired or another position is chosen.
  *
  * @category models
  * @since 0.1.0
  */
-export type FeedError = LedgerError.InvalidInput | LedgerError.LedgerError
+export type FeedError = LedgerError.InvalidInput | LedgerError.CursorAhead | LedgerError.LedgerError
 
 type Page = Arr.NonEmptyReadonlyArray<Ledger.Change>
 

@@ -35,7 +35,13 @@ const drifting = (sizes: ReadonlyArray<number>) => {
       }
     })
   const auditor = Auditor.layer.pipe(
-    Layer.provide(Layer.succeed(Audit.Audit, { verify: page("verify"), rebuild: page("rebuild") }))
+    Layer.provide(
+      Layer.succeed(Audit.Audit, {
+        verify: page("verify"),
+        rebuild: page("rebuild"),
+        repairFeed: Effect.die("unused")
+      })
+    )
   )
   return { asked, auditor: Layer.fresh(auditor) }
 }

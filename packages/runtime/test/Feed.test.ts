@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Checkpoints, DeliveryUpdate, Ledger, LedgerError, Orphans, Tenant } from "@waybill/core"
+import { Checkpoints, Cursor, DeliveryUpdate, Ledger, LedgerError, Orphans, Tenant } from "@waybill/core"
 import { DeliveryUpdates, Feed, Metrics } from "@waybill/runtime"
 import { Given, Importer } from "@waybill/storage/testing"
 import { DateTime, Duration, Effect, Exit, Fiber, Layer, Logger, Metric, Option, Queue, Scope, Stream } from "effect"
@@ -201,6 +201,59 @@ describe("consume", () => {
       yield* fork(collecting(seen))
       yield* TestClock.adjust("1 seconds")
       assert.deepStrictEqual(seen, [[1, 2], [1, 2]])
+    }).pipe(Effect.provide(everything)))
+})
+
+describe("a position ahead of the database", () => {
+  const ahead = Cursor.of(99n, 99n)
+
+  it.effect("fails the stream, the consumer and its lag, and nothing is handled", () =>
+    Effect.gen(function*() {
+      const seen: Array<ReadonlyArray<number>> = []
+      const checkpoints = yield* Checkpoints.Checkpoints
+      yield* reports(1, 2)
+      yield* checkpoints.save("collector", ahead)
+      for (
+        const reading of [
+          Stream.runDrain(Feed.stream({ after: ahead })),
+          collecting(seen),
+          Feed.lag({ consumer: "collector" })
+        ]
+      ) {
+        const error = yield* Effect.flip(Effect.asVoid(reading))
+        assert.strictEqual(error._tag, "CursorAhead")
+      }
+      assert.deepStrictEqual(seen, [])
+      assert.strictEqual(yield* checkpoints.load("collector").pipe(Effect.map(Option.getOrNull)), ahead)
+      yield* checkpoints.reset("collector", { _tag: "Start" })
+      yield* fork(collecting(seen))
+      yield* TestClock.adjust("1 seconds")
+      assert.deepStrictEqual(seen, [[1, 2]])
+    }).pipe(Effect.provide(everything)))
+
+  it.effect("is logged by a consumer in one line, until another position is chosen", () =>
+    Effect.gen(function*() {
+      const seen: Array<number> = []
+      const logged: Array<string> = []
+      const checkpoints = yield* Checkpoints.Checkpoints
+      yield* report(1)
+      yield* checkpoints.save("collector", ahead)
+      const scope = yield* Scope.make()
+      yield* Layer.buildWithScope(
+        Feed.layerConsumer({
+          name: "collector",
+          handle: (changes) => Effect.sync(() => seen.push(...changes.map(messageOf)))
+        }),
+        scope
+      ).pipe(Effect.provide(Logger.layer([Logger.map(Logger.formatJson, (line) => logged.push(line))])))
+      yield* TestClock.adjust("1 seconds")
+      assert.lengthOf(logged, 1)
+      assert.include(logged[0], "CursorAhead: the cursor is ahead of its database")
+      assert.include(logged[0], "waybill feed reset")
+      yield* checkpoints.reset("collector", { _tag: "Start" })
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(seen, [1])
+      yield* Scope.close(scope, Exit.void)
     }).pipe(Effect.provide(everything)))
 })
 

@@ -3,13 +3,13 @@
  *
  * @since 0.2.0
  */
-import { Checkpoints, Ticks } from "@waybill/core"
-import { Layer } from "effect"
+import { Ticks } from "@waybill/core"
+import { Effect, Layer } from "effect"
 import type { SecureRandom } from "effect/crypto"
-import * as MemoryCheckpoints from "./internal/memory/Checkpoints.ts"
+import * as MemoryPorts from "./internal/memory/Ports.ts"
+import * as Store from "./internal/memory/Store.ts"
 import * as MemoryTicks from "./internal/memory/Ticks.ts"
 import * as MemoryInbox from "./MemoryInbox.ts"
-import * as MemoryLedger from "./MemoryLedger.ts"
 import type { Ports } from "./PgStorage.ts"
 
 /**
@@ -19,8 +19,7 @@ import type { Ports } from "./PgStorage.ts"
  * @since 0.2.0
  */
 export const layer: Layer.Layer<Ports, never, SecureRandom.SecureRandom> = Layer.mergeAll(
-  MemoryLedger.layer,
+  Layer.effectContext(Effect.map(Store.make, MemoryPorts.withCheckpoints)),
   MemoryInbox.layer,
-  Layer.effect(Ticks.Ticks, MemoryTicks.make),
-  Layer.effect(Checkpoints.Checkpoints, MemoryCheckpoints.make)
+  Layer.effect(Ticks.Ticks, MemoryTicks.make)
 )

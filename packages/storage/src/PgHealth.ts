@@ -1,13 +1,16 @@
 /**
  * Looks at the state of a PostgreSQL database that the ledger depends on and changes nothing: its clock, what the role in use
- * may do, and transactions that stay open.
+ * may do, transactions that stay open, and the feed.
  *
  * @since 0.1.0
  */
+import { Cursor, Tenant } from "@waybill/core"
 import { type LedgerError, type SchemaTooNew } from "@waybill/core/LedgerError"
 import { Clock, Effect, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import * as migration0001 from "./internal/migration0001.ts"
+import * as migration0004 from "./internal/migration0004.ts"
+import * as Places from "./internal/pg/feed/Places.ts"
 import * as PgError from "./PgError.ts"
 import * as PgMigrations from "./PgMigrations.ts"
 import * as PgServer from "./PgServer.ts"
@@ -39,6 +42,21 @@ export interface OpenTransaction {
 }
 
 /**
+ * What keeps the feed from being followed.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface FeedFindings {
+  /** Whether the database was restored into another cluster and the feed was not repaired since. */
+  readonly restored: boolean
+  /** How many restored events are held back, counted to 10,000. */
+  readonly held: number
+  /** The consumers whose cursor is ahead of the database. */
+  readonly ahead: ReadonlyArray<string>
+}
+
+/**
  * What was found.
  *
  * @category models
@@ -62,6 +80,8 @@ export interface Findings {
   readonly rowLevelSecurity: boolean
   /** Transactions that have been open for longer than asked. */
   readonly open: ReadonlyArray<OpenTransaction>
+  /** The state of the feed; absent where the schema has none yet or the role in use may not see it. */
+  readonly feed: FeedFindings | null
   /** Between this process and the server, as far as is known. */
   readonly pooler: PgServer.Pooler
   /** Why a write was refused, in words; nothing where it was not. */
@@ -90,6 +110,12 @@ const Open = Schema.Array(Schema.Struct({
   state: Schema.String,
   seconds: Schema.Finite
 }))
+
+const Feed = Schema.Array(Schema.Struct({ restored: Schema.Boolean, held: Schema.Int }))
+
+const Consumers = Schema.Array(Schema.Struct({ name: Schema.String, cursor: Cursor.Cursor }))
+
+const Faults = Schema.Array(Schema.Struct({ fault: Schema.NullOr(Schema.String) }))
 
 const ask = <A>(codec: Schema.Codec<A, unknown>) => {
   const decode = Schema.decodeUnknownEffect(codec)
@@ -121,7 +147,7 @@ const missingPrivileges = (sql: SqlClient.SqlClient, schema: string) =>
       JOIN pg_namespace n ON n.oid = c.relnamespace
       CROSS JOIN LATERAL unnest(CASE
         WHEN c.relname IN ('events', 'acts') THEN ARRAY['SELECT', 'INSERT']
-        WHEN c.relname = 'migrations' THEN ARRAY['SELECT']
+        WHEN c.relname IN ('migrations', 'epochs', 'moved_events') THEN ARRAY['SELECT']
         WHEN c.relname = 'recipients' THEN ARRAY['DELETE']
         WHEN c.relname = 'secrets' THEN ARRAY[]::text[]
         ELSE ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']
@@ -129,7 +155,9 @@ const missingPrivileges = (sql: SqlClient.SqlClient, schema: string) =>
       WHERE n.nspname = ${schema} AND c.relkind IN ('r', 'p') AND NOT has_table_privilege(c.oid, privilege)
       UNION ALL
       SELECT 'EXECUTE on ' || p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-      WHERE n.nspname = ${schema} AND ${sql.in("p.proname", migration0001.calledFunctions)}
+      WHERE n.nspname = ${schema} AND ${
+      sql.in("p.proname", [...migration0001.calledFunctions, ...migration0004.calledFunctions])
+    }
         AND NOT has_function_privilege(p.oid, 'EXECUTE')
       UNION ALL
       SELECT 'USAGE on the schema' FROM pg_namespace n
@@ -175,6 +203,33 @@ const openTransactions = (sql: SqlClient.SqlClient, seconds: number) =>
     WHERE database = current_database() AND prepared < clock_timestamp() - make_interval(secs => ${seconds}::float8)
     ORDER BY 4 DESC
   `)
+
+const examineFeed = Effect.fnUntraced(function*(sql: SqlClient.SqlClient, schema: string) {
+  const names = Places.namesIn(sql, schema)
+  const current = Places.current(names)
+  // Behind row-level security, the role sees the events of all tenants by naming them all.
+  yield* sql`SELECT set_config('waybill.tenant_id', ${Tenant.all}, true)`
+  const [found] = yield* ask(Feed)(sql`
+    SELECT current.restored, (${Places.countHeld(names, 10_000)}) AS held FROM (${current}) current
+  `)
+  const consumers = yield* ask(Consumers)(sql`SELECT name, cursor FROM ${sql(`${schema}.checkpoints`)} ORDER BY name`)
+  const ahead = yield* Effect.filter(consumers, ({ cursor }) =>
+    Effect.map(
+      ask(Faults)(sql`SELECT ${Places.fault(names, cursor)} AS fault FROM (${current}) current`),
+      ([row]) => typeof row?.fault === "string"
+    ))
+  return { restored: found?.restored === true, held: found?.held ?? 0, ahead: ahead.map(({ name }) => name) }
+})
+
+/** What is wrong with the schema or with the privileges of the role is found by other checks. */
+const lookAtFeed = (sql: SqlClient.SqlClient, schema: string) =>
+  PgError.refine(schema)(sql.withTransaction(examineFeed(sql, schema))).pipe(
+    Effect.catchIf(
+      (error) =>
+        error._tag === "SchemaNotMigrated" || error._tag === "LedgerUnavailable" && error.reason === "permission",
+      () => Effect.succeed(null)
+    )
+  )
 
 /**
  * Gives the names of the migrations that a schema has, oldest first.
@@ -261,6 +316,7 @@ export const examine: (
       (error) => error._tag === "LedgerUnavailable" && error.reason === "permission",
       () => Effect.succeed({ pending: [], newer: [], tooNew: undefined })
     )
-    return { ...found, ...state, refusal: yield* refusal(sql, schema) }
+    const feed = state.pending.length > 0 ? null : yield* lookAtFeed(sql, schema)
+    return { ...found, ...state, feed, refusal: yield* refusal(sql, schema) }
   }
 )

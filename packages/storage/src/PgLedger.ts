@@ -29,6 +29,8 @@ import * as Audit from "./internal/pg/Audit.ts"
 import * as Commands from "./internal/pg/Commands.ts"
 import * as Deliveries from "./internal/pg/Deliveries.ts"
 import * as Events from "./internal/pg/Events.ts"
+import * as Changes from "./internal/pg/feed/Changes.ts"
+import * as Epochs from "./internal/pg/feed/Epochs.ts"
 import * as Links from "./internal/pg/Links.ts"
 import * as Meeting from "./internal/pg/Meeting.ts"
 import * as Orphans from "./internal/pg/Orphans.ts"
@@ -64,6 +66,7 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
     ...Commands.make(scope, events, deliveries, meeting, links, updates),
     append,
     ...Reads.make(scope, events, deliveries),
+    ...Changes.make(scope, events),
     forget,
     updates: updates.subscribe
   })
@@ -72,7 +75,7 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
     ...Sweep.make(scope, events, updates),
     ...byHand
   })
-  const audit = CoreAudit.Audit.of(Audit.make(scope, events, deliveries))
+  const audit = CoreAudit.Audit.of({ ...Audit.make(scope, events, deliveries), ...Epochs.make(scope) })
 
   return Context.make(Ledger.Ledger, ledger).pipe(
     Context.add(CoreOrphans.Orphans, orphans),

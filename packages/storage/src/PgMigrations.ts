@@ -11,6 +11,7 @@ import { createHash } from "node:crypto"
 import * as migration0001 from "./internal/migration0001.ts"
 import * as migration0002 from "./internal/migration0002.ts"
 import * as migration0003 from "./internal/migration0003.ts"
+import * as migration0004 from "./internal/migration0004.ts"
 import * as migration0005 from "./internal/migration0005.ts"
 import * as migration0006 from "./internal/migration0006.ts"
 import * as PgError from "./PgError.ts"
@@ -27,6 +28,7 @@ const migrations: Readonly<Record<string, (schema: string) => ReadonlyArray<stri
   "0001_create_ledger": migration0001.statements,
   "0002_create_inbox_and_sweeps": migration0002.statements,
   "0003_compare_canonical_forms": migration0003.statements,
+  "0004_give_the_feed_epochs": migration0004.statements,
   "0005_add_compatibility": migration0005.statements,
   "0006_let_echoed_ids_decide": migration0006.statements
 }
@@ -40,6 +42,8 @@ const compatibleSince: Readonly<Record<string, number>> = {
   "0002_create_inbox_and_sweeps": 2,
   // An older program compares addresses beyond ASCII as before, and leaves such an event waiting where this one would link it.
   "0003_compare_canonical_forms": 2,
+  // An older program follows the feed without the index it had, and does not see what a repair has moved.
+  "0004_give_the_feed_epochs": 2,
   "0005_add_compatibility": 2,
   // An older program leaves an event waiting that echoes a delivery's id and names another address.
   "0006_let_echoed_ids_decide": 2
@@ -209,17 +213,23 @@ export const grant = Effect.fn("PgMigrations.grant")(function*(role: string, sch
       const statement of [
         `GRANT USAGE ON SCHEMA ${of} TO ${to}`,
         `GRANT SELECT, INSERT ON ${of}.events, ${of}.acts TO ${to}`,
-        `GRANT SELECT ON ${of}.migrations TO ${to}`,
+        `GRANT SELECT ON ${readTables.map((name) => `${of}.${name}`).join(", ")} TO ${to}`,
         `GRANT SELECT, INSERT, UPDATE, DELETE ON ${workingTables.map((name) => `${of}.${name}`).join(", ")} TO ${to}`,
         `GRANT DELETE ON ${of}.recipients TO ${to}`,
         `GRANT SELECT (tenant_id, digest, pseudonym) ON ${of}.recipients TO ${to}`,
-        `GRANT EXECUTE ON FUNCTION ${migration0001.calledFunctions.map((name) => `${of}.${name}`).join(", ")} TO ${to}`
+        `GRANT EXECUTE ON FUNCTION ${calledFunctions.map((name) => `${of}.${name}`).join(", ")} TO ${to}`
       ]
     ) {
       yield* sql.unsafe(statement)
     }
   })).pipe(PgError.refine(schema))
 })
+
+/** The tables that the owner alone writes. */
+const readTables = ["migrations", "epochs", "moved_events"]
+
+/** The functions that the ledger calls by itself; the others run as triggers. */
+const calledFunctions = [...migration0001.calledFunctions, ...migration0004.calledFunctions]
 
 /** The mutable tables beside the ledger. */
 const workingTables = ["deliveries", "correlations", "orphans", "checkpoints", "webhooks", "webhook_tokens", "sweeps"]
@@ -229,6 +239,7 @@ const tenantTables = [
   "events",
   "acts",
   "recipients",
+  "moved_events",
   ...workingTables.filter((name) => name !== "checkpoints" && name !== "sweeps")
 ]
 

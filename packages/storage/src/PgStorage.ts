@@ -4,10 +4,12 @@
  * @since 0.2.0
  */
 import { Checkpoints, type Inbox, type LedgerError, Ticks } from "@waybill/core"
-import { Layer } from "effect"
+import { Effect, Layer } from "effect"
 import type { SecureRandom } from "effect/crypto"
 import type { SqlClient } from "effect/sql"
-import * as PgCheckpoints from "./internal/pg/Checkpoints.ts"
+import * as PgCheckpoints from "./internal/pg/feed/Checkpoints.ts"
+import * as Places from "./internal/pg/feed/Places.ts"
+import * as Scope from "./internal/pg/Scope.ts"
 import * as PgTicks from "./internal/pg/Ticks.ts"
 import * as PgInbox from "./PgInbox.ts"
 import * as PgLedger from "./PgLedger.ts"
@@ -52,7 +54,10 @@ export const layer = (
     PgLedger.layer(options),
     PgInbox.layer(options),
     Layer.effect(Ticks.Ticks, PgTicks.make(scoped)),
-    Layer.effect(Checkpoints.Checkpoints, PgCheckpoints.make(scoped))
+    Layer.effect(
+      Checkpoints.Checkpoints,
+      Effect.map(Scope.make(scoped), (scope) => PgCheckpoints.make(scope, Places.make(scope)))
+    )
   )
 }
 

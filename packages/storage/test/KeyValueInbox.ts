@@ -1,8 +1,8 @@
 /**
- * Keeps raw webhooks, ticks and checkpoints in a store of texts by keys: a toy beside `KeyValueLedger`, and like it without any
+ * Keeps raw webhooks and ticks in a store of texts by keys: a toy beside `KeyValueLedger`, and like it without any
  * rule of its own.
  */
-import { Checkpoints, Cursor, Inbox, InboxRow, Input, Tenant, Ticks, type Timestamp } from "@waybill/core"
+import { Inbox, InboxRow, Input, Tenant, Ticks, type Timestamp } from "@waybill/core"
 import { Context, DateTime, Effect, Layer, Option, Schema, Semaphore } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { KeyValueStore } from "effect/persistence"
@@ -17,7 +17,6 @@ const make = Effect.gen(function*() {
 
   const tenants = shelf("tenant", Tenant.TenantId)
   const ticks = shelf("tick", Ticks.Tick)
-  const cursors = shelf("cursor", Cursor.Cursor)
   const webhooks = shelf("webhook", Schema.toCodecJson(InboxRow.InboxRow))
   const tokens = shelf("token", Schema.toCodecJson(Schema.Struct({ id: Inbox.WebhookId, body: Schema.Uint8Array })))
 
@@ -133,24 +132,10 @@ const make = Effect.gen(function*() {
     }, turn)
   })
 
-  const checkpoints = Checkpoints.Checkpoints.of({
-    load: Effect.fn("Checkpoints.load")(function*(consumer: string) {
-      yield* Effect.fromResult(Input.consumer({ consumer }))
-      return yield* cursors.get("", consumer)
-    }, turn),
-    save: Effect.fn("Checkpoints.save")(function*(consumer: string, cursor: Cursor.Cursor) {
-      yield* Effect.fromResult(Input.consumer({ consumer }))
-      yield* cursors.put("", consumer, yield* Effect.fromResult(Input.cursor(cursor)))
-    }, turn)
-  })
-
-  return Context.make(Inbox.Inbox, inbox).pipe(
-    Context.add(Ticks.Ticks, claims),
-    Context.add(Checkpoints.Checkpoints, checkpoints)
-  )
+  return Context.make(Inbox.Inbox, inbox).pipe(Context.add(Ticks.Ticks, claims))
 })
 
-/** An empty inbox, empty ticks and checkpoints on an empty store of texts in memory. */
+/** An empty inbox and empty ticks on an empty store of texts in memory. */
 export const layer = Layer.effectContext(make).pipe(
   Layer.provide(KeyValueStore.layerMemory),
   Layer.provide(SecureRandom.layerWebCrypto)

@@ -7,6 +7,7 @@
  */
 import {
   Audit,
+  Checkpoints,
   Commit,
   Correlation,
   Cursor,
@@ -52,6 +53,7 @@ const make = Effect.gen(function*() {
   const dismissed = shelf("dismissed", Event.EventId)
   const changes = shelf("change", Schema.Struct({ cursor: Cursor.Cursor, event: Event.Event }))
   const commits = shelf("commit", Schema.Int)
+  const checkpoints = shelf("checkpoint", Checkpoints.Checkpoint)
 
   const tenantsIn = (scope: Tenant.Scope) =>
     Effect.map(tenants.all(""), (all) => all.filter((tenantId) => Tenant.reaches(scope, tenantId)))
@@ -164,16 +166,18 @@ const make = Effect.gen(function*() {
     }
   })
 
+  const nextCommit = Effect.map(commits.get("", ""), (last) => 1 + Option.getOrElse(last, () => 0))
+
   /** Writes what a command decided, and answers. */
   const settle = Effect.fnUntraced(function*<A>({ answer, commit }: Commit.Decided<A>) {
     const ids = yield* Effect.replicateEffect(newEventId, commit.links?.length ?? 0)
-    const number = 1 + Option.getOrElse(yield* commits.get("", ""), () => 0)
+    const number = yield* nextCommit
     yield* commits.put("", "", number)
     for (const delivery of commit.deliveries ?? []) yield* putDelivery(delivery)
     for (const [index, report] of Commit.appendedBy(commit, ids).entries()) {
       yield* putReport(report)
       const { event } = report
-      const cursor = Cursor.of(BigInt(number), BigInt(index))
+      const cursor = Cursor.of(BigInt(number), BigInt(index + 1))
       yield* changes.put(event.tenantId, cursor, { cursor, event })
     }
     for (const event of commit.dismissed ?? []) {
@@ -263,7 +267,9 @@ const make = Effect.gen(function*() {
     }) {
       yield* Input.limit(limit)
       const place = yield* Effect.fromResult(Input.cursor(after))
-      return Ledger.changesAfter(yield* inScope(scope, changes.all), place, limit)
+      const all = yield* inScope(Tenant.all, changes.all)
+      yield* Effect.fromResult(Ledger.checkPlace(all, place, BigInt(yield* nextCommit)))
+      return Ledger.changesAfter(all.filter(({ event }) => Tenant.reaches(scope, event.tenantId)), place, limit)
     }, turn),
     updates: PubSub.subscribe(pubsub)
   })
@@ -367,7 +373,34 @@ const make = Effect.gen(function*() {
 
   const audit = Audit.Audit.of({
     verify: Effect.fn("Audit.verify")(audited(false)),
-    rebuild: Effect.fn("Audit.rebuild")(audited(true))
+    rebuild: Effect.fn("Audit.rebuild")(audited(true)),
+    repairFeed: Effect.succeed({ epoch: Option.none(), shown: 0, moved: 0 })
+  })
+
+  const keep = Effect.fnUntraced(function*(consumer: string, given: Cursor.Cursor) {
+    const cursor = yield* Effect.fromResult(Input.cursor(given))
+    yield* checkpoints.put("", consumer, { consumer, cursor, savedAt: yield* DateTime.now })
+    return cursor
+  })
+
+  const consumers = Checkpoints.Checkpoints.of({
+    load: Effect.fn("Checkpoints.load")(function*(consumer: string) {
+      yield* Effect.fromResult(Input.consumer({ consumer }))
+      return Option.map(yield* checkpoints.get("", consumer), ({ cursor }) => cursor)
+    }, turn),
+    save: Effect.fn("Checkpoints.save")(function*(consumer: string, cursor: Cursor.Cursor) {
+      yield* Effect.fromResult(Input.consumer({ consumer }))
+      yield* keep(consumer, cursor)
+    }, turn),
+    list: turn(Effect.map(checkpoints.all(""), (all) => all.toSorted(Checkpoints.compare))),
+    reset: Effect.fn("Checkpoints.reset")(function*(consumer: string, given: Checkpoints.Beginning) {
+      yield* Effect.fromResult(Input.consumer({ consumer }))
+      const beginning = yield* Effect.fromResult(Input.beginning(given))
+      const all = (yield* inScope(Tenant.all, changes.all)).toSorted((left, right) =>
+        Cursor.compare(left.cursor, right.cursor)
+      )
+      return yield* keep(consumer, Checkpoints.placeOf(beginning, all, BigInt(yield* nextCommit)))
+    }, turn)
   })
 
   const importer = Importer.Importer.of({
@@ -388,11 +421,12 @@ const make = Effect.gen(function*() {
   return Context.make(Ledger.Ledger, ledger).pipe(
     Context.add(Orphans.Orphans, orphans),
     Context.add(Audit.Audit, audit),
+    Context.add(Checkpoints.Checkpoints, consumers),
     Context.add(Importer.Importer, importer)
   )
 })
 
-/** An empty ledger on an empty store of texts in memory, with a way to write past it. */
+/** An empty ledger and empty checkpoints on an empty store of texts in memory, with a way to write past it. */
 export const layer = Layer.effectContext(make).pipe(
   Layer.provide(KeyValueStore.layerMemory),
   Layer.provide(SecureRandom.layerWebCrypto)

@@ -29,8 +29,10 @@ describe("least privilege on PostgreSQL", () => {
           checkpoints: working,
           correlations: working,
           deliveries: working,
+          epochs: "SELECT",
           events: "SELECT INSERT",
           migrations: "SELECT",
+          moved_events: "SELECT",
           orphans: working,
           recipients: "DELETE",
           secrets: "",
@@ -63,6 +65,7 @@ describe("least privilege on PostgreSQL", () => {
           [
             "canonical_address",
             "canonical_recipient",
+            "has_place",
             "is_elsewhere",
             "is_linkable",
             "letters",
@@ -108,6 +111,7 @@ describe("least privilege on PostgreSQL", () => {
             "is_linkable(NULL, NULL)",
             "is_elsewhere(NULL)",
             "requeue('{}')",
+            "has_place(0, '1', 1)",
             "canonical_message_id('postmark', 'm-1')"
           ]
         ) {

@@ -1,9 +1,11 @@
 /** A throw-away PostgreSQL server, from the binaries that npm installs. */
+import { execFile } from "node:child_process"
 import { chmod, chown, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { getuid, kill } from "node:process"
+import { promisify } from "node:util"
 
 const freePort = () =>
   new Promise<number>((resolve, reject) => {
@@ -66,6 +68,12 @@ const loadEmbeddedPostgres = async () => {
 export interface PostgresServer {
   /** The address of its database `postgres`, as a superuser. */
   readonly url: string
+  /** Where its data are. */
+  readonly databaseDir: string
+  /** Stops it and keeps its data. */
+  readonly halt: () => Promise<void>
+  /** Starts it again on its data, after `halt`. */
+  readonly resume: () => Promise<void>
   /** Ends it at once, as a crash does, and starts it again on the same data. */
   readonly crash: () => Promise<void>
   /** Writes files into the directory of its data and lets it read its configuration again. */
@@ -89,11 +97,13 @@ const place = async (directory: string, files: Readonly<Record<string, string>>)
 
 /**
  * Starts a server with some settings, such as `fsync=off`, over the defaults, and with some files in the directory of its
- * data, such as the key of its certificate.
+ * data, such as the key of its certificate. Given the data of a halted one, it starts on a copy of them, on a timeline of its own,
+ * as a standby does that is promoted.
  */
 export const start = async (
   settings: ReadonlyArray<string>,
-  files: Readonly<Record<string, string>> = {}
+  files: Readonly<Record<string, string>> = {},
+  from?: string
 ): Promise<PostgresServer> => {
   const directory = await mkdtemp(join(tmpdir(), "waybill-postgres-"))
   // The server runs as a user of its own where the run is root's.
@@ -111,20 +121,28 @@ export const start = async (
       authMethod: "password",
       persistent: true,
       createPostgresUser: getuid?.() === 0,
-      postgresFlags: settings.flatMap((setting) => ["-c", setting]),
+      postgresFlags: [...settings, ...from === undefined ? [] : ["restore_command=false"]].flatMap((
+        setting
+      ) => ["-c", setting]),
       onLog: (message) => output.push(message),
       onError: (message) => output.push(String(message))
     })
   let server = make()
   try {
-    await server.initialise()
-    await place(databaseDir, files)
+    await (from === undefined ? server.initialise() : promisify(execFile)("cp", ["-a", from, databaseDir]))
+    await place(databaseDir, from === undefined ? files : { ...files, "recovery.signal": "" })
     await started(server, output)
   } catch (error) {
     throw new Error(`PostgreSQL did not start: ${output.join("\n")}`, { cause: error })
   }
   return {
     url: `postgres://postgres:postgres@127.0.0.1:${port}/postgres`,
+    databaseDir,
+    halt: () => server.stop(),
+    resume: () => {
+      server = make()
+      return server.start()
+    },
     crash: async () => {
       const processId = Number.parseInt(await readFile(join(databaseDir, "postmaster.pid"), "utf8"), 10)
       kill(processId, "SIGQUIT")

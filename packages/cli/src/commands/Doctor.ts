@@ -84,6 +84,34 @@ const transactions = ({ open }: PgHealth.Findings): Check =>
       " SELECT pg_terminate_backend(<process>) (a prepared one: ROLLBACK PREPARED)"
   )
 
+const repair = "run waybill feed repair as the owner of the schema"
+
+/** Nothing where the schema has no feed that this role could look at, which other checks say. */
+const feed = ({ feed }: PgHealth.Findings): ReadonlyArray<Check> => {
+  if (feed === null) return []
+  const { ahead, held, restored } = feed
+  return [
+    judge(
+      "feed",
+      !restored && held === 0,
+      restored
+        ? "the database was restored into another cluster, and the feed stands still"
+        : held === 0
+        ? "no event is held back"
+        : `${held} restored events are held back until this cluster has used as many transaction ids`,
+      repair
+    ),
+    judge(
+      "consumers",
+      ahead.length === 0,
+      ahead.length === 0 ? "none is ahead of the database" : `ahead of the database: ${ahead.join(", ")}`,
+      restored || held > 0
+        ? repair
+        : "see waybill feed list, and let each begin at a place it has: waybill feed reset NAME --to start|now|TIME"
+    )
+  ]
+}
+
 /** What to do, where the URL is this command's setting. */
 const named = (advice: string): string => advice.replaceAll("the URL", "WAYBILL_DATABASE_URL")
 
@@ -146,7 +174,8 @@ const judgeAll = (schema: string, findings: PgHealth.Findings, isSet: boolean): 
     judge("pooler", true, poolers[findings.pooler], ""),
     writes(findings),
     rowLevelSecurity(findings, isSet),
-    transactions(findings)
+    transactions(findings),
+    ...feed(findings)
   ]
 }
 
@@ -241,7 +270,10 @@ export const doctor = Command.make(
     "Look for what keeps Waybill from working, and say what to do about it; exit 1 where anything is"
   ),
   Command.withExamples([
-    { command: "waybill doctor", description: "Clocks, privileges, migrations and transactions that stay open" },
+    {
+      command: "waybill doctor",
+      description: "Clocks, privileges, migrations, the feed and transactions that stay open"
+    },
     { command: "waybill doctor --json", description: "For a script" }
   ])
 )

@@ -6,6 +6,7 @@ import { Cause, Effect, Schema } from "effect"
 const isPlain = Schema.is(
   Schema.Union([
     LedgerError.InvalidInput,
+    LedgerError.CursorAhead,
     LedgerError.DeliveryNotFound,
     LedgerError.EventNotFound,
     LedgerError.MalformedPayload,

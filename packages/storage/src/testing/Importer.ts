@@ -126,7 +126,7 @@ const overStore = ({ bookOf, commit, turn }: Store.Store): Importer["Service"] =
 export const layerMemory: Layer.Layer<PgStorage.Ports | Importer, never, SecureRandom.SecureRandom> = Layer.merge(
   MemoryStorage.layer,
   Layer.effectContext(
-    Effect.map(Store.make, (store) => Context.add(Ports.over(store), Importer, overStore(store)))
+    Effect.map(Store.make, (store) => Context.add(Ports.withCheckpoints(store), Importer, overStore(store)))
   )
 )
 

@@ -1,8 +1,9 @@
 /** Gives the ports of the ledger over one store in memory. */
-import { Audit as CoreAudit, Ledger, Orphans as CoreOrphans } from "@waybill/core"
+import { Audit as CoreAudit, Checkpoints as CoreCheckpoints, Ledger, Orphans as CoreOrphans } from "@waybill/core"
 import { Context } from "effect"
 import type { Ports } from "../../PgLedger.ts"
 import * as Audit from "./Audit.ts"
+import * as Checkpoints from "./Checkpoints.ts"
 import * as Commands from "./Commands.ts"
 import * as Orphans from "./Orphans.ts"
 import * as Reads from "./Reads.ts"
@@ -17,3 +18,7 @@ export const over = (store: Store.Store): Context.Context<Ports> =>
     Context.add(CoreOrphans.Orphans, CoreOrphans.Orphans.of(Orphans.make(store))),
     Context.add(CoreAudit.Audit, CoreAudit.Audit.of(Audit.make(store)))
   )
+
+/** The ports over a store, and the checkpoints of its feed. */
+export const withCheckpoints = (store: Store.Store): Context.Context<Ports | CoreCheckpoints.Checkpoints> =>
+  Context.add(over(store), CoreCheckpoints.Checkpoints, Checkpoints.make(store))

@@ -14,7 +14,7 @@ export const timelineOf = (
 
 /** Makes the reads of a store. */
 export const make = (store: Store) => {
-  const { bookOf, feed } = store
+  const { bookOf, feed, nextCommit } = store
 
   const delivery = Effect.fn("Ledger.delivery")(({ deliveryId, tenantId }: Ledger.DeliveryKey) =>
     Effect.sync(() => Option.fromUndefinedOr(bookOf(tenantId).deliveries.get(deliveryId)))
@@ -37,7 +37,8 @@ export const make = (store: Store) => {
     readonly limit: number
   }) {
     const limit = yield* Input.limit(query.limit)
-    const after = yield* Effect.fromResult(Input.cursor(query.after))
+    const place = yield* Effect.fromResult(Input.cursor(query.after))
+    const after = yield* Effect.fromResult(Ledger.checkPlace(feed, place, nextCommit()))
     return Ledger.changesAfter(feed.filter(({ event }) => Tenant.reaches(query.scope, event.tenantId)), after, limit)
   })
 

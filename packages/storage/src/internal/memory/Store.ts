@@ -89,6 +89,8 @@ export const make = Effect.gen(function*() {
     bookOf,
     booksIn,
     feed,
+    /** The number of the next commit. */
+    nextCommit: () => commits + 1n,
     commit,
     settle,
     findReport,

@@ -1,14 +1,10 @@
-/** Reads deliveries, their timelines, and the feed of changes. */
-import { Cursor, Event, Input, Ledger, type Tenant } from "@waybill/core"
+/** Reads deliveries and their timelines. */
+import { Event, Input, Ledger, type Tenant } from "@waybill/core"
 import { Effect, Option, Schema } from "effect"
 import { decode, type Deliveries } from "./Deliveries.ts"
 import type { Events } from "./Events.ts"
 import * as Rows from "./Rows.ts"
 import type { Scope } from "./Scope.ts"
-
-const ChangeRow = Schema.Struct({ ...Rows.EventRow.fields, transactionId: Schema.String, position: Schema.BigInt })
-
-const decodeChanges = Schema.decodeUnknownEffect(Schema.Array(ChangeRow))
 
 const TimelineRow = Schema.Struct({
   ...Rows.EventRow.fields,
@@ -18,7 +14,7 @@ const TimelineRow = Schema.Struct({
 const decodeTimeline = Schema.decodeUnknownEffect(Schema.Array(TimelineRow))
 
 /** Opens the reads of a schema. */
-export const make = ({ inScope, sql, statements, table }: Scope, events: Events, deliveries: Deliveries) => {
+export const make = ({ sql, statements, table }: Scope, events: Events, deliveries: Deliveries) => {
   const delivery = Effect.fn("Ledger.delivery")((key: Ledger.DeliveryKey) =>
     statements(key.tenantId, deliveries.find(key, false))
   )
@@ -62,30 +58,5 @@ export const make = ({ inScope, sql, statements, table }: Scope, events: Events,
       .toSorted(Ledger.compareEntries)
   })
 
-  const changes = Effect.fn("Ledger.changes")(function*(query: {
-    readonly scope: Tenant.Scope
-    readonly after: Cursor.Cursor
-    readonly limit: number
-  }) {
-    const limit = yield* Input.limit(query.limit)
-    const after = yield* Effect.fromResult(Input.cursor(query.after))
-    const [transactionId, position] = Cursor.parts(after)
-    // The order of `Cursor.compare`; within a transaction positions follow `Commit.appendedBy`.
-    const rows = yield* statements(
-      query.scope,
-      sql`
-      SELECT ${events.columns}, e.transaction_id::text AS "transactionId", e.position
-      FROM ${table("events")} e
-      WHERE (e.transaction_id, e.position) > (${String(transactionId)}::text::xid8, ${position})
-        AND e.transaction_id < pg_snapshot_xmin(pg_current_snapshot()) AND ${inScope(query.scope)}
-      ORDER BY e.transaction_id, e.position LIMIT ${limit}
-    `
-    )
-    return (yield* Effect.orDie(decodeChanges(rows))).map(({ position, transactionId, ...event }): Ledger.Change => ({
-      cursor: Cursor.of(BigInt(transactionId), position),
-      event
-    }))
-  })
-
-  return { delivery, deliveries: list, timeline, changes }
+  return { delivery, deliveries: list, timeline }
 }

@@ -31,6 +31,7 @@ export type Name =
   | "events"
   | "is_elsewhere"
   | "is_linkable"
+  | "moved_events"
   | "orphans"
   | "recipient_digest"
   | "recipient_pseudonym"

@@ -157,7 +157,9 @@ const listing = ({ example }: Contract): void => {
       const scope = yield* Given.tenant
       const none = Option.none()
       const queries: ReadonlyArray<
-        (limit: number) => Effect.Effect<unknown, LedgerError.LedgerError | LedgerError.InvalidInput>
+        (
+          limit: number
+        ) => Effect.Effect<unknown, LedgerError.LedgerError | LedgerError.InvalidInput | LedgerError.CursorAhead>
       > = [
         (limit) => orphans.find({ scope, limit, insertedFrom: none, failedOnly: false }),
         (limit) => orphans.link({ scope, limit, insertedFrom: Given.noon, insertedTo: Given.noon }),
@@ -306,15 +308,54 @@ const feeding = ({ example }: Contract): void => {
         "-1.0",
         "1.0; DROP TABLE events",
         "18446744073709551616.0",
-        `0.${2n ** 63n}`
+        `0.${2n ** 63n}`,
+        "0.1.1",
+        "01.1.1",
+        "1.1.1.1",
+        `${2n ** 31n}.1.1`
       ]
       for (const text of places) {
         const after = Cursor.Cursor.make(text, { disableChecks: true })
         const error = yield* refused(ledger.changes({ scope, after, limit: 1 }), "InvalidInput")
         assert.match(error.issue, /^after: /)
       }
-      const end = Cursor.of(2n ** 64n - 1n, 2n ** 63n - 1n)
-      assert.deepStrictEqual(yield* ledger.changes({ scope, after: end, limit: 1 }), [])
+    })
+  )
+
+  example(
+    "a place ahead of all that the feed has fails instead of passing over what is to come",
+    Effect.gen(function*() {
+      const ledger = yield* Ledger.Ledger
+      const scope = yield* Given.tenant
+      yield* appended(scope, [Given.report("delivered", "m-1"), Given.report("opened", "m-1")])
+      yield* feedOf(scope, 2, 10)
+      const [change] = yield* ledger.changes({ scope, after: Cursor.start, limit: 1 })
+      if (change === undefined) throw new Error("the feed is empty")
+      const [transaction, position] = Cursor.parts(change.cursor)
+      const ahead = [
+        Cursor.of(2n ** 64n - 1n, 2n ** 63n - 1n),
+        Cursor.of(2n ** 64n - 1n, 0n),
+        Cursor.of(transaction, position + 2n ** 32n),
+        Cursor.of(transaction, position, 2_147_483_647),
+        Cursor.of(0n, 0n, 7)
+      ]
+      for (const after of ahead) {
+        const error = yield* refused(ledger.changes({ scope, after, limit: 1 }), "CursorAhead")
+        assert.strictEqual(error.reason, "lost")
+      }
+      assert.lengthOf(yield* ledger.changes({ scope, after: Cursor.of(transaction, 0n), limit: 10 }), 2)
+      // A reader of one tenant may begin at a place of another's event.
+      const neighbour = yield* Given.tenant
+      assert.deepStrictEqual(yield* ledger.changes({ scope: neighbour, after: change.cursor, limit: 1 }), [])
+    })
+  )
+
+  example(
+    "a feed that is sound is not repaired",
+    Effect.gen(function*() {
+      const audit = yield* Audit.Audit
+      yield* appended(yield* Given.tenant, [Given.report("delivered", "m-1")])
+      assert.deepStrictEqual(yield* audit.repairFeed, { epoch: Option.none(), shown: 0, moved: 0 })
     })
   )
 }

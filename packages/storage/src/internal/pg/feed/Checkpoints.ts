@@ -2,13 +2,17 @@
  * Keeps the checkpoints of the feed's consumers in PostgreSQL.
  */
 import { Checkpoints, Cursor, Input, Tenant } from "@waybill/core"
-import { DateTime, Effect, Option } from "effect"
-import * as Rows from "./Rows.ts"
-import * as Scope from "./Scope.ts"
+import { DateTime, Effect, Option, Schema } from "effect"
+import * as Rows from "../Rows.ts"
+import type { Scope } from "../Scope.ts"
+import type * as Places from "./Places.ts"
+
+const decode = Schema.decodeUnknownEffect(
+  Schema.Array(Schema.Struct({ consumer: Schema.String, cursor: Cursor.Cursor, savedAt: Schema.DateTimeUtcFromDate }))
+)
 
 /** Opens the checkpoints of a schema. */
-export const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
-  const { sql, statements, table } = yield* Scope.make(options)
+export const make = ({ sql, statements, table }: Scope, placeOf: Places.PlaceOf) => {
   const checkpoints = table("checkpoints")
 
   const load = Effect.fn("Checkpoints.load")(function*(consumer: string) {
@@ -33,5 +37,21 @@ export const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
     )
   })
 
-  return Checkpoints.Checkpoints.of({ load, save })
-})
+  const list = Effect.flatMap(
+    statements(
+      Tenant.all,
+      sql`SELECT name AS consumer, cursor, saved_at AS "savedAt" FROM ${checkpoints} ORDER BY name COLLATE "C"`
+    ),
+    (rows) => Effect.orDie(decode(rows))
+  ).pipe(Effect.withSpan("Checkpoints.list"))
+
+  const reset = Effect.fn("Checkpoints.reset")(function*(consumer: string, beginning: Checkpoints.Beginning) {
+    yield* Effect.fromResult(Input.consumer({ consumer }))
+    yield* Effect.fromResult(Input.beginning(beginning))
+    const cursor = yield* placeOf(beginning)
+    yield* save(consumer, cursor)
+    return cursor
+  })
+
+  return Checkpoints.Checkpoints.of({ load, save, list, reset })
+}
