@@ -133,11 +133,17 @@ const durable = [
   ...["fsync=on", "wal_sync_method=fsync"].flatMap((setting) => ["-c", setting])
 ]
 
-/** Draws the secret of a new database, unless that was done. */
+/** Draws the secret of a new database and binds its feed to its cluster, unless that was done. */
 const drawSecret = (database: PGlite) =>
   database.exec(`
-    INSERT INTO ${PgMigrations.defaultSchema}.secrets
-    SELECT WHERE NOT EXISTS (SELECT FROM ${PgMigrations.defaultSchema}.secrets)
+    DO $$ BEGIN
+      IF NOT EXISTS (SELECT FROM ${PgMigrations.defaultSchema}.secrets) THEN
+        UPDATE ${PgMigrations.defaultSchema}.epochs
+          SET system_identifier = s.system_identifier, timeline = c.timeline_id, raised_at = now()
+          FROM pg_control_system() s, pg_control_checkpoint() c;
+        INSERT INTO ${PgMigrations.defaultSchema}.secrets DEFAULT VALUES;
+      END IF;
+    END $$
   `)
 
 const started = async (options: ConstructorParameters<typeof PGlite>[0]) => {

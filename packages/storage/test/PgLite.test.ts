@@ -103,11 +103,17 @@ describe("an embedded database", () => {
           Effect.gen(function*() {
             const sql = yield* SqlClient.SqlClient
             assert.deepStrictEqual(yield* PgMigrations.pending(), [])
-            const rows = yield* sql<{ readonly secret: string; readonly identifier: string }>`
-              SELECT encode(secret, 'hex') AS secret, system_identifier::text AS identifier
-              FROM waybill.secrets, pg_control_system()
+            const rows = yield* sql<{
+              readonly secret: string
+              readonly identifier: string
+              readonly isOfFeed: boolean
+            }>`
+              SELECT encode(secret, 'hex') AS secret, s.system_identifier::text AS identifier,
+                s.system_identifier = e.system_identifier AS "isOfFeed"
+              FROM waybill.secrets, pg_control_system() s, waybill.epochs e
             `
             assert.lengthOf(rows, 1)
+            assert.isTrue(rows[0]?.isOfFeed, "the feed takes its database for a restored one")
             return rows.flatMap(({ identifier, secret }) => [secret, identifier])
           }),
           Layer.provideMerge(Layer.effectDiscard(PgMigrations.migrate()), PgLite.layer(options))
