@@ -84,8 +84,12 @@ class Wire extends Duplex {
 /** The number that the file system inside the database gives to a full disk. */
 const full = 51
 
+const isFull = (cause: unknown): boolean =>
+  Predicate.hasProperty(cause, "errno") && cause.errno === full ||
+  Predicate.hasProperty(cause, "code") && cause.code === "ENOSPC"
+
 const unavailable = (cause: unknown) =>
-  Predicate.hasProperty(cause, "errno") && cause.errno === full
+  isFull(cause)
     ? new LedgerUnavailable({ reason: "full", cause: Object.assign(new Error("the disk is full"), { code: "ENOSPC" }) })
     : new LedgerUnavailable({ reason: "connection", cause })
 

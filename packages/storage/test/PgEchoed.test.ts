@@ -115,4 +115,4 @@ const suite = (name: string, layer: Layer.Layer<SqlClient.SqlClient, unknown>) =
   })
 
 suite("PostgreSQL", bare)
-suite("PGlite", PgLite.layer())
+suite("PGlite", PgLite.layer({ empty: true }))

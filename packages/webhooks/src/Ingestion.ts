@@ -263,8 +263,8 @@ const make = Effect.gen(function*() {
     const tried = yield* read(providers.get(webhook.provider), webhook, told)
     const result = Inbox.giveUp(tried.result, webhook.attempts)
     yield* note(webhook, result)
-    // Once for each webhook, and not again at each of its tries.
-    if (Option.isSome(tried.misread) && webhook.attempts === 1) {
+    // Once for each webhook, and not again at each of its tries; a caller that is told of each event says it itself.
+    if (Option.isSome(tried.misread) && webhook.attempts === 1 && told === undefined) {
       yield* Refusals.tellMisread(tried.misread.value, webhook)
     }
     if (result._tag === "Dead") yield* tellGivenUp(webhook)

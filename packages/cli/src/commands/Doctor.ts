@@ -194,20 +194,21 @@ const webhooks = Effect.gen(function*() {
   return check
 })
 
-const examine = Effect.gen(function*() {
-  const { examine, kind, schema } = yield* Database.Database
-  const findings = yield* examine(tolerableTransaction)
-  const answers = judge("database", true, kind === "Memory" ? "in memory, nothing to look at" : "it answers", "")
-  return Option.match(findings, {
-    onNone: () => Effect.succeed([answers]),
-    onSome: Effect.fnUntraced(function*(found) {
-      const isSet = yield* Setting.read(Settings.rowLevelSecurity)
-      const checks = [answers, ...judgeAll(schema, found, isSet)]
-      // Where it cannot be asked for them, another check says why.
-      return [...checks, ...Option.toArray(yield* Effect.option(webhooks))]
+const examineWith = <E, R>(others: Effect.Effect<Check, E, R>) =>
+  Effect.gen(function*() {
+    const { examine, kind, schema } = yield* Database.Database
+    const findings = yield* examine(tolerableTransaction)
+    const answers = judge("database", true, kind === "Memory" ? "in memory, nothing to look at" : "it answers", "")
+    return Option.match(findings, {
+      onNone: () => Effect.succeed([answers]),
+      onSome: Effect.fnUntraced(function*(found) {
+        const isSet = yield* Setting.read(Settings.rowLevelSecurity)
+        const checks = [answers, ...judgeAll(schema, found, isSet)]
+        // Where it cannot be asked for them, another check says why.
+        return [...checks, ...Option.toArray(yield* Effect.option(others))]
+      })
     })
-  })
-}).pipe(Effect.flatten)
+  }).pipe(Effect.flatten)
 
 /** The database, and the raw webhooks in it. */
 const inbox = Database.layerWith({
@@ -228,8 +229,12 @@ export const doctor = Command.make(
   "doctor",
   { json: Parameters.json },
   Effect.fnUntraced(function*({ json }) {
-    const checks = yield* examine.pipe(
-      Effect.provide(inbox),
+    const checks = yield* Effect.provide(examineWith(webhooks), inbox).pipe(
+      // A schema that cannot be written to has no inbox to ask.
+      Effect.catchTag(
+        ["SchemaNotMigrated", "SchemaTooNew"],
+        () => Effect.provide(examineWith(Effect.fail("no inbox")), Database.layer)
+      ),
       Effect.catchTag(
         "LedgerUnavailable",
         (error) => Effect.succeed([judge("database", false, error.message, named(error.advice))])
