@@ -384,47 +384,6 @@ export const saysTheSame = (stored: Event, report: Event, isSameRecipient: boole
   Option.getOrNull(stored.rejectReason) === Option.getOrNull(report.rejectReason) &&
   Option.getOrNull(stored.bounceClass) === Option.getOrNull(report.bounceClass)
 
-const word = Schema.String.check(Schema.isPattern(/^[A-Za-z][A-Za-z0-9 _.-]{0,63}$/))
-
-/**
- * The words by which a provider names an event: its own type, and what further divides it. Neither can hold an address.
- *
- * @category schemas
- * @since 0.2.0
- */
-export const Name = Schema.Struct({ event: Schema.optionalKey(word), subtype: Schema.optionalKey(word) })
-
-/**
- * The words by which a provider names an event.
- *
- * @category models
- * @since 0.2.0
- */
-export type Name = typeof Name.Type
-
-const isWord = Schema.is(word)
-
-/**
- * The words by which a provider named an event, as its payload has them.
- *
- * @category getters
- * @since 0.2.0
- */
-export const nameOf = ({ normalizedPayload: { event, subtype } }: Pick<NewEvent, "normalizedPayload">): Name => ({
-  ...isWord(event) && { event },
-  ...isWord(subtype) && { subtype }
-})
-
-/**
- * Whether two names are of two events: a word that both have differs. A word that one of them lacks tells nothing.
- *
- * @category predicates
- * @since 0.2.0
- */
-export const isNamedApart = (left: Name, right: Name): boolean =>
-  (left.event !== undefined && right.event !== undefined && left.event !== right.event) ||
-  (left.subtype !== undefined && right.subtype !== undefined && left.subtype !== right.subtype)
-
 /**
  * Orders the events of one delivery: by when they happened, then in the order of a life, then by id.
  *

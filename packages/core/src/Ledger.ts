@@ -12,6 +12,7 @@ import * as Cursor from "./Cursor.ts"
 import type * as Delivery from "./Delivery.ts"
 import type * as DeliveryUpdate from "./DeliveryUpdate.ts"
 import * as Event from "./Event.ts"
+import * as EventName from "./EventName.ts"
 import {
   CursorAhead,
   type DeliveryConflict,
@@ -104,7 +105,7 @@ export const repeated = (
       tenantId: report.tenantId,
       idempotencyKey: report.idempotencyKey,
       storedEventId: stored.event.id,
-      storedName: Event.nameOf(stored.event)
+      storedName: EventName.of(stored.event)
     })
 
 /**

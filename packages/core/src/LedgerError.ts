@@ -5,6 +5,7 @@
  */
 import { Schema } from "effect"
 import * as Event from "./Event.ts"
+import * as EventName from "./EventName.ts"
 import * as IdempotencyKey from "./IdempotencyKey.ts"
 import * as Tenant from "./Tenant.ts"
 
@@ -146,7 +147,7 @@ export class IdempotencyConflict extends Schema.TaggedError<IdempotencyConflict>
     idempotencyKey: IdempotencyKey.IdempotencyKey,
     storedEventId: Event.EventId,
     /** The words by which the provider named the stored event, such as `clicked`: another word tells another event. */
-    storedName: Event.Name
+    storedName: EventName.EventName
   }
 ) {
   override get message(): string {

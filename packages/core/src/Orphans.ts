@@ -181,7 +181,9 @@ export class Orphans extends Context.Service<Orphans, {
   /** Takes a pending orphan out of the queue for good and records it; returns false where it was not pending. */
   readonly dismiss: (key: Ledger.EventKey) => Effect.Effect<boolean, EventNotFound | LedgerError>
 
-  /** Lets the next sweep try a set-aside orphan again and records it; returns false where none was set aside. */
+  /**
+   * Lets the next sweep try an orphan again that failed or that rests, and records it; returns false where it did neither.
+   */
   readonly retry: (key: Ledger.EventKey) => Effect.Effect<boolean, EventNotFound | LedgerError>
 
   /** Counts the pending orphans, a row per tenant that has any; `horizon` is the instant before which they are expired. */

@@ -52,7 +52,7 @@ export interface Host {
  * @category models
  * @since 0.2.0
  */
-export type SslMode = "disable" | "allow" | "prefer" | "require" | "verify-ca" | "verify-full"
+export type SslMode = parameters.SslMode
 
 /**
  * Which servers will do.

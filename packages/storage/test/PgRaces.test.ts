@@ -376,16 +376,6 @@ describe("races on PostgreSQL", () => {
         const swept = yield* sweep(1)
         assert.isBelow((yield* Clock.currentTimeMillis) - began, 5000)
         assert.deepStrictEqual(swept.map(({ deliveryId }) => deliveryId), [freeId])
-        // It rests and was not set aside, so that there is nothing to try again.
-        const orphans = yield* Orphans.Orphans
-        const [resting] = yield* orphans.find({
-          scope: heldTenant,
-          limit: 1,
-          insertedFrom: Option.none(),
-          failedOnly: false
-        })
-        const eventId = yield* Effect.fromNullishOr(resting?.event.id)
-        assert.isFalse(yield* orphans.retry({ tenantId: heldTenant, eventId }))
         yield* release
         yield* Effect.sleep("1100 millis")
         assert.deepStrictEqual((yield* sweep(1)).map(({ deliveryId }) => deliveryId), [heldId])

@@ -19,6 +19,7 @@ import * as Attributes from "@waybill/core/Attributes"
 import { Context, Duration, Effect, Fiber, Layer, Option } from "effect"
 import type * as Answer from "./Answer.ts"
 import * as Reading from "./internal/reading.ts"
+import type * as Processed from "./Processed.ts"
 import { Providers } from "./Providers.ts"
 import * as Refusals from "./Refusals.ts"
 import type * as Row from "./Row.ts"
@@ -70,40 +71,6 @@ export interface VerifiedWebhook extends Webhook.Request {
 }
 
 /**
- * The number of things that were found in a webhook, by what became of them.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Counts {
-  /** Events that are new in the ledger. */
-  readonly appended: number
-  /** Events that were in the ledger. */
-  readonly duplicates: number
-  /** Events whose key stands in the ledger for one that says something else; the stored one is unchanged. */
-  readonly conflicts: number
-  /** Those of the new that have no delivery yet. */
-  readonly orphans: number
-  /** Those of all that are of a type we do not know. */
-  readonly unknown: number
-  /** Items that could not be understood. */
-  readonly undecodable: number
-  /** Items that are not about a message we sent, and events of somebody who is forgotten. */
-  readonly ignored: number
-}
-
-/**
- * How a try at a webhook ended, and what it did.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Processed {
-  readonly result: Inbox.Ending
-  readonly counts: Counts
-}
-
-/**
  * The receipt of a webhook: what became of it.
  *
  * @category models
@@ -115,7 +82,7 @@ export interface Receipt {
     Answer.Outcome,
     "stored" | "duplicate" | "orphan" | "unknown_type" | "not_mail" | "undecodable"
   >
-  readonly counts: Counts
+  readonly counts: Processed.Counts
 }
 
 /**
@@ -218,10 +185,10 @@ export class Ingestion extends Context.Service<Ingestion, {
   readonly replay: (
     scope: Tenant.Scope,
     id: Inbox.WebhookId
-  ) => Effect.Effect<Processed, Inbox.WebhookNotFound | LedgerError.LedgerError>
+  ) => Effect.Effect<Processed.Processed, Inbox.WebhookNotFound | LedgerError.LedgerError>
 }>()("@waybill/webhooks/Ingestion") {}
 
-const outcomeOf = ({ counts, result }: Processed): Receipt["outcome"] => {
+const outcomeOf = ({ counts, result }: Processed.Processed): Receipt["outcome"] => {
   if (counts.undecodable > 0) return "undecodable"
   const told = counts.appended + counts.duplicates + counts.conflicts
   if (told === 0) return result._tag === "Succeeded" ? "not_mail" : result._tag === "Failed" ? "undecodable" : "stored"
@@ -230,7 +197,7 @@ const outcomeOf = ({ counts, result }: Processed): Receipt["outcome"] => {
   return counts.orphans > 0 ? "orphan" : "stored"
 }
 
-const receipt = (webhookId: Inbox.WebhookId, outcome: Receipt["outcome"], counts: Counts): Receipt => ({
+const receipt = (webhookId: Inbox.WebhookId, outcome: Receipt["outcome"], counts: Processed.Counts): Receipt => ({
   webhookId,
   outcome,
   counts

@@ -5,8 +5,9 @@
  */
 import { type Inbox, Provider, Tenant } from "@waybill/core"
 import { Context, Effect, Layer, Option, Schema } from "effect"
+import type { SecretsUnavailable } from "./Credentials.ts"
 import type * as Row from "./Row.ts"
-import { Secrets, type SecretsUnavailable } from "./Secrets.ts"
+import { Secrets } from "./Secrets.ts"
 import type * as Webhook from "./Webhook.ts"
 
 /**

@@ -10,7 +10,7 @@
 import type { Inbox, Provider } from "@waybill/core"
 import { Effect, type Option, type Result } from "effect"
 import type * as HttpClient from "effect/http/HttpClient"
-import type { Credentials, SecretsUnavailable } from "./Secrets.ts"
+import type { Credentials, SecretsUnavailable } from "./Credentials.ts"
 import type * as Webhook from "./Webhook.ts"
 
 /**

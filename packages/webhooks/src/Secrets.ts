@@ -5,21 +5,9 @@
  * @since 0.1.0
  */
 import { type Provider, Tenant } from "@waybill/core"
-import { Config, Context, Effect, Layer, Option, Redacted, Schema } from "effect"
+import { Config, Context, Effect, Layer, Option, Redacted } from "effect"
+import type { Credentials, SecretsUnavailable } from "./Credentials.ts"
 import * as Providers from "./Providers.ts"
-
-/**
- * The secrets and switches with which a tenant's webhooks of one provider are taken.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Credentials {
-  /** All that are active: during a rotation the old one and the new one. None says that the provider is not set up. */
-  readonly secrets: ReadonlyArray<Redacted.Redacted>
-  /** The names of the providers' switches that are on. */
-  readonly switches: ReadonlySet<string>
-}
 
 /**
  * The secrets of one tenant.
@@ -32,21 +20,6 @@ export interface TenantSecrets {
   readonly secrets: Readonly<Record<string, ReadonlyArray<Redacted.Redacted>>>
   /** By the names that the providers' rows give them; each is off by default. */
   readonly switches?: Readonly<Record<string, boolean>> | undefined
-}
-
-/**
- * The secrets cannot be looked up now; a later attempt may succeed.
- *
- * @category errors
- * @since 0.1.0
- */
-export class SecretsUnavailable extends Schema.TaggedError<SecretsUnavailable>("@waybill/webhooks/SecretsUnavailable")(
-  "SecretsUnavailable",
-  { cause: Schema.Defect() }
-) {
-  override get message(): string {
-    return "the secrets of webhooks cannot be looked up"
-  }
 }
 
 /**

@@ -4,8 +4,10 @@
  * @since 0.1.0
  */
 export * as Answer from "./Answer.ts"
+export * as Credentials from "./Credentials.ts"
 export * as Ingestion from "./Ingestion.ts"
 export * as Intake from "./Intake.ts"
+export * as Processed from "./Processed.ts"
 export * as Providers from "./Providers.ts"
 export * as Mailgun from "./providers/Mailgun.ts"
 export * as Postmark from "./providers/Postmark.ts"

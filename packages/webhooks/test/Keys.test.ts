@@ -1,6 +1,6 @@
 /** Brings events that differ in one detail into a ledger: each is there once, however often and in whatever batch it comes. */
 import { assert, describe, it } from "@effect/vitest"
-import { Event, Tenant } from "@waybill/core"
+import { EventName, Tenant } from "@waybill/core"
 import { Ingestion, Mailgun, Postmark, type Row, Secrets, SendGrid } from "@waybill/webhooks"
 import { Arbitrary, Effect, Layer, Option, Schema } from "effect"
 import { FetchHttpClient } from "effect/http"
@@ -29,7 +29,7 @@ const outcomes = (provider: Row.Row, bodies: ReadonlyArray<unknown>) =>
     (receipts) => receipts.flatMap(({ events }) => events.map(({ outcome }) => outcome._tag))
   )
 
-const stored = Effect.map(Edge.orphans(tenantId), (events) => events.map((event) => Event.nameOf(event)))
+const stored = Effect.map(Edge.orphans(tenantId), (events) => events.map((event) => EventName.of(event)))
 
 const mailgun = (change: object) => ({
   signature: { timestamp: "1772619970", token: "a".repeat(50), signature: "00" },

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Attributes, Inbox, LedgerError, Provider, Tenant } from "@waybill/core"
-import { Ingestion, Providers, Refusals, Secrets, type Webhook } from "@waybill/webhooks"
+import { Credentials, Ingestion, Providers, Refusals, Secrets, type Webhook } from "@waybill/webhooks"
 import { Effect, Fiber, Layer, Metric, Option, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { connect } from "node:net"
@@ -130,7 +130,7 @@ describe("A webhook that does not come in", () => {
   )
 
   const secrets = Layer.succeed(Secrets.Secrets, {
-    lookup: () => Effect.fail(new Secrets.SecretsUnavailable({ cause: "ann@reader.example" }))
+    lookup: () => Effect.fail(new Credentials.SecretsUnavailable({ cause: "ann@reader.example" }))
   })
   live({ storage: Edge.memory, secrets })(
     "is told of as our fault where the secrets cannot be had",

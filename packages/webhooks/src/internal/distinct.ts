@@ -5,7 +5,7 @@
  * of the key and the name. So whatever was stored under a key stays under it, and an event that comes again meets itself, in
  * whatever order and batch. One of the same name that says something else stays a conflict.
  */
-import { Event, type IdempotencyKey, Ledger, type Tenant } from "@waybill/core"
+import { type Event, EventName, type IdempotencyKey, Ledger, type Tenant } from "@waybill/core"
 import { Effect } from "effect"
 import * as Report from "./report.ts"
 
@@ -16,7 +16,7 @@ export interface Appended {
 }
 
 const finerKey = (event: Event.NewEvent): IdempotencyKey.IdempotencyKey => {
-  const { event: name, subtype } = Event.nameOf(event)
+  const { event: name, subtype } = EventName.of(event)
   return Report.digestKey(event.provider, JSON.stringify(["named", event.idempotencyKey, name, subtype]))
 }
 
@@ -26,7 +26,7 @@ const apart = ({ events, outcomes }: Appended): ReadonlyMap<number, Event.NewEve
     outcomes.flatMap((outcome, index) => {
       const event = events[index]
       return event !== undefined && Ledger.isConflict(outcome) &&
-          Event.isNamedApart(Event.nameOf(event), outcome.storedName)
+          EventName.isApart(EventName.of(event), outcome.storedName)
         ? [[index, { ...event, idempotencyKey: finerKey(event) }] as const]
         : []
     })

@@ -8,7 +8,7 @@ import { Event, type Inbox, Input, Ledger, type LedgerError } from "@waybill/cor
 import * as Attributes from "@waybill/core/Attributes"
 import { Effect, Option, Result, Schema } from "effect"
 import * as Arr from "effect/Array"
-import type { Counts, Processed } from "../Ingestion.ts"
+import type { Counts, Processed } from "../Processed.ts"
 import type * as Refusals from "../Refusals.ts"
 import type * as Row from "../Row.ts"
 import type { Secrets } from "../Secrets.ts"

@@ -1,6 +1,9 @@
 /** Names the parameters of a connection that are read, as libpq names them, and takes a connection URL apart into them. */
 import { Result } from "effect"
 
+/** How TLS is used. */
+export type SslMode = "disable" | "allow" | "prefer" | "require" | "verify-ca" | "verify-full"
+
 /** The parameters that are read, each with the variable of the environment that stands in where the URL is silent. */
 export const variables = {
   host: "PGHOST",

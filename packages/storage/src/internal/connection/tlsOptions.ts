@@ -3,7 +3,7 @@ import { Effect, Predicate } from "effect"
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import * as Tls from "node:tls"
-import type { SslMode } from "../../PgUrl.ts"
+import type { SslMode } from "./parameters.ts"
 
 /** What is asked for. */
 export interface Wanted {

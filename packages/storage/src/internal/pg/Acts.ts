@@ -85,8 +85,7 @@ export const make = ({ sql, table, transaction }: Scope, events: Events, deliver
         yield* events.find(key)
         const released = yield* sql`
           UPDATE ${orphans} SET next_attempt_at = NULL
-          WHERE tenant_id = ${key.tenantId} AND event_id = ${key.eventId}
-            AND next_attempt_at IS NOT NULL AND last_error IS NOT NULL
+          WHERE tenant_id = ${key.tenantId} AND event_id = ${key.eventId} AND next_attempt_at IS NOT NULL
           RETURNING event_id
         `
         if (released.length > 0) yield* recordAct("retry", key.tenantId, key.eventId, null, now)

@@ -9,7 +9,7 @@
 import { Context, Effect, Layer, Option, Redacted, Schema } from "effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
-import type { Credentials, SecretsUnavailable } from "../../Secrets.ts"
+import type { Credentials, SecretsUnavailable } from "../../Credentials.ts"
 import * as SnsEnvelope from "./SnsEnvelope.ts"
 
 /**
