@@ -8,12 +8,12 @@ import { Cursor, Tenant } from "@waybill/core"
 import { type LedgerError, type SchemaTooNew } from "@waybill/core/LedgerError"
 import { Clock, Effect, Schema } from "effect"
 import { SqlClient } from "effect/sql"
+import * as poolers from "./internal/connection/poolers.ts"
 import * as migration0001 from "./internal/migration0001.ts"
 import * as migration0004 from "./internal/migration0004.ts"
 import * as Places from "./internal/pg/feed/Places.ts"
 import * as PgError from "./PgError.ts"
 import * as PgMigrations from "./PgMigrations.ts"
-import * as PgServer from "./PgServer.ts"
 
 /**
  * How far the clock of the database is ahead of ours.
@@ -65,6 +65,8 @@ export interface FeedFindings {
 export interface Findings {
   /** As in `server_version_num`. */
   readonly version: number
+  /** The oldest version that is supported. */
+  readonly oldestVersion: number
   readonly skew: Skew
   /** The migrations that the schema lacks, as far as the role in use may see. */
   readonly pending: ReadonlyArray<string>
@@ -83,7 +85,7 @@ export interface Findings {
   /** The state of the feed; absent where the schema has none yet or the role in use may not see it. */
   readonly feed: FeedFindings | null
   /** Between this process and the server, as far as is known. */
-  readonly pooler: PgServer.Pooler
+  readonly pooler: poolers.Pooler
   /** Why a write was refused, in words; nothing where it was not. */
   readonly refusal: string | undefined
 }
@@ -302,12 +304,13 @@ export const examine: (
       const [row] = yield* ask(Version)(sql`SELECT current_setting('server_version_num')::integer AS version`)
       return {
         version: row?.version ?? 0,
+        oldestVersion,
         skew: yield* measureSkew(sql),
         missing: yield* missingPrivileges(sql, schema),
         disabledTriggers: yield* disabledTriggers(sql, schema),
         rowLevelSecurity: yield* isRowLevelSecurityActive(sql, schema),
         open: yield* openTransactions(sql, openFor),
-        pooler: PgServer.poolerOf(sql)
+        pooler: poolers.of(sql)
       }
     })
     const found = yield* PgError.refine(schema)(look)

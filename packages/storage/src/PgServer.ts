@@ -12,6 +12,7 @@ import { Context, Duration, Effect, Exit, Layer, Option, type Redacted, Schema, 
 import { Reactivity } from "effect/reactivity"
 import { SqlClient, type SqlError } from "effect/sql"
 import * as Hosts from "./internal/connection/Hosts.ts"
+import * as poolers from "./internal/connection/poolers.ts"
 import * as PgError from "./PgError.ts"
 import * as PgUrl from "./PgUrl.ts"
 
@@ -46,9 +47,7 @@ const untold = Duration.seconds(35)
  * @category models
  * @since 0.2.0
  */
-export type Pooler = "transaction" | "session" | "none"
-
-const poolers = new WeakMap<SqlClient.SqlClient, Pooler>()
+export type Pooler = poolers.Pooler
 
 /**
  * What a client of `layer` was found or told to be behind; none for any other.
@@ -56,7 +55,7 @@ const poolers = new WeakMap<SqlClient.SqlClient, Pooler>()
  * @category getters
  * @since 0.2.0
  */
-export const poolerOf = (client: SqlClient.SqlClient): Pooler => poolers.get(client) ?? "none"
+export const poolerOf = (client: SqlClient.SqlClient): Pooler => poolers.of(client)
 
 /**
  * How to connect.
@@ -91,7 +90,7 @@ const open = Effect.fnUntraced(function*(
   })
   const rows = yield* client`SELECT pg_backend_pid() AS "processId"`
   const [{ processId }] = yield* Effect.orDie(decodeProcess(rows))
-  poolers.set(client, pooler)
+  poolers.note(client, pooler)
   return { client, processId }
 })
 

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import * as PgHealth from "@waybill/storage/PgHealth"
+import type * as PgHealth from "@waybill/storage/PgHealth"
 import { Duration, Effect, Layer, Option, Schema } from "effect"
 import { Command } from "effect/cli"
 import { SecureRandom } from "effect/crypto"
@@ -143,13 +143,13 @@ const migrations = (schema: string, { newer, pending, tooNew }: PgHealth.Finding
 }
 
 const judgeAll = (schema: string, findings: PgHealth.Findings, isSet: boolean): ReadonlyArray<Check> => {
-  const { disabledTriggers, missing, skew, version } = findings
+  const { disabledTriggers, missing, oldestVersion, skew, version } = findings
   return [
     judge(
       "version",
-      version >= PgHealth.oldestVersion,
+      version >= oldestVersion,
       versionOf(version),
-      `upgrade to ${versionOf(PgHealth.oldestVersion)} or newer`
+      `upgrade to ${versionOf(oldestVersion)} or newer`
     ),
     judge(
       "clock",
