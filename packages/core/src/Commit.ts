@@ -212,6 +212,7 @@ export interface Stored extends Report.Report {
 export interface Known {
   /** All deliveries of a tenant that have a key. */
   readonly sharing: (tenantId: Tenant.TenantId, key: Correlation.Key) => ReadonlyArray<Delivery.Delivery>
+  /** A delivery of a tenant. */
   readonly delivery: (key: Ledger.DeliveryKey) => Option.Option<Delivery.Delivery>
 }
 
