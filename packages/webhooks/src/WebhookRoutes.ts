@@ -3,22 +3,28 @@
  * `POST /tenants/:tenantId/webhooks/:provider`, in any application of `effect/http`.
  *
  * A request is verified over its bytes, whatever its `Content-Type`, and then stored before anything can fail on its content.
- * The bytes are those that came, with a `Content-Encoding` of `gzip`, `br` or `deflate` undone: so the provider signed them,
- * and so they are counted against the largest body, stored and read again. What is stored is answered 200, also where the ledger cannot take it just now: the sweep of the inbox
- * finishes it. A status of 500 and above is only given for what a later attempt can mend, never for what a body says.
+ * The bytes are those that came, with a `Content-Encoding` of `gzip`, `br` or `deflate` undone: so the provider signed them, and
+ * so they are counted against the largest body, stored and read again. What is stored is answered 200, also where the ledger
+ * cannot take it just now: the sweep of the inbox finishes it. A status of 500 and above is only given for what a later attempt
+ * can mend, never for what a body says.
  *
- * Beside the outcomes of `Answer`: an unknown provider or tenant is answered 404, another method than POST 405, a body that
- * does not arrive in time has its connection cut or is answered 408, one that breaks off or is not what its coding says 400,
- * and one in a coding that is not understood 415. What the headers alone
- * tell is judged before the body is read, and what would exceed the budget of all bodies in flight is answered as storage
- * that is down. A path counts only as it is written above: with more slashes, in other letters or in a spelling of its own it
- * is 404. Where a provider has no usable secret, that is logged as an error and answered as storage that is down, 503 or 429, because another 4xx would make
- * some providers drop the event for good. A batch may hold as many events as fit into the largest body: refusing what was
- * verified would lose it. It is read and appended a thousand at a time, and other requests are served between; only its JSON
- * is parsed at once.
+ * Beside the outcomes of `Answer`:
  *
- * An answer is one word; neither it nor a log holds an address, a body or a trace. `Refusals` tells of what does not come in. The router gives 404 to path parameters
- * longer than its `maxParamLength`, 100 characters unless `HttpRouter.RouterConfig` says otherwise.
+ * - an unknown provider or tenant, and a path in another spelling than the ones above, is answered 404;
+ * - another method than POST 405;
+ * - a body that does not arrive in time 408, or its connection is cut;
+ * - one that breaks off, or is not what its coding says, 400;
+ * - one in a coding that is not understood 415;
+ * - what would exceed the budget of all bodies in flight as storage that is down, 503 or 429;
+ * - a provider without a usable secret likewise, and logged as an error: another 4xx would make some providers drop the event.
+ *
+ * What the headers alone tell is judged before the body is read. A batch may hold as many events as fit into the largest body:
+ * refusing what was verified would lose it. It is read and appended a thousand at a time, and other requests are served between;
+ * only its JSON is parsed at once.
+ *
+ * An answer is one word; neither it nor a log holds an address, a body or a trace. `Refusals` tells of what does not come in. The
+ * router gives 404 to path parameters longer than its `maxParamLength`, 100 characters unless `HttpRouter.RouterConfig` says
+ * otherwise.
  *
  * @since 0.1.0
  */

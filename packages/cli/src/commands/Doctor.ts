@@ -194,6 +194,7 @@ const webhooks = Effect.gen(function*() {
   return check
 })
 
+/** Examines the database, and something beside it where that can be asked for. */
 const examineWith = <E, R>(others: Effect.Effect<Check, E, R>) =>
   Effect.gen(function*() {
     const { examine, kind, schema } = yield* Database.Database
