@@ -4,7 +4,8 @@
  * A command is two modules. The one in `commands/` defines what it takes and prints; every start loads all of them, to parse the
  * command line. The one in `work/` does what was asked, and only the chosen command loads it, by `import()`. So `--help` and
  * `waybill show` start without the HTTP server, the intake of webhooks and their libraries, which take longer to load than most
- * commands take to run. A command that needs few modules does its work itself. `store/` loads the storage adapter that the
+ * commands take to run. A command that needs few modules does its work itself. A folder of `commands/` is named after what its
+ * commands are about: `deliveries`, `orphans`, `webhooks`, the `ledger` as a whole, or the `service` that runs it. `store/` loads the storage adapter that the
  * settings name in the same way. `config/` holds the settings, and `terminal/` what all commands share: flags, output, logs
  * and exit codes.
  *
@@ -15,21 +16,21 @@ import { layer as nodeServices } from "@effect/platform-node/NodeServices"
 import { Cause, Effect, Layer, Ref, References, Schema } from "effect"
 import { CliConfig, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
 import { readFileSync } from "node:fs"
-import * as Audit from "./commands/Audit.ts"
-import * as Config from "./commands/Config.ts"
-import * as Deliveries from "./commands/Deliveries.ts"
-import * as Demo from "./commands/Demo.ts"
-import * as Doctor from "./commands/Doctor.ts"
-import * as Feed from "./commands/Feed.ts"
-import * as Forget from "./commands/Forget.ts"
-import * as Ingest from "./commands/Ingest.ts"
-import * as Migrate from "./commands/Migrate.ts"
-import * as Orphans from "./commands/Orphans.ts"
-import * as Prune from "./commands/Prune.ts"
-import * as SendTest from "./commands/SendTest.ts"
-import * as Serve from "./commands/Serve.ts"
-import * as Status from "./commands/Status.ts"
-import * as Webhooks from "./commands/Webhooks.ts"
+import * as Deliveries from "./commands/deliveries/Deliveries.ts"
+import * as Forget from "./commands/deliveries/Forget.ts"
+import * as Audit from "./commands/ledger/Audit.ts"
+import * as Feed from "./commands/ledger/Feed.ts"
+import * as Prune from "./commands/ledger/Prune.ts"
+import * as Orphans from "./commands/orphans/Orphans.ts"
+import * as Config from "./commands/service/Config.ts"
+import * as Demo from "./commands/service/Demo.ts"
+import * as Doctor from "./commands/service/Doctor.ts"
+import * as Migrate from "./commands/service/Migrate.ts"
+import * as Serve from "./commands/service/Serve.ts"
+import * as Status from "./commands/service/Status.ts"
+import * as Ingest from "./commands/webhooks/Ingest.ts"
+import * as SendTest from "./commands/webhooks/SendTest.ts"
+import * as Webhooks from "./commands/webhooks/Webhooks.ts"
 import * as ConfigFile from "./config/ConfigFile.ts"
 import * as Failure from "./terminal/Failure.ts"
 import * as Logs from "./terminal/Logs.ts"

@@ -5,8 +5,8 @@
  */
 import { DateTime, Effect, FileSystem, Option, Schema, Stdio, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import * as Output from "../terminal/Output.ts"
-import * as Parameters from "../terminal/Parameters.ts"
+import * as Output from "../../terminal/Output.ts"
+import * as Parameters from "../../terminal/Parameters.ts"
 
 /**
  * The file cannot be read.
@@ -75,7 +75,7 @@ export const ingest = Command.make(
   },
   Effect.fnUntraced(function*({ file, headers, json, provider, receivedAt, tenantId, unverified }) {
     const body = yield* Option.match(file, { onNone: () => readStdin, onSome: readFile })
-    const Ingest = yield* Effect.promise(() => import("../work/Ingest.ts"))
+    const Ingest = yield* Effect.promise(() => import("../../work/Ingest.ts"))
     const { events, ignored } = yield* Ingest.ingest(
       provider,
       tenantId,

@@ -6,9 +6,9 @@
 import { Inbox, Ledger, Recipient } from "@waybill/core"
 import { Effect } from "effect"
 import { Command, Flag } from "effect/cli"
-import * as Store from "../store/Store.ts"
-import * as Output from "../terminal/Output.ts"
-import * as Parameters from "../terminal/Parameters.ts"
+import * as Store from "../../store/Store.ts"
+import * as Output from "../../terminal/Output.ts"
+import * as Parameters from "../../terminal/Parameters.ts"
 
 /**
  * `waybill forget`

@@ -6,9 +6,9 @@
 import { type Orphan, Orphans } from "@waybill/core"
 import { DateTime, Effect, Match } from "effect"
 import { Command } from "effect/cli"
-import * as Store from "../store/Store.ts"
-import * as Output from "../terminal/Output.ts"
-import * as Parameters from "../terminal/Parameters.ts"
+import * as Store from "../../store/Store.ts"
+import * as Output from "../../terminal/Output.ts"
+import * as Parameters from "../../terminal/Parameters.ts"
 
 const reasons: {
   readonly [Tag in Orphan.Explanation["_tag"]]: (

@@ -6,9 +6,9 @@
 import { Inbox } from "@waybill/core"
 import { DateTime, Effect, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import * as Store from "../store/Store.ts"
-import * as Output from "../terminal/Output.ts"
-import * as Parameters from "../terminal/Parameters.ts"
+import * as Store from "../../store/Store.ts"
+import * as Output from "../../terminal/Output.ts"
+import * as Parameters from "../../terminal/Parameters.ts"
 
 /**
  * Some webhooks are still not in the ledger.
@@ -146,7 +146,7 @@ const replay = Command.make(
   },
   Effect.fnUntraced(function*({ dead, id, json, scope }) {
     if (Option.isSome(id) === dead) yield* new NothingChosen()
-    const Replay = yield* Effect.promise(() => import("../work/Replay.ts"))
+    const Replay = yield* Effect.promise(() => import("../../work/Replay.ts"))
     const replayed = yield* Option.isSome(id)
       ? Effect.map(Replay.one(scope, id.value), (it) => [it])
       : Replay.dead(scope)

@@ -6,9 +6,9 @@
 import { Audit, Checkpoints, Ledger, type LedgerError, Tenant } from "@waybill/core"
 import { DateTime, Duration, Effect, Option, Result, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import * as Store from "../store/Store.ts"
-import * as Output from "../terminal/Output.ts"
-import * as Parameters from "../terminal/Parameters.ts"
+import * as Store from "../../store/Store.ts"
+import * as Output from "../../terminal/Output.ts"
+import * as Parameters from "../../terminal/Parameters.ts"
 
 /** How a consumer stands: by the age of the oldest event that it has not handled, or why it cannot go on. */
 const examine = Effect.fnUntraced(function*({ consumer, cursor, savedAt }: Checkpoints.Checkpoint) {

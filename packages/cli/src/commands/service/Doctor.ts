@@ -7,11 +7,11 @@ import type * as PgHealth from "@waybill/storage/PgHealth"
 import { Duration, Effect, Layer, Option, Schema } from "effect"
 import { Command } from "effect/cli"
 import { SecureRandom } from "effect/crypto"
-import * as Setting from "../config/Setting.ts"
-import * as Settings from "../config/Settings.ts"
-import * as Database from "../store/Database.ts"
-import * as Output from "../terminal/Output.ts"
-import * as Parameters from "../terminal/Parameters.ts"
+import * as Setting from "../../config/Setting.ts"
+import * as Settings from "../../config/Settings.ts"
+import * as Database from "../../store/Database.ts"
+import * as Output from "../../terminal/Output.ts"
+import * as Parameters from "../../terminal/Parameters.ts"
 
 /**
  * Something is wrong with the installation.

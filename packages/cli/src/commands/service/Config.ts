@@ -5,11 +5,11 @@
  */
 import { Effect, Option } from "effect"
 import { Command } from "effect/cli"
-import * as ConfigFile from "../config/ConfigFile.ts"
-import * as Setting from "../config/Setting.ts"
-import * as Settings from "../config/Settings.ts"
-import * as Output from "../terminal/Output.ts"
-import * as Parameters from "../terminal/Parameters.ts"
+import * as ConfigFile from "../../config/ConfigFile.ts"
+import * as Setting from "../../config/Setting.ts"
+import * as Settings from "../../config/Settings.ts"
+import * as Output from "../../terminal/Output.ts"
+import * as Parameters from "../../terminal/Parameters.ts"
 
 const rows = Effect.forEach(
   Settings.all,

@@ -6,10 +6,10 @@
 import * as Pruner from "@waybill/runtime/Pruner"
 import { Effect, Layer, Option } from "effect"
 import { Command, Flag } from "effect/cli"
-import * as Settings from "../config/Settings.ts"
-import * as Store from "../store/Store.ts"
-import * as Output from "../terminal/Output.ts"
-import * as Parameters from "../terminal/Parameters.ts"
+import * as Settings from "../../config/Settings.ts"
+import * as Store from "../../store/Store.ts"
+import * as Output from "../../terminal/Output.ts"
+import * as Parameters from "../../terminal/Parameters.ts"
 
 const layer = Layer.provideMerge(Pruner.layer, Store.layer)
 

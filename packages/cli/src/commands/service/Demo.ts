@@ -5,8 +5,8 @@
  */
 import { Effect } from "effect"
 import { Command } from "effect/cli"
-import * as Output from "../terminal/Output.ts"
-import * as Parameters from "../terminal/Parameters.ts"
+import * as Output from "../../terminal/Output.ts"
+import * as Parameters from "../../terminal/Parameters.ts"
 
 /**
  * `waybill demo`
@@ -18,7 +18,7 @@ export const demo = Command.make(
   "demo",
   { json: Parameters.json },
   Effect.fnUntraced(function*({ json }) {
-    const Demo = yield* Effect.promise(() => import("../work/Demo.ts"))
+    const Demo = yield* Effect.promise(() => import("../../work/Demo.ts"))
     const { delivery, linked, orphansBefore, steps, timeline } = yield* Demo.play
     yield* Output.write(json, { steps, orphansBefore, linked, delivery }, () =>
       [

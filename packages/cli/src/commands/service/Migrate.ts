@@ -5,9 +5,9 @@
  */
 import { Effect } from "effect"
 import { Command, Flag } from "effect/cli"
-import * as Database from "../store/Database.ts"
-import * as Output from "../terminal/Output.ts"
-import * as Parameters from "../terminal/Parameters.ts"
+import * as Database from "../../store/Database.ts"
+import * as Output from "../../terminal/Output.ts"
+import * as Parameters from "../../terminal/Parameters.ts"
 
 /**
  * `waybill migrate`

@@ -8,9 +8,9 @@ import * as Auditor from "@waybill/runtime/Auditor"
 import { Effect, Layer, Option, Schema } from "effect"
 import { Command } from "effect/cli"
 import { stderr } from "node:process"
-import * as Store from "../store/Store.ts"
-import * as Output from "../terminal/Output.ts"
-import * as Parameters from "../terminal/Parameters.ts"
+import * as Store from "../../store/Store.ts"
+import * as Output from "../../terminal/Output.ts"
+import * as Parameters from "../../terminal/Parameters.ts"
 
 const layer = Layer.provide(Auditor.layer, Store.layer)
 

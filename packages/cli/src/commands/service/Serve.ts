@@ -5,10 +5,10 @@
  */
 import { Effect, Option, Ref, References } from "effect"
 import { Command, Flag, GlobalFlag } from "effect/cli"
-import * as EdgeSettings from "../config/EdgeSettings.ts"
-import * as Setting from "../config/Setting.ts"
-import * as Settings from "../config/Settings.ts"
-import * as Quit from "../terminal/Quit.ts"
+import * as EdgeSettings from "../../config/EdgeSettings.ts"
+import * as Setting from "../../config/Setting.ts"
+import * as Settings from "../../config/Settings.ts"
+import * as Quit from "../../terminal/Quit.ts"
 
 const atLeast = Effect.gen(function*() {
   const asked = yield* GlobalFlag.LogLevel
@@ -54,7 +54,7 @@ export const serve = Command.make(
     const port = yield* Setting.readUnless(given.port, EdgeSettings.port)
     const admin = yield* adminAddress
     const keepAlive = yield* Setting.read(EdgeSettings.keepAlive)
-    const Serve = yield* Effect.promise(() => import("../work/Serve.ts"))
+    const Serve = yield* Effect.promise(() => import("../../work/Serve.ts"))
     yield* Ref.set(yield* Quit.SignalCode, 0)
     return yield* Effect.provideService(
       Serve.run({ host, port, admin, keepAlive }),

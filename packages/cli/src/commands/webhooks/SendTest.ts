@@ -6,8 +6,8 @@
 import { EventType, Recipient } from "@waybill/core"
 import { Effect, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
-import * as Output from "../terminal/Output.ts"
-import * as Parameters from "../terminal/Parameters.ts"
+import * as Output from "../../terminal/Output.ts"
+import * as Parameters from "../../terminal/Parameters.ts"
 
 /**
  * The endpoint did not take the webhook.
@@ -56,7 +56,7 @@ export const sendTest = Command.make(
     json: Parameters.json
   },
   Effect.fnUntraced(function*({ json, ...asked }) {
-    const SendTest = yield* Effect.promise(() => import("../work/SendTest.ts"))
+    const SendTest = yield* Effect.promise(() => import("../../work/SendTest.ts"))
     const { answer, messageId, status } = yield* SendTest.send(asked)
     const { provider, type } = asked
     yield* Output.write(

@@ -6,12 +6,12 @@
 import { Inbox, Orphans, Ticks } from "@waybill/core"
 import { DateTime, Duration, Effect, Option } from "effect"
 import { Command } from "effect/cli"
-import * as Setting from "../config/Setting.ts"
-import * as Settings from "../config/Settings.ts"
-import * as Database from "../store/Database.ts"
-import * as Store from "../store/Store.ts"
-import * as Output from "../terminal/Output.ts"
-import * as Parameters from "../terminal/Parameters.ts"
+import * as Setting from "../../config/Setting.ts"
+import * as Settings from "../../config/Settings.ts"
+import * as Database from "../../store/Database.ts"
+import * as Store from "../../store/Store.ts"
+import * as Output from "../../terminal/Output.ts"
+import * as Parameters from "../../terminal/Parameters.ts"
 
 /** How many sweeps and dead webhooks are shown. */
 const shown = 10
