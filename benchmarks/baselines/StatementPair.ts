@@ -4,16 +4,16 @@
  */
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
-import * as Rows from "../../packages/storage/src/internal/pg/Rows.ts"
+import * as Parameters from "../../packages/storage/src/internal/pg/Parameters.ts"
 import type { Given } from "../harness/Given.ts"
 
 /** The parameters of a batch. */
 export const parameters = (batch: ReadonlyArray<Given>) => [
-  Rows.texts(batch.map(({ type }) => type)),
-  Rows.instants(batch.map(({ at }) => at)),
-  Rows.texts(batch.map(({ messageId }) => messageId)),
-  Rows.texts(batch.map(({ eventId }) => eventId)),
-  Rows.texts(batch.map(({ payload }) => JSON.stringify(payload)))
+  Parameters.texts(batch.map(({ type }) => type)),
+  Parameters.instants(batch.map(({ at }) => at)),
+  Parameters.texts(batch.map(({ messageId }) => messageId)),
+  Parameters.texts(batch.map(({ eventId }) => eventId)),
+  Parameters.texts(batch.map(({ payload }) => JSON.stringify(payload)))
 ]
 
 export const append = Effect.fnUntraced(function*(given: ReturnType<typeof parameters>) {

@@ -52,29 +52,33 @@ const make = Effect.gen(function*() {
     return claimed.map(({ webhook }) => handed(webhook))
   })
 
-  const get = (scope: Tenant.Scope, id: Inbox.WebhookId) =>
+  const get = Effect.fn("Inbox.get")((scope: Tenant.Scope, id: Inbox.WebhookId) =>
     Effect.sync(() =>
       Option.map(
         Option.fromUndefinedOr(inScope(scope).find(({ webhook }) => webhook.id === id)),
         ({ webhook }) => handed(webhook)
       )
     )
+  )
 
   const list = Effect.fn("Inbox.list")(function*(query: Inbox.ListQuery) {
     yield* Input.limit(query.limit)
     return InboxRow.list(query, inScope(query.scope))
   })
 
-  const release = (scope: Tenant.Scope, id: Inbox.WebhookId) =>
+  const release = Effect.fn("Inbox.release")((scope: Tenant.Scope, id: Inbox.WebhookId) =>
     Effect.sync(() => {
       const row = inScope(scope).find(({ webhook }) => webhook.id === id)
       if (row === undefined) return false
       rows.set(id, InboxRow.release(row))
       return true
     })
+  )
 
-  const counts = (scope: Tenant.Scope, statuses: ReadonlyArray<Inbox.WebhookStatus> = []) =>
-    Effect.sync(() => InboxRow.count(inScope(scope), statuses))
+  const counts = Effect.fn("Inbox.counts")(
+    (scope: Tenant.Scope, statuses: ReadonlyArray<Inbox.WebhookStatus> = []) =>
+      Effect.sync(() => InboxRow.count(inScope(scope), statuses))
+  )
 
   const prune = Effect.fn("Inbox.prune")(function*(query: Inbox.PruneQuery) {
     yield* Input.limit(query.limit)
@@ -83,7 +87,7 @@ const make = Effect.gen(function*() {
     return count
   })
 
-  const forget = (query: Inbox.ForgetQuery) =>
+  const forget = Effect.fn("Inbox.forget")((query: Inbox.ForgetQuery) =>
     Effect.sync(() => {
       let forgotten = 0
       for (const row of inScope(query.tenantId)) {
@@ -94,6 +98,7 @@ const make = Effect.gen(function*() {
       }
       return forgotten
     })
+  )
 
   return Inbox.Inbox.of({ store, finish, claim, get, list, release, counts, prune, forget })
 })

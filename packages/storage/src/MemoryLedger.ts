@@ -9,7 +9,7 @@ import { Effect, Layer } from "effect"
 import type { SecureRandom } from "effect/crypto"
 import * as Ports from "./internal/memory/Ports.ts"
 import * as Store from "./internal/memory/Store.ts"
-import type * as PgLedger from "./PgLedger.ts"
+import type * as StoragePorts from "./internal/Ports.ts"
 
 /**
  * An empty ledger in memory, its orphans and its audit.
@@ -17,6 +17,6 @@ import type * as PgLedger from "./PgLedger.ts"
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<PgLedger.Ports, never, SecureRandom.SecureRandom> = Layer.effectContext(
+export const layer: Layer.Layer<StoragePorts.OfLedger, never, SecureRandom.SecureRandom> = Layer.effectContext(
   Effect.map(Store.make, Ports.over)
 )

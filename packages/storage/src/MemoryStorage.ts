@@ -9,8 +9,8 @@ import type { SecureRandom } from "effect/crypto"
 import * as MemoryPorts from "./internal/memory/Ports.ts"
 import * as Store from "./internal/memory/Store.ts"
 import * as MemoryTicks from "./internal/memory/Ticks.ts"
+import type * as StoragePorts from "./internal/Ports.ts"
 import * as MemoryInbox from "./MemoryInbox.ts"
-import type { Ports } from "./PgStorage.ts"
 
 /**
  * Every port, empty, for as long as the layer lives.
@@ -18,7 +18,7 @@ import type { Ports } from "./PgStorage.ts"
  * @category layers
  * @since 0.2.0
  */
-export const layer: Layer.Layer<Ports, never, SecureRandom.SecureRandom> = Layer.mergeAll(
+export const layer: Layer.Layer<StoragePorts.All, never, SecureRandom.SecureRandom> = Layer.mergeAll(
   Layer.effectContext(Effect.map(Store.make, MemoryPorts.withCheckpoints)),
   MemoryInbox.layer,
   Layer.effect(Ticks.Ticks, MemoryTicks.make)

@@ -8,9 +8,8 @@ import { Cursor, Tenant } from "@waybill/core"
 import { type LedgerError, type SchemaTooNew } from "@waybill/core/LedgerError"
 import { Clock, Effect, Schema } from "effect"
 import { SqlClient } from "effect/sql"
+import { calledFunctions } from "./internal/calledFunctions.ts"
 import * as poolers from "./internal/connection/poolers.ts"
-import * as migration0001 from "./internal/migration0001.ts"
-import * as migration0004 from "./internal/migration0004.ts"
 import * as Places from "./internal/pg/feed/Places.ts"
 import * as PgError from "./PgError.ts"
 import * as PgMigrations from "./PgMigrations.ts"
@@ -157,9 +156,7 @@ const missingPrivileges = (sql: SqlClient.SqlClient, schema: string) =>
       WHERE n.nspname = ${schema} AND c.relkind IN ('r', 'p') AND NOT has_table_privilege(c.oid, privilege)
       UNION ALL
       SELECT 'EXECUTE on ' || p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-      WHERE n.nspname = ${schema} AND ${
-      sql.in("p.proname", [...migration0001.calledFunctions, ...migration0004.calledFunctions])
-    }
+      WHERE n.nspname = ${schema} AND ${sql.in("p.proname", calledFunctions)}
         AND NOT has_function_privilege(p.oid, 'EXECUTE')
       UNION ALL
       SELECT 'USAGE on the schema' FROM pg_namespace n

@@ -13,8 +13,9 @@ import { SecureRandom } from "effect/crypto"
 import { type SqlClient } from "effect/sql"
 import * as Coalescer from "./internal/Coalescer.ts"
 import { erase } from "./internal/erase.ts"
+import * as Database from "./internal/pg/Database.ts"
+import * as Parameters from "./internal/pg/Parameters.ts"
 import * as Rows from "./internal/pg/Rows.ts"
-import * as Scope from "./internal/pg/Scope.ts"
 import * as PgError from "./PgError.ts"
 import * as PgMigrations from "./PgMigrations.ts"
 
@@ -59,9 +60,9 @@ interface Finished {
 /** How many bytes of bodies weigh as much as one more webhook does. */
 const bytesPerWeight = 4096
 
-const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
+const make = Effect.fnUntraced(function*(options: Database.Options) {
   yield* PgMigrations.ensure(options.schema)
-  const { inScope, isJoined, sql, statements, table, transaction } = yield* Scope.make(options)
+  const { inScope, isJoined, sql, statements, table, transaction } = yield* Database.make(options)
   const random = yield* SecureRandom.SecureRandom
   const webhooks = table("webhooks")
   const tokens = table("webhook_tokens")
@@ -110,11 +111,11 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
       sql`
       INSERT INTO ${webhooks} (id, tenant_id, provider, headers, body, status, attempts, received_at, claimed_at)
       SELECT id, ${tenantId}, provider, headers, body, 'processing', 1, received_at, received_at FROM unnest(
-        ${Rows.uuids(fresh.map(({ id }) => id))},
-        ${Rows.texts(fresh.map(({ webhook }) => webhook.provider))},
-        ${Rows.bags(fresh.map(({ webhook }) => webhook.headers))},
-        ${Rows.bytes(fresh.map(({ webhook }) => webhook.body))},
-        ${Rows.instants(fresh.map(({ receivedAt }) => receivedAt.epochMilliseconds))}
+        ${Parameters.uuids(fresh.map(({ id }) => id))},
+        ${Parameters.texts(fresh.map(({ webhook }) => webhook.provider))},
+        ${Parameters.bags(fresh.map(({ webhook }) => webhook.headers))},
+        ${Parameters.bytes(fresh.map(({ webhook }) => webhook.body))},
+        ${Parameters.instants(fresh.map(({ receivedAt }) => receivedAt.epochMilliseconds))}
       ) AS given (id, provider, headers, body, received_at)
       ON CONFLICT (id) DO NOTHING
     `
@@ -144,7 +145,7 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
     )
   })
 
-  const intervals = Rows.intervals(Retry.waits)
+  const intervals = Parameters.intervals(Retry.waits)
 
   // What `InboxRow.finish` and `Inbox.conclude` decide, for many webhooks at once, by the tries that their rows count.
   //
@@ -156,7 +157,7 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
       statements(
         tenantId,
         sql`
-        WITH haste AS MATERIALIZED (
+        WITH unsynced AS MATERIALIZED (
           SELECT set_config('synchronous_commit', 'off', true) FROM (VALUES (${!joined}::boolean)) own (is_own) WHERE is_own
         )
         UPDATE ${webhooks} w SET status = given.status, last_error = given.reason, processed_at = given.at,
@@ -164,14 +165,16 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
           next_attempt_at = CASE WHEN given.status = 'failed' THEN given.at + (${intervals}::interval[])[
             CASE WHEN given.is_counted THEN least(greatest(w.attempts, 1), ${Retry.waits.length}) ELSE 1 END
           ] END
-        FROM (SELECT count(*) FROM haste) once CROSS JOIN unnest(
-          (SELECT ${Rows.uuids(finished.map(({ id }) => id))}::uuid[]),
-          (SELECT ${Rows.texts(finished.map(({ ending }) => Inbox.endings[ending._tag].status))}::text[]),
+        FROM (SELECT count(*) FROM unsynced) once CROSS JOIN unnest(
+          (SELECT ${Parameters.uuids(finished.map(({ id }) => id))}::uuid[]),
+          (SELECT ${Parameters.texts(finished.map(({ ending }) => Inbox.endings[ending._tag].status))}::text[]),
           (SELECT ${
-          Rows.texts(finished.map(({ ending }) => ending._tag === "Succeeded" ? null : ending.reason))
+          Parameters.texts(finished.map(({ ending }) => ending._tag === "Succeeded" ? null : ending.reason))
         }::text[]),
-          (SELECT ${Rows.booleans(finished.map(({ ending }) => Inbox.endings[ending._tag].isCounted))}::boolean[]),
-          (SELECT ${Rows.instants(finished.map(({ at }) => at.epochMilliseconds))}::timestamptz[])
+          (SELECT ${
+          Parameters.booleans(finished.map(({ ending }) => Inbox.endings[ending._tag].isCounted))
+        }::boolean[]),
+          (SELECT ${Parameters.instants(finished.map(({ at }) => at.epochMilliseconds))}::timestamptz[])
         ) AS given (id, status, reason, is_counted, at)
         WHERE w.id = given.id
           AND CASE WHEN w.tenant_id = ${tenantId} THEN w.status IN ('received', 'processing') ELSE false END
@@ -187,8 +190,8 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
   const claim = Effect.fn("Inbox.claim")(function*(query: Inbox.ClaimQuery) {
     const limit = yield* Input.limit(query.limit)
     const time = yield* DateTime.now
-    const now = Rows.instant(time)
-    const stalled = Rows.instant(DateTime.subtractDuration(time, query.stalledFor))
+    const now = Parameters.instant(time)
+    const stalled = Parameters.instant(DateTime.subtractDuration(time, query.stalledFor))
     // What `InboxRow.claim` says.
     const rows = yield* statements(
       query.scope,
@@ -270,7 +273,7 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
     if (limits.length === 0) return 0
     // What `InboxRow.prune` says.
     const old = sql.or(
-      limits.map(({ before, status }) => sql`(w.status = ${status} AND w.processed_at < ${Rows.instant(before)})`)
+      limits.map(({ before, status }) => sql`(w.status = ${status} AND w.processed_at < ${Parameters.instant(before)})`)
     )
     const [counted] = yield* statements(
       Tenant.all,
@@ -321,12 +324,6 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
  * @since 0.1.0
  */
 export const layer = (
-  options: { readonly schema?: string; readonly rowLevelSecurity?: boolean } = {}
+  options: Database.Options = {}
 ): Layer.Layer<Inbox.Inbox, LedgerError.LedgerError, SqlClient.SqlClient | SecureRandom.SecureRandom> =>
-  Layer.effect(
-    Inbox.Inbox,
-    make({
-      schema: options.schema ?? PgMigrations.defaultSchema,
-      rowLevelSecurity: options.rowLevelSecurity ?? false
-    })
-  )
+  Layer.effect(Inbox.Inbox, make(options))

@@ -24,9 +24,10 @@ import { Context, DateTime, Effect, Layer } from "effect"
 import { type SecureRandom } from "effect/crypto"
 import { type SqlClient } from "effect/sql"
 import * as Acts from "./internal/pg/Acts.ts"
-import * as Append from "./internal/pg/append/Policy.ts"
+import * as Append from "./internal/pg/append/Append.ts"
 import * as Audit from "./internal/pg/Audit.ts"
 import * as Commands from "./internal/pg/Commands.ts"
+import * as Database from "./internal/pg/Database.ts"
 import * as Deliveries from "./internal/pg/Deliveries.ts"
 import * as Events from "./internal/pg/Events.ts"
 import * as Changes from "./internal/pg/feed/Changes.ts"
@@ -35,20 +36,20 @@ import * as Links from "./internal/pg/Links.ts"
 import * as Meeting from "./internal/pg/Meeting.ts"
 import * as Orphans from "./internal/pg/Orphans.ts"
 import * as Reads from "./internal/pg/Reads.ts"
-import * as Scope from "./internal/pg/Scope.ts"
 import * as Sweep from "./internal/pg/Sweep.ts"
 import * as Updates from "./internal/pg/Updates.ts"
+import type * as StoragePorts from "./internal/Ports.ts"
 import * as PgMigrations from "./PgMigrations.ts"
 
-const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
-  const scope = yield* Scope.make(options)
-  const updates = yield* Updates.make(scope)
-  const events = yield* Events.make(scope)
-  const deliveries = Deliveries.make(scope)
-  const meeting = Meeting.make(scope, events)
-  const links = Links.make(scope, events, updates)
-  const { forget, ...byHand } = Acts.make(scope, events, deliveries, links)
-  const write = yield* Append.make(scope, events, deliveries, meeting, updates)
+const make = Effect.fnUntraced(function*(options: Database.Options) {
+  const database = yield* Database.make(options)
+  const updates = yield* Updates.make(database)
+  const events = yield* Events.make(database)
+  const deliveries = Deliveries.make(database)
+  const meeting = Meeting.make(database, events)
+  const links = Links.make(database, events, updates)
+  const { forget, ...byHand } = Acts.make(database, events, deliveries, links)
+  const write = yield* Append.make(database, events, deliveries, meeting, updates)
 
   const append = Effect.fn("Ledger.append")(function*(
     tenantId: Tenant.TenantId,
@@ -60,22 +61,22 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
     return yield* write(tenantId, given, now)
   })
 
-  yield* PgMigrations.ensure(options.schema)
+  yield* PgMigrations.ensure(database.schema)
 
   const ledger = Ledger.Ledger.of({
-    ...Commands.make(scope, events, deliveries, meeting, links, updates),
+    ...Commands.make(database, events, deliveries, meeting, links, updates),
     append,
-    ...Reads.make(scope, events, deliveries),
-    ...Changes.make(scope, events),
+    ...Reads.make(database, events, deliveries),
+    ...Changes.make(database, events),
     forget,
     updates: updates.subscribe
   })
   const orphans = CoreOrphans.Orphans.of({
-    ...Orphans.make(scope, events, deliveries, meeting),
-    ...Sweep.make(scope, events, updates),
+    ...Orphans.make(database, events, deliveries, meeting),
+    ...Sweep.make(database, events, updates),
     ...byHand
   })
-  const audit = CoreAudit.Audit.of({ ...Audit.make(scope, events, deliveries), ...Epochs.make(scope) })
+  const audit = CoreAudit.Audit.of({ ...Audit.make(database, events, deliveries), ...Epochs.make(database) })
 
   return Context.make(Ledger.Ledger, ledger).pipe(
     Context.add(CoreOrphans.Orphans, orphans),
@@ -89,7 +90,7 @@ const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
  * @category models
  * @since 0.2.0
  */
-export type Ports = Ledger.Ledger | CoreOrphans.Orphans | CoreAudit.Audit
+export type Ports = StoragePorts.OfLedger
 
 /**
  * The ledger, its orphans and its audit in the schema of a migrated database, `waybill` by default.
@@ -101,11 +102,6 @@ export type Ports = Ledger.Ledger | CoreOrphans.Orphans | CoreAudit.Audit
  * @since 0.1.0
  */
 export const layer = (
-  options: { readonly schema?: string; readonly rowLevelSecurity?: boolean } = {}
+  options: Database.Options = {}
 ): Layer.Layer<Ports, LedgerError.LedgerError, SqlClient.SqlClient | SecureRandom.SecureRandom> =>
-  Layer.effectContext(
-    make({
-      schema: options.schema ?? PgMigrations.defaultSchema,
-      rowLevelSecurity: options.rowLevelSecurity ?? false
-    })
-  )
+  Layer.effectContext(make(options))

@@ -8,6 +8,7 @@ import { type LedgerError, SchemaNotMigrated, SchemaTooNew } from "@waybill/core
 import { Effect } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 import { createHash } from "node:crypto"
+import { calledFunctions } from "./internal/calledFunctions.ts"
 import * as migration0001 from "./internal/migration0001.ts"
 import * as migration0002 from "./internal/migration0002.ts"
 import * as migration0003 from "./internal/migration0003.ts"
@@ -227,9 +228,6 @@ export const grant = Effect.fn("PgMigrations.grant")(function*(role: string, sch
 
 /** The tables that the owner alone writes. */
 const readTables = ["migrations", "epochs", "moved_events"]
-
-/** The functions that the ledger calls by itself; the others run as triggers. */
-const calledFunctions = [...migration0001.calledFunctions, ...migration0004.calledFunctions]
 
 /** The mutable tables beside the ledger. */
 const workingTables = ["deliveries", "correlations", "orphans", "checkpoints", "webhooks", "webhook_tokens", "sweeps"]

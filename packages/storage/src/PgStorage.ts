@@ -3,14 +3,15 @@
  *
  * @since 0.2.0
  */
-import { Checkpoints, type Inbox, type LedgerError, Ticks } from "@waybill/core"
-import { Effect, Layer } from "effect"
+import { Checkpoints, type LedgerError, Ticks } from "@waybill/core"
+import { Context, Effect, Layer } from "effect"
 import type { SecureRandom } from "effect/crypto"
 import type { SqlClient } from "effect/sql"
+import * as Database from "./internal/pg/Database.ts"
 import * as PgCheckpoints from "./internal/pg/feed/Checkpoints.ts"
 import * as Places from "./internal/pg/feed/Places.ts"
-import * as Scope from "./internal/pg/Scope.ts"
 import * as PgTicks from "./internal/pg/Ticks.ts"
+import type * as StoragePorts from "./internal/Ports.ts"
 import * as PgInbox from "./PgInbox.ts"
 import * as PgLedger from "./PgLedger.ts"
 import * as PgMigrations from "./PgMigrations.ts"
@@ -21,7 +22,7 @@ import * as PgMigrations from "./PgMigrations.ts"
  * @category models
  * @since 0.2.0
  */
-export type Ports = PgLedger.Ports | Inbox.Inbox | Ticks.Ticks | Checkpoints.Checkpoints
+export type Ports = StoragePorts.All
 
 /**
  * Where and how all is kept.
@@ -29,12 +30,7 @@ export type Ports = PgLedger.Ports | Inbox.Inbox | Ticks.Ticks | Checkpoints.Che
  * @category models
  * @since 0.2.0
  */
-export interface Options {
-  /** The schema of the tables, `waybill` by default. */
-  readonly schema?: string
-  /** Whether each transaction names its tenant to the policies of row-level security; not by default. */
-  readonly rowLevelSecurity?: boolean
-}
+export type Options = Database.Options
 
 /**
  * Every port, in the schema of a migrated database; without the migrations it fails with `SchemaNotMigrated`, and with
@@ -45,21 +41,15 @@ export interface Options {
  */
 export const layer = (
   options: Options = {}
-): Layer.Layer<Ports, LedgerError.LedgerError, SqlClient.SqlClient | SecureRandom.SecureRandom> => {
-  const scoped = {
-    schema: options.schema ?? PgMigrations.defaultSchema,
-    rowLevelSecurity: options.rowLevelSecurity ?? false
-  }
-  return Layer.mergeAll(
+): Layer.Layer<Ports, LedgerError.LedgerError, SqlClient.SqlClient | SecureRandom.SecureRandom> =>
+  Layer.mergeAll(
     PgLedger.layer(options),
     PgInbox.layer(options),
-    Layer.effect(Ticks.Ticks, PgTicks.make(scoped)),
-    Layer.effect(
-      Checkpoints.Checkpoints,
-      Effect.map(Scope.make(scoped), (scope) => PgCheckpoints.make(scope, Places.make(scope)))
-    )
+    Layer.effectContext(Effect.map(Database.make(options), (database) =>
+      Context.make(Ticks.Ticks, PgTicks.make(database)).pipe(
+        Context.add(Checkpoints.Checkpoints, PgCheckpoints.make(database, Places.make(database)))
+      )))
   )
-}
 
 /**
  * Applies the migrations that the schema lacks when it is built. Provide it to `layer`, so that they are applied first.

@@ -5,7 +5,7 @@ import { Arbitrary, Effect, Layer, Schema } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 import * as migration0001 from "../src/internal/migration0001.ts"
 import * as migration0002 from "../src/internal/migration0002.ts"
-import * as Rows from "../src/internal/pg/Rows.ts"
+import * as Parameters from "../src/internal/pg/Parameters.ts"
 import * as TestDatabase from "./TestDatabase.ts"
 
 const bare = Layer.unwrap(Effect.map(TestDatabase.fresh, (url) => PgServer.layer(url)))
@@ -107,7 +107,7 @@ const suite = (name: string, layer: Layer.Layer<SqlClient.SqlClient, unknown>) =
           SELECT address, form, waybill.canonical_recipient(form) AS again
           FROM (
             SELECT address, waybill.canonical_recipient(address) AS form
-            FROM unnest(${Rows.texts(addresses)}) AS given (address) OFFSET 0
+            FROM unnest(${Parameters.texts(addresses)}) AS given (address) OFFSET 0
           ) once
         `
         assert.lengthOf(rows, addresses.length)

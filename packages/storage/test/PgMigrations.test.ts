@@ -4,7 +4,7 @@ import { PgError, PgInbox, PgLedger, PgLite, PgMigrations, PgServer, PgStorage }
 import { Arbitrary, Effect, Layer, Option, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { SqlClient } from "effect/sql"
-import * as Rows from "../src/internal/pg/Rows.ts"
+import * as Parameters from "../src/internal/pg/Parameters.ts"
 import * as TestDatabase from "./TestDatabase.ts"
 
 const bare = Layer.unwrap(Effect.map(TestDatabase.fresh, (url) => PgServer.layer(url)))
@@ -118,7 +118,7 @@ const suite = (name: string, layer: Layer.Layer<SqlClient.SqlClient, unknown>) =
             SELECT raw, id, waybill.canonical_message_id(${provider}, id) AS again
             FROM (
               SELECT raw, waybill.canonical_message_id(${provider}, raw) AS id
-              FROM unnest(${Rows.texts(raws)}) AS given (raw)
+              FROM unnest(${Parameters.texts(raws)}) AS given (raw)
             ) once
           `
           assert.lengthOf(rows, raws.length)

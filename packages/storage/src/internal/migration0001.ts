@@ -23,15 +23,6 @@ const types = [
 const printable = (column: string, length: number): string =>
   `${column} ~ '^[\\x21-\\x7e]+$' AND length(${column}) <= ${length}`
 
-/** The functions that the ledger calls by itself; the others run as triggers. */
-export const calledFunctions: ReadonlyArray<string> = [
-  "recipient_digest",
-  "recipient_pseudonym",
-  "is_linkable",
-  "is_elsewhere",
-  "requeue"
-]
-
 /** The statements that create the ledger in a schema, whose name is quoted. */
 export const statements = (schema: string): ReadonlyArray<string> => [
   // The secret under which recipients are digested, with the tenant. It never leaves the database.

@@ -4,10 +4,6 @@
  * The column is added without writing the table. The index is built while the table is locked, unless the owner of a large
  * ledger has built it before (docs/operations.md): then nothing takes long.
  */
-
-/** The functions that the feed calls by itself. */
-export const calledFunctions: ReadonlyArray<string> = ["has_place"]
-
 export const statements = (schema: string): ReadonlyArray<string> => [
   // The index of a large ledger takes longer than the limit that clients set.
   "SET LOCAL statement_timeout = 0",

@@ -23,8 +23,9 @@ import { SqlClient } from "effect/sql"
 import * as Book from "../internal/memory/Book.ts"
 import * as Ports from "../internal/memory/Ports.ts"
 import * as Store from "../internal/memory/Store.ts"
+import * as Database from "../internal/pg/Database.ts"
+import * as Parameters from "../internal/pg/Parameters.ts"
 import * as Rows from "../internal/pg/Rows.ts"
-import * as Scope from "../internal/pg/Scope.ts"
 import * as MemoryStorage from "../MemoryStorage.ts"
 import * as PgError from "../PgError.ts"
 import * as PgMigrations from "../PgMigrations.ts"
@@ -144,7 +145,7 @@ export const layerPg = (
     Effect.map(SqlClient.SqlClient, (sql) =>
       Importer.of({
         importDelivery: Effect.fnUntraced(function*(row) {
-          const now = Rows.instant(yield* DateTime.now)
+          const now = Parameters.instant(yield* DateTime.now)
           const inserted = yield* sql`
             INSERT INTO ${sql(`${schema}.deliveries`)} (
               tenant_id, id, mailable, stream, recipient, provider, provider_message_id, inserted_at, updated_at
@@ -154,7 +155,7 @@ export const layerPg = (
             )
             ON CONFLICT DO NOTHING
             RETURNING id
-          `.pipe(PgError.refine(schema), Effect.retry({ schedule: Scope.contention, while: Scope.isContended }))
+          `.pipe(PgError.refine(schema), Effect.retry({ schedule: Database.contention, while: Database.isContended }))
           return inserted.length > 0
         }),
         setProjections: (tenantId, projection) =>
@@ -162,7 +163,7 @@ export const layerPg = (
             `
               UPDATE "${schema.replaceAll("\"", "\"\"")}".deliveries d
               SET ${Rows.projectionAssignments("u")}
-              FROM unnest(${Rows.placeholders(2, Rows.writtenProjectionColumns.length)})
+              FROM unnest(${Parameters.placeholders(2, Rows.writtenProjectionColumns.length)})
                 AS u (${Rows.writtenProjectionColumns.join(", ")})
               WHERE d.tenant_id = $1
             `,

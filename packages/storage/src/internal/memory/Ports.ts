@@ -1,7 +1,7 @@
 /** Gives the ports of the ledger over one store in memory. */
 import { Audit as CoreAudit, Checkpoints as CoreCheckpoints, Ledger, Orphans as CoreOrphans } from "@waybill/core"
 import { Context } from "effect"
-import type { Ports } from "../../PgLedger.ts"
+import type * as StoragePorts from "../Ports.ts"
 import * as Audit from "./Audit.ts"
 import * as Checkpoints from "./Checkpoints.ts"
 import * as Commands from "./Commands.ts"
@@ -10,7 +10,7 @@ import * as Reads from "./Reads.ts"
 import type * as Store from "./Store.ts"
 
 /** The ports over a store. */
-export const over = (store: Store.Store): Context.Context<Ports> =>
+export const over = (store: Store.Store): Context.Context<StoragePorts.OfLedger> =>
   Context.make(
     Ledger.Ledger,
     Ledger.Ledger.of({ ...Commands.make(store), ...Reads.make(store), updates: store.subscribe })
@@ -20,5 +20,7 @@ export const over = (store: Store.Store): Context.Context<Ports> =>
   )
 
 /** The ports over a store, and the checkpoints of its feed. */
-export const withCheckpoints = (store: Store.Store): Context.Context<Ports | CoreCheckpoints.Checkpoints> =>
+export const withCheckpoints = (
+  store: Store.Store
+): Context.Context<StoragePorts.OfLedger | CoreCheckpoints.Checkpoints> =>
   Context.add(over(store), CoreCheckpoints.Checkpoints, Checkpoints.make(store))

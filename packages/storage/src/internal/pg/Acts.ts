@@ -11,14 +11,14 @@ import {
   type Timestamp
 } from "@waybill/core"
 import { DateTime, Effect, Option } from "effect"
+import type { Database } from "./Database.ts"
 import type { Deliveries } from "./Deliveries.ts"
 import type { Events } from "./Events.ts"
 import type { Links } from "./Links.ts"
-import * as Rows from "./Rows.ts"
-import type { Scope } from "./Scope.ts"
+import * as Parameters from "./Parameters.ts"
 
 /** Opens the acts of a schema. */
-export const make = ({ sql, table, transaction }: Scope, events: Events, deliveries: Deliveries, links: Links) => {
+export const make = ({ sql, table, transaction }: Database, events: Events, deliveries: Deliveries, links: Links) => {
   const orphans = table("orphans")
 
   const recordAct = (
@@ -31,7 +31,7 @@ export const make = ({ sql, table, transaction }: Scope, events: Events, deliver
     sql`
       INSERT INTO ${table("acts")} (tenant_id, act, event_id, deliveries, orphans, acted_at)
       VALUES (${tenantId}, ${act}, ${eventId}, ${counts?.deliveries ?? null}, ${counts?.orphans ?? null},
-        ${Rows.instant(now)})
+        ${Parameters.instant(now)})
     `
 
   /** Locks a pending orphan; false where the event is none. */
@@ -107,7 +107,7 @@ export const make = ({ sql, table, transaction }: Scope, events: Events, deliver
         const digest = sql`(SELECT ${table("recipient_digest")}(${tenantId}, ${recipient}))`
         const erased = yield* sql`
           UPDATE ${table("deliveries")} SET recipient = NULL, lock_version = lock_version + 1, updated_at = ${
-          Rows.instant(now)
+          Parameters.instant(now)
         }
           WHERE tenant_id = ${tenantId} AND recipient_digest = ${digest} RETURNING id
         `

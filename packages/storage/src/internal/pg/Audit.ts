@@ -3,10 +3,11 @@ import { Audit, Drift, Event, Input } from "@waybill/core"
 import { DateTime, Effect, Option, Schema } from "effect"
 import * as Arr from "effect/Array"
 import { SqlClient } from "effect/sql"
+import type { Database } from "./Database.ts"
 import { decode, type Deliveries } from "./Deliveries.ts"
 import type { Events } from "./Events.ts"
+import * as Parameters from "./Parameters.ts"
 import * as Rows from "./Rows.ts"
-import type { Scope } from "./Scope.ts"
 
 const OrphanRow = Schema.Struct({
   tenantId: Rows.EventRow.fields.tenantId,
@@ -22,7 +23,7 @@ const decodeOrphans = Schema.decodeUnknownEffect(Schema.Array(OrphanRow))
 const snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 /** Opens the audit of a schema. */
-export const make = ({ inScope, sql, table, transaction }: Scope, events: Events, deliveries: Deliveries) => {
+export const make = ({ inScope, sql, table, transaction }: Database, events: Events, deliveries: Deliveries) => {
   const auditDeliveries = Effect.fnUntraced(function*(query: Audit.Query, repair: boolean) {
     const after = Option.getOrUndefined(yield* Effect.fromResult(Input.place(query)))
     const now = yield* DateTime.now
@@ -74,7 +75,7 @@ export const make = ({ inScope, sql, table, transaction }: Scope, events: Events
     const page = yield* Effect.orDie(decodeOrphans(rows))
     const drifts = Arr.getSomes(page.map(Drift.ofOrphan))
     if (repair && drifts.length > 0) {
-      const ids = Rows.uuids(drifts.flatMap((drift) => drift._tag === "Projection" ? [] : [drift.eventId]))
+      const ids = Parameters.uuids(drifts.flatMap((drift) => drift._tag === "Projection" ? [] : [drift.eventId]))
       yield* sql`SELECT ${table("requeue")}(${ids})`
     }
     const rowsOfPage = page.map(({ eventId, tenantId }) => ({ id: eventId, tenantId }))

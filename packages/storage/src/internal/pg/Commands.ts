@@ -2,17 +2,17 @@
 import { PgTypes } from "@effect/sql-pg"
 import { Correlation, Delivery, DeliveryUpdate, Event, Input, LedgerError } from "@waybill/core"
 import { DateTime, Effect, Option } from "effect"
+import type { Database } from "./Database.ts"
 import * as Deliveries from "./Deliveries.ts"
 import * as Events from "./Events.ts"
 import type { Links } from "./Links.ts"
 import type { Meeting } from "./Meeting.ts"
-import * as Rows from "./Rows.ts"
-import type { Scope } from "./Scope.ts"
+import * as Parameters from "./Parameters.ts"
 import type { Updates } from "./Updates.ts"
 
 /** Opens the commands of a schema. */
 export const make = (
-  { sql, table, transaction }: Scope,
+  { sql, table, transaction }: Database,
   events: Events.Events,
   deliveries: Deliveries.Deliveries,
   meeting: Meeting,
@@ -35,8 +35,8 @@ export const make = (
           last_event_type, last_event_at, last_event_id
         ) VALUES (
           ${fresh.id}, ${fresh.tenantId}, ${fresh.mailable}, ${fresh.stream}, ${input.recipient},
-          ${PgTypes.jsonb(fresh.metadata)}, ${Option.getOrNull(fresh.idempotencyKey)}, ${Rows.instant(now)},
-          ${Rows.instant(now)}, 'queued', ${Rows.instant(now)}, ${queued.id}
+          ${PgTypes.jsonb(fresh.metadata)}, ${Option.getOrNull(fresh.idempotencyKey)}, ${Parameters.instant(now)},
+          ${Parameters.instant(now)}, 'queued', ${Parameters.instant(now)}, ${queued.id}
         )
         ON CONFLICT DO NOTHING
         RETURNING id

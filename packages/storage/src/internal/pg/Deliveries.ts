@@ -1,9 +1,10 @@
 /** Reads deliveries and writes their projections. */
 import type { Delivery, Event, Ledger, Timestamp } from "@waybill/core"
 import { Effect, Option, Schema } from "effect"
+import type { Database } from "./Database.ts"
+import * as Parameters from "./Parameters.ts"
 import * as Projections from "./Projections.ts"
 import * as Rows from "./Rows.ts"
-import type { Scope } from "./Scope.ts"
 
 /** Decodes rows of `deliveries`. */
 export const decode = Schema.decodeUnknownEffect(Schema.Array(Rows.DeliveryRow))
@@ -15,7 +16,7 @@ export interface Fact extends Ledger.DeliveryKey {
 }
 
 /** Opens the deliveries of a schema. */
-export const make = ({ quoted, sql, table }: Scope) => {
+export const make = ({ quoted, sql, table }: Database) => {
   const deliveries = table("deliveries")
   const columns = sql.literal(Rows.deliveryColumns("d"))
 
@@ -34,7 +35,7 @@ export const make = ({ quoted, sql, table }: Scope) => {
   const updateText = `
     UPDATE ${quoted("deliveries")} d
     SET ${Rows.projectionAssignments("u")}, lock_version = d.lock_version + 1, updated_at = $3
-    FROM unnest($1, $2, ${Rows.placeholders(4, Rows.writtenProjectionColumns.length)})
+    FROM unnest($1, $2, ${Parameters.placeholders(4, Rows.writtenProjectionColumns.length)})
       AS u (tenant_id, id, ${ofProjection})
     WHERE d.tenant_id = u.tenant_id AND d.id = u.id
   `
@@ -42,9 +43,9 @@ export const make = ({ quoted, sql, table }: Scope) => {
   /** Writes the projections of deliveries that this transaction has locked. */
   const update = (changed: ReadonlyArray<Delivery.Delivery>, now: Timestamp.Timestamp) =>
     changed.length === 0 ? Effect.void : Effect.asVoid(sql.unsafe(updateText, [
-      Rows.texts(changed.map((delivery) => delivery.tenantId)),
-      Rows.uuids(changed.map((delivery) => delivery.id)),
-      Rows.instant(now),
+      Parameters.texts(changed.map((delivery) => delivery.tenantId)),
+      Parameters.uuids(changed.map((delivery) => delivery.id)),
+      Parameters.instant(now),
       ...Rows.projectionParameters(changed)
     ]))
 
@@ -53,10 +54,10 @@ export const make = ({ quoted, sql, table }: Scope) => {
   /** Moves deliveries by stored events that they may not know yet. */
   const move = (facts: ReadonlyArray<Fact>) =>
     facts.length === 0 ? Effect.void : Effect.asVoid(sql.unsafe(moveText, [
-      Rows.uuids(facts.map(({ eventId }) => eventId)),
-      Rows.texts(facts.map(({ tenantId }) => tenantId)),
-      Rows.uuids(facts.map(({ deliveryId }) => deliveryId)),
-      Rows.instants(facts.map(({ at }) => at.epochMilliseconds))
+      Parameters.uuids(facts.map(({ eventId }) => eventId)),
+      Parameters.texts(facts.map(({ tenantId }) => tenantId)),
+      Parameters.uuids(facts.map(({ deliveryId }) => deliveryId)),
+      Parameters.instants(facts.map(({ at }) => at.epochMilliseconds))
     ]))
 
   return { columns, find, update, move }

@@ -3,8 +3,9 @@ import { type Delivery, Event, type Ledger, LedgerError } from "@waybill/core"
 import { Effect, Schema } from "effect"
 import * as Arr from "effect/Array"
 import { SecureRandom } from "effect/crypto"
+import type { Database } from "./Database.ts"
+import * as Parameters from "./Parameters.ts"
 import * as Rows from "./Rows.ts"
-import type { Scope } from "./Scope.ts"
 
 /** A fact of a delivery: one of its events, or an orphan that was linked to it. */
 const FactRow = Schema.Struct({
@@ -34,7 +35,7 @@ const byKey = (left: { readonly idempotencyKey: string }, right: { readonly idem
 export const noRecipient = (): null => null
 
 /** Opens the ledger's events of a schema. */
-export const make = Effect.fnUntraced(function*({ quoted, sql, table }: Scope) {
+export const make = Effect.fnUntraced(function*({ quoted, sql, table }: Database) {
   const random = yield* SecureRandom.SecureRandom
   const events = table("events")
   const columns = sql.literal(Rows.eventColumns("e"))
@@ -67,7 +68,7 @@ export const make = Effect.fnUntraced(function*({ quoted, sql, table }: Scope) {
         SELECT stored.id FROM ${quoted("events")} stored
         WHERE stored.tenant_id = given.tenant_id AND stored.idempotency_key = given.idempotency_key
       ) IS NULL THEN ${quoted("recipient_pseudonym")}(tenant_id, recipient) END
-    FROM unnest(${Rows.placeholders(1, Rows.writtenEventColumns.length + 1)}) AS given (${written}, recipient)
+    FROM unnest(${Parameters.placeholders(1, Rows.writtenEventColumns.length + 1)}) AS given (${written}, recipient)
     ON CONFLICT (tenant_id, idempotency_key) DO NOTHING
     RETURNING id
   `
@@ -79,7 +80,7 @@ export const make = Effect.fnUntraced(function*({ quoted, sql, table }: Scope) {
     return Effect.map(
       sql.unsafe<{ readonly id: string }>(insertText, [
         ...Rows.eventParameters(sorted),
-        Rows.texts(sorted.map(recipientOf))
+        Parameters.texts(sorted.map(recipientOf))
       ]),
       (inserted) => new Set(inserted.map((row) => row.id))
     )
@@ -104,8 +105,8 @@ export const make = Effect.fnUntraced(function*({ quoted, sql, table }: Scope) {
     const rows = yield* sql`
       WITH given AS (
         SELECT * FROM unnest(
-          ${Rows.texts(page.map((delivery) => delivery.tenantId))},
-          ${Rows.uuids(page.map((delivery) => delivery.id))}
+          ${Parameters.texts(page.map((delivery) => delivery.tenantId))},
+          ${Parameters.uuids(page.map((delivery) => delivery.id))}
         ) AS given (tenant_id, id)
       ), own AS (
         SELECT e.id, e.tenant_id, e.delivery_id, e.source_event_id

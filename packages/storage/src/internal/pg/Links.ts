@@ -1,9 +1,9 @@
 /** Writes the links of orphans that a transaction has locked. */
 import { DeliveryUpdate, Event, Orphan, type Timestamp } from "@waybill/core"
 import { Effect } from "effect"
+import type { Database } from "./Database.ts"
 import { type Events, noRecipient } from "./Events.ts"
-import * as Rows from "./Rows.ts"
-import type { Scope } from "./Scope.ts"
+import * as Parameters from "./Parameters.ts"
 import type { Updates } from "./Updates.ts"
 
 /** A linkable orphan and the delivery it meets. */
@@ -13,7 +13,7 @@ export interface Pair {
 }
 
 /** Opens the links of a schema. */
-export const make = ({ sql, table }: Scope, events: Events, { publish }: Updates) => {
+export const make = ({ sql, table }: Database, events: Events, { publish }: Updates) => {
   /** Writes links, without the projections they move, and returns the new ones. */
   const write = Effect.fnUntraced(function*<P extends Pair>(pairs: ReadonlyArray<P>, now: Timestamp.Timestamp) {
     if (pairs.length === 0) return []
@@ -27,7 +27,7 @@ export const make = ({ sql, table }: Scope, events: Events, { publish }: Updates
     const inserted = yield* events.insert(links, noRecipient)
     const fresh = pairs.filter((_, index) => inserted.has(links[index]?.id ?? ""))
     yield* sql`
-      DELETE FROM ${table("orphans")} WHERE event_id = ANY(${Rows.uuids(pairs.map(({ orphan }) => orphan.id))})
+      DELETE FROM ${table("orphans")} WHERE event_id = ANY(${Parameters.uuids(pairs.map(({ orphan }) => orphan.id))})
     `
     yield* publish(() =>
       fresh.map(({ deliveryId, orphan }) => DeliveryUpdate.ofLink(Orphan.linkOf(orphan, deliveryId)))

@@ -10,9 +10,10 @@
 import { Correlation, Event, type Tenant } from "@waybill/core"
 import { Effect, Option, Schema } from "effect"
 import * as Arr from "effect/Array"
+import type { Database } from "./Database.ts"
 import type { Events } from "./Events.ts"
+import * as Parameters from "./Parameters.ts"
 import * as Rows from "./Rows.ts"
-import type { Scope } from "./Scope.ts"
 
 /** That a delivery `d` has the message id of an event `e`, which echoed no delivery id; see `Correlation.ofEvent`. */
 export const sharesMessage = "e.echoed_delivery_id IS NULL AND d.provider = e.provider " +
@@ -25,7 +26,7 @@ export const isEchoed = "d.id = e.echoed_delivery_id"
 export const isNamedBy = (digest: string): string => `(${digest} IS NULL OR d.recipient_digest = ${digest})`
 
 /** That a delivery `d` is to a recipient, given by its canonical address, or that none is given. */
-export const isTo = (quoted: Scope["quoted"], recipient: string): string =>
+export const isTo = (quoted: Database["quoted"], recipient: string): string =>
   `(${recipient} IS NULL OR ${quoted("canonical_recipient")}(d.recipient) = ${recipient})`
 
 /** An orphan that a delivery makes linkable, and whether a sweep holds it. */
@@ -46,7 +47,7 @@ const decodeCandidates = Schema.decodeUnknownEffect(Schema.Array(CandidateRow))
 const turns = 50
 
 /** Opens the correlations of a schema. */
-export const make = ({ sql, table }: Scope, { columns }: Events) => {
+export const make = ({ sql, table }: Database, { columns }: Events) => {
   const deliveries = table("deliveries")
   const events = table("events")
   const orphans = table("orphans")
@@ -55,7 +56,7 @@ export const make = ({ sql, table }: Scope, { columns }: Events) => {
   const lock = (tenantId: Tenant.TenantId, keys: ReadonlyArray<Correlation.Key>) =>
     sql`
       INSERT INTO ${table("correlations")} (tenant_id, key)
-      SELECT DISTINCT ${tenantId}, key FROM unnest(${Rows.texts(keys)}) AS given (key) ORDER BY key
+      SELECT DISTINCT ${tenantId}, key FROM unnest(${Parameters.texts(keys)}) AS given (key) ORDER BY key
       ON CONFLICT (tenant_id, key) DO UPDATE SET key = EXCLUDED.key
     `
 

@@ -10,11 +10,12 @@ import {
   type Timestamp
 } from "@waybill/core"
 import { DateTime, Effect, Option, Schema } from "effect"
+import type { Database } from "./Database.ts"
 import type { Deliveries } from "./Deliveries.ts"
 import type { Events } from "./Events.ts"
 import type { Meeting } from "./Meeting.ts"
+import * as Parameters from "./Parameters.ts"
 import * as Rows from "./Rows.ts"
-import type { Scope } from "./Scope.ts"
 
 const at = Rows.EventRow.fields.insertedAt
 
@@ -52,7 +53,7 @@ const longAgo = DateTime.makeUnsafe(-62_135_596_800_000)
 
 /** Opens the reads of the queue of pending orphans. */
 export const make = (
-  { inScope, sql, statements, table }: Scope,
+  { inScope, sql, statements, table }: Database,
   events: Events,
   deliveries: Deliveries,
   meeting: Meeting
@@ -69,7 +70,7 @@ export const make = (
         SELECT ${events.columns}, o.attempts, o.last_error AS "lastError", o.next_attempt_at AS "nextAttemptAt"
         FROM (
           SELECT event_id, inserted_at, attempts, last_error, next_attempt_at FROM ${orphans}
-          WHERE ${inScope(query.scope)} AND inserted_at >= ${Rows.instant(from)}
+          WHERE ${inScope(query.scope)} AND inserted_at >= ${Parameters.instant(from)}
             ${sql.literal(query.failedOnly ? "AND last_error IS NOT NULL" : "")}
           ORDER BY inserted_at, event_id LIMIT ${limit}
         ) o JOIN ${table("events")} e ON e.id = o.event_id
@@ -130,7 +131,7 @@ export const make = (
       query.scope,
       sql`
         SELECT tenant_id AS "tenantId", count(*)::integer AS pending,
-          (count(*) FILTER (WHERE inserted_at < ${Rows.instant(query.horizon)}))::integer AS expired,
+          (count(*) FILTER (WHERE inserted_at < ${Parameters.instant(query.horizon)}))::integer AS expired,
           (count(*) FILTER (WHERE last_error IS NOT NULL))::integer AS failed, min(inserted_at) AS oldest
         FROM ${orphans} WHERE ${inScope(query.scope)}
         GROUP BY tenant_id ORDER BY tenant_id

@@ -3,8 +3,9 @@
  * `Projection.evolve` does. The contract suites hold the two together.
  */
 import { EventType } from "@waybill/core"
+import type { Database } from "./Database.ts"
+import * as Parameters from "./Parameters.ts"
 import * as Rows from "./Rows.ts"
-import type { Scope } from "./Scope.ts"
 
 const listed = (values: ReadonlyArray<string>): string => values.map((value) => `'${value}'`).join(", ")
 
@@ -74,7 +75,7 @@ const isMoved = [
  * The events are a relation with the columns `tenant_id, delivery_id, id, type, occurred_at, provider, bounce_class` and `at`,
  * when the delivery is changed.
  */
-export const moveText = (quoted: Scope["quoted"], facts: string): string => `
+export const moveText = (quoted: Database["quoted"], facts: string): string => `
   UPDATE ${quoted("deliveries")} d SET
     status = (ARRAY[${listed(statuses)}])[greatest(f.height, ${height("d.status")})],
     terminal = d.terminal OR f.terminal,
@@ -97,10 +98,10 @@ export const moveText = (quoted: Scope["quoted"], facts: string): string => `
 `
 
 /** The facts that arrays name: event ids, tenants, delivery ids, and when each event's delivery is changed. */
-export const namedFacts = (quoted: Scope["quoted"]): string =>
+export const namedFacts = (quoted: Database["quoted"]): string =>
   `(
   SELECT given.tenant_id, given.delivery_id, given.at, stored.id, stored.type, stored.occurred_at, stored.provider,
     stored.bounce_class
-  FROM ${Rows.unnested(["uuid", "text", "uuid", "timestamptz"])} AS given (event_id, tenant_id, delivery_id, at)
+  FROM ${Parameters.unnested(["uuid", "text", "uuid", "timestamptz"])} AS given (event_id, tenant_id, delivery_id, at)
   JOIN ${quoted("events")} stored ON stored.id = given.event_id
 )`

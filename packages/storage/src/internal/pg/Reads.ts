@@ -1,10 +1,10 @@
 /** Reads deliveries and their timelines. */
 import { Event, Input, Ledger, type Tenant } from "@waybill/core"
 import { Effect, Option, Schema } from "effect"
+import type { Database } from "./Database.ts"
 import { decode, type Deliveries } from "./Deliveries.ts"
 import type { Events } from "./Events.ts"
 import * as Rows from "./Rows.ts"
-import type { Scope } from "./Scope.ts"
 
 const TimelineRow = Schema.Struct({
   ...Rows.EventRow.fields,
@@ -14,7 +14,7 @@ const TimelineRow = Schema.Struct({
 const decodeTimeline = Schema.decodeUnknownEffect(Schema.Array(TimelineRow))
 
 /** Opens the reads of a schema. */
-export const make = ({ sql, statements, table }: Scope, events: Events, deliveries: Deliveries) => {
+export const make = ({ sql, statements, table }: Database, events: Events, deliveries: Deliveries) => {
   const delivery = Effect.fn("Ledger.delivery")((key: Ledger.DeliveryKey) =>
     statements(key.tenantId, deliveries.find(key, false))
   )

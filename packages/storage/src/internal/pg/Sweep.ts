@@ -7,11 +7,11 @@
 import { DeliveryUpdate, type Event, type EventType, Input, Orphan, type Orphans, Retry, Tenant } from "@waybill/core"
 import { Cause, DateTime, Duration, Effect, Exit } from "effect"
 import { SqlError, type Statement } from "effect/sql"
+import type { Database } from "./Database.ts"
 import type { Events } from "./Events.ts"
 import * as Meeting from "./Meeting.ts"
+import * as Parameters from "./Parameters.ts"
 import * as Projections from "./Projections.ts"
-import * as Rows from "./Rows.ts"
-import type { Scope } from "./Scope.ts"
 import type { Updates } from "./Updates.ts"
 
 /** What a batch of a sweep finds: how many orphans it claimed, and each that met a delivery, with it unless that is held. */
@@ -25,7 +25,7 @@ interface MetRow {
 }
 
 /** Opens the sweep of a schema. */
-export const make = ({ quoted, sql, table, transaction }: Scope, { newId }: Events, { publish }: Updates) => {
+export const make = ({ quoted, sql, table, transaction }: Database, { newId }: Events, { publish }: Updates) => {
   const orphans = table("orphans")
 
   /**
@@ -34,8 +34,10 @@ export const make = ({ quoted, sql, table, transaction }: Scope, { newId }: Even
    */
   const due = <A extends object>(query: Orphans.LinkQuery, now: DateTime.Utc) => {
     const isDue = sql`
-      ready AND inserted_at >= ${Rows.instant(query.insertedFrom)} AND inserted_at <= ${Rows.instant(query.insertedTo)}
-        AND (next_attempt_at IS NULL OR next_attempt_at <= ${Rows.instant(now)})
+      ready AND inserted_at >= ${Parameters.instant(query.insertedFrom)} AND inserted_at <= ${
+      Parameters.instant(query.insertedTo)
+    }
+        AND (next_attempt_at IS NULL OR next_attempt_at <= ${Parameters.instant(now)})
     `
     if (query.scope !== Tenant.all) {
       return sql<A>`
@@ -137,7 +139,7 @@ export const make = ({ quoted, sql, table, transaction }: Scope, { newId }: Even
   const linkClaimed = Effect.fnUntraced(function*(claimed: Statement.Fragment, now: DateTime.Utc) {
     const rows = yield* sql<MetRow>`
       WITH claimed AS MATERIALIZED (${claimed}), new AS MATERIALIZED (
-        SELECT ${yield* newId}::text AS id, ${Rows.instant(now)}::timestamptz AS at
+        SELECT ${yield* newId}::text AS id, ${Parameters.instant(now)}::timestamptz AS at
       ), ${sql.literal(linkText)}
     `
     const links: Array<Orphan.Link> = []
@@ -160,8 +162,8 @@ export const make = ({ quoted, sql, table, transaction }: Scope, { newId }: Even
       UPDATE ${orphans} SET
         attempts = attempts + 1,
         last_error = ${reason},
-        next_attempt_at = ${Rows.instant(now)} + (${
-      Rows.intervals(Retry.waits)
+        next_attempt_at = ${Parameters.instant(now)} + (${
+      Parameters.intervals(Retry.waits)
     }::interval[])[least(attempts + 1, ${Retry.waits.length})]
       WHERE event_id = ${id}
     `

@@ -4,8 +4,9 @@
 import { PgTypes } from "@effect/sql-pg"
 import { Input, Tenant, Ticks, type Timestamp } from "@waybill/core"
 import { DateTime, Effect, Option, Schema } from "effect"
+import type { Database } from "./Database.ts"
+import * as Parameters from "./Parameters.ts"
 import * as Rows from "./Rows.ts"
-import * as Scope from "./Scope.ts"
 
 const at = Schema.DateTimeUtcFromDate
 
@@ -14,8 +15,7 @@ const TickRow = Schema.Struct({ ...Ticks.Tick.fields, tick: at, beganAt: at, end
 const decodeTicks = Schema.decodeUnknownEffect(Schema.Array(TickRow))
 
 /** Opens the ticks of a schema. */
-export const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
-  const { sql, statements, table } = yield* Scope.make(options)
+export const make = ({ sql, statements, table }: Database) => {
   const sweeps = table("sweeps")
   const columns = sql.literal(Rows.columns(Ticks.Tick.fields)("s"))
 
@@ -26,7 +26,7 @@ export const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
       Tenant.all,
       sql`
       INSERT INTO ${sweeps} (schedule, tick, node, began_at)
-      VALUES (${key.schedule}, ${Rows.instant(key.tick)}, ${key.node}, ${Rows.instant(now)})
+      VALUES (${key.schedule}, ${Parameters.instant(key.tick)}, ${key.node}, ${Parameters.instant(now)})
       ON CONFLICT DO NOTHING RETURNING tick
     `
     )
@@ -42,9 +42,9 @@ export const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
     yield* statements(
       Tenant.all,
       sql`
-      UPDATE ${sweeps} SET ended_at = ${Rows.instant(now)}, counts = ${PgTypes.jsonb(result.counts)},
+      UPDATE ${sweeps} SET ended_at = ${Parameters.instant(now)}, counts = ${PgTypes.jsonb(result.counts)},
         error = ${Option.getOrNull(result.error)}
-      WHERE schedule = ${key.schedule} AND tick = ${Rows.instant(key.tick)}
+      WHERE schedule = ${key.schedule} AND tick = ${Parameters.instant(key.tick)}
     `
     )
   })
@@ -69,10 +69,10 @@ export const make = Effect.fnUntraced(function*(options: Scope.PgOptions) {
   const prune = Effect.fn("Ticks.prune")(function*(before: Timestamp.Timestamp) {
     const deleted = yield* statements(
       Tenant.all,
-      sql`DELETE FROM ${sweeps} WHERE ended_at < ${Rows.instant(before)} RETURNING 1`
+      sql`DELETE FROM ${sweeps} WHERE ended_at < ${Parameters.instant(before)} RETURNING 1`
     )
     return deleted.length
   })
 
   return Ticks.Ticks.of({ claim, finish, recent, prune })
-})
+}

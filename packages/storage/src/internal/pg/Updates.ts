@@ -1,10 +1,10 @@
 /** Tells the subscribers of this process, after the commit, that deliveries got events. */
 import { DeliveryUpdate } from "@waybill/core"
 import { Effect, PubSub } from "effect"
-import type { Scope } from "./Scope.ts"
+import type { Database } from "./Database.ts"
 
 /** Makes the subscription and the publication of one ledger's updates. */
-export const make = Effect.fnUntraced(function*({ sql }: Scope) {
+export const make = Effect.fnUntraced(function*({ sql }: Database) {
   const pubsub = yield* PubSub.sliding<DeliveryUpdate.DeliveryUpdate>(DeliveryUpdate.capacity)
   let subscribers = 0
 

@@ -5,14 +5,14 @@
  */
 import type { Event, Tenant } from "@waybill/core"
 import { Effect, Option } from "effect"
+import type { Database } from "../Database.ts"
 import * as Meeting from "../Meeting.ts"
+import * as Parameters from "../Parameters.ts"
 import * as Projections from "../Projections.ts"
-import * as Rows from "../Rows.ts"
-import type { Scope } from "../Scope.ts"
 import type { Call, Report } from "./Report.ts"
 
 /** How long a run that other callers wait for waits for a lock. */
-export const haste = "100ms"
+export const patience = "100ms"
 
 /** The columns of an event that is bound as it is inserted, and their types, in the order of `parametersOf`. */
 const columns = {
@@ -32,20 +32,20 @@ const columns = {
 }
 
 const parametersOf = (reports: ReadonlyArray<Report>) => [
-  Rows.uuids(reports.map(({ event }) => event.id)),
-  Rows.texts(reports.map(({ event }) => event.type)),
-  Rows.instants(reports.map(({ event }) => event.occurredAt.epochMilliseconds)),
-  Rows.instants(reports.map(({ event }) => event.insertedAt.epochMilliseconds)),
-  Rows.texts(reports.map(({ event }) => Option.getOrNull(event.provider))),
-  Rows.texts(reports.map(({ event }) => Option.getOrNull(event.providerMessageId))),
-  Rows.texts(reports.map(({ event }) => Option.getOrNull(event.providerEventId))),
-  Rows.texts(reports.map(({ event }) => Option.getOrNull(event.rejectReason))),
-  Rows.texts(reports.map(({ event }) => Option.getOrNull(event.bounceClass))),
-  Rows.bags(reports.map(({ event }) => event.normalizedPayload)),
-  Rows.bags(reports.map(({ event }) => event.metadata)),
-  Rows.texts(reports.map(({ event }) => Option.getOrNull(event.traceId))),
-  Rows.texts(reports.map(({ event }) => event.idempotencyKey)),
-  Rows.texts(reports.map(({ recipient }) => recipient))
+  Parameters.uuids(reports.map(({ event }) => event.id)),
+  Parameters.texts(reports.map(({ event }) => event.type)),
+  Parameters.instants(reports.map(({ event }) => event.occurredAt.epochMilliseconds)),
+  Parameters.instants(reports.map(({ event }) => event.insertedAt.epochMilliseconds)),
+  Parameters.texts(reports.map(({ event }) => Option.getOrNull(event.provider))),
+  Parameters.texts(reports.map(({ event }) => Option.getOrNull(event.providerMessageId))),
+  Parameters.texts(reports.map(({ event }) => Option.getOrNull(event.providerEventId))),
+  Parameters.texts(reports.map(({ event }) => Option.getOrNull(event.rejectReason))),
+  Parameters.texts(reports.map(({ event }) => Option.getOrNull(event.bounceClass))),
+  Parameters.bags(reports.map(({ event }) => event.normalizedPayload)),
+  Parameters.bags(reports.map(({ event }) => event.metadata)),
+  Parameters.texts(reports.map(({ event }) => Option.getOrNull(event.traceId))),
+  Parameters.texts(reports.map(({ event }) => event.idempotencyKey)),
+  Parameters.texts(reports.map(({ recipient }) => recipient))
 ]
 
 /** Whether some calls may take the fast path: each event names a message, and no two calls the same one. */
@@ -65,7 +65,7 @@ export const isSimple = (calls: ReadonlyArray<Call>): boolean => {
 }
 
 /** Opens the fast path of a schema. */
-export const make = ({ quoted, sql }: Scope) => {
+export const make = ({ quoted, sql }: Database) => {
   const names = Object.keys(columns).join(", ")
   // $1 is the tenant, $2 how many reports there are, $3 how long to wait for a lock or NULL; the columns follow.
   //
@@ -77,7 +77,7 @@ export const make = ({ quoted, sql }: Scope) => {
     ), met AS MATERIALIZED (
       SELECT given.*, d.tenant_id, d.id AS delivery_id
       FROM patience
-      CROSS JOIN ${Rows.unnested([...Object.values(columns), "text"], 4)} AS given (${names}, recipient)
+      CROSS JOIN ${Parameters.unnested([...Object.values(columns), "text"], 4)} AS given (${names}, recipient)
       JOIN ${quoted("deliveries")} d ON d.tenant_id = $1
         AND d.provider = given.provider AND d.provider_message_id = given.provider_message_id
         AND ${Meeting.isTo(quoted, "given.recipient")}
@@ -102,7 +102,7 @@ export const make = ({ quoted, sql }: Scope) => {
   ) {
     const rows = yield* sql.unsafe<{ readonly id: Event.EventId; readonly deliveryId: Event.DeliveryId }>(
       text,
-      [tenantId, reports.length, hurried ? haste : null, ...parametersOf(reports)]
+      [tenantId, reports.length, hurried ? patience : null, ...parametersOf(reports)]
     )
     return new Map(rows.map(({ deliveryId, id }) => [id, Option.some(deliveryId)]))
   })

@@ -7,11 +7,11 @@
 import { Correlation, Event, Orphan, type Tenant } from "@waybill/core"
 import { Effect, Option, Schema } from "effect"
 import * as Arr from "effect/Array"
+import type { Database } from "../Database.ts"
 import type { Deliveries } from "../Deliveries.ts"
 import * as Events from "../Events.ts"
 import * as Meeting from "../Meeting.ts"
-import * as Rows from "../Rows.ts"
-import type { Scope } from "../Scope.ts"
+import * as Parameters from "../Parameters.ts"
 import { type Call, type Fact, factsOf, isUnbound, type Report, type Stored, subjectOf } from "./Report.ts"
 
 /** A delivery that the event at a position of a batch may be about. */
@@ -43,7 +43,7 @@ const waves = (calls: ReadonlyArray<ReadonlyArray<Fact>>): ReadonlyArray<Readonl
 
 /** Opens the slow path of a schema. */
 export const make = (
-  { quoted, sql, table }: Scope,
+  { quoted, sql, table }: Database,
   events: Events.Events,
   deliveries: Deliveries,
   meeting: Meeting.Meeting
@@ -51,7 +51,7 @@ export const make = (
   // $1 is the tenant.
   const candidatesText = `
     SELECT given.ordinal, d.id AS "deliveryId"
-    FROM ${Rows.unnested(["integer", "uuid", "text", "text", "text"], 2)}
+    FROM ${Parameters.unnested(["integer", "uuid", "text", "text", "text"], 2)}
       AS given (ordinal, delivery_id, provider, message_id, recipient)
     JOIN ${quoted("deliveries")} d ON d.tenant_id = $1 AND ${Meeting.isTo(quoted, "given.recipient")}
   `
@@ -64,11 +64,11 @@ export const make = (
   const findCandidates = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, reports: ReadonlyArray<Report>) {
     const parameters = [
       tenantId,
-      Rows.integers(reports.map((_, index) => index)),
-      Rows.uuids(reports.map(({ event }) => Option.getOrNull(event.echoedDeliveryId))),
-      Rows.texts(reports.map(({ event }) => Option.getOrNull(event.provider))),
-      Rows.texts(reports.map(({ event }) => Option.getOrNull(event.providerMessageId))),
-      Rows.texts(reports.map(({ recipient }) => recipient))
+      Parameters.integers(reports.map((_, index) => index)),
+      Parameters.uuids(reports.map(({ event }) => Option.getOrNull(event.echoedDeliveryId))),
+      Parameters.texts(reports.map(({ event }) => Option.getOrNull(event.provider))),
+      Parameters.texts(reports.map(({ event }) => Option.getOrNull(event.providerMessageId))),
+      Parameters.texts(reports.map(({ recipient }) => recipient))
     ]
     const isEchoed = reports.some(({ event }) => Option.isSome(event.echoedDeliveryId))
     const rows = [
@@ -103,10 +103,10 @@ export const make = (
       INSERT INTO ${table("orphans")} (event_id, tenant_id, correlation, recipient_digest, inserted_at)
       SELECT event_id, ${tenantId}, correlation, ${table("recipient_digest")}(${tenantId}, recipient), inserted_at
       FROM unnest(
-        ${Rows.uuids(reports.map(({ event }) => event.id))},
-        ${Rows.texts(reports.map(({ correlation }) => Option.getOrNull(correlation)))},
-        ${Rows.texts(reports.map(({ recipient }) => recipient))},
-        ${Rows.instants(reports.map(({ event }) => event.insertedAt.epochMilliseconds))}
+        ${Parameters.uuids(reports.map(({ event }) => event.id))},
+        ${Parameters.texts(reports.map(({ correlation }) => Option.getOrNull(correlation)))},
+        ${Parameters.texts(reports.map(({ recipient }) => recipient))},
+        ${Parameters.instants(reports.map(({ event }) => event.insertedAt.epochMilliseconds))}
       ) AS given (event_id, correlation, recipient, inserted_at)
     `
 
@@ -152,9 +152,9 @@ export const make = (
             OR known.digest IS NOT DISTINCT FROM ${table("recipient_digest")}(e.tenant_id, given.recipient)
         END AS "isSameRecipient"
       FROM unnest(
-        (SELECT ${Rows.integers(subjects.map((_, index) => index))}::integer[]),
-        (SELECT ${Rows.texts(subjects.map(([, { event }]) => event.idempotencyKey))}::text[]),
-        (SELECT ${Rows.texts(subjects.map(([, { recipient }]) => recipient))}::text[])
+        (SELECT ${Parameters.integers(subjects.map((_, index) => index))}::integer[]),
+        (SELECT ${Parameters.texts(subjects.map(([, { event }]) => event.idempotencyKey))}::text[]),
+        (SELECT ${Parameters.texts(subjects.map(([, { recipient }]) => recipient))}::text[])
       ) AS given (ordinal, key, recipient)
       JOIN ${table("events")} e ON e.tenant_id = ${tenantId} AND e.idempotency_key = given.key
       LEFT JOIN ${table("events")} link ON link.source_event_id = e.id

@@ -1,9 +1,9 @@
 /** Reads the feed of changes: what follows a place, or why nothing can. */
 import { Cursor, Input, type Ledger, LedgerError, type Tenant } from "@waybill/core"
 import { Effect, Schema } from "effect"
+import type { Database } from "../Database.ts"
 import type { Events } from "../Events.ts"
 import * as Rows from "../Rows.ts"
-import type { Scope } from "../Scope.ts"
 import * as Places from "./Places.ts"
 
 const ChangeRow = Schema.Struct({
@@ -20,9 +20,9 @@ const decodeFault = Schema.decodeUnknownEffect(
 )
 
 /** Opens the feed of a schema. */
-export const make = (scope: Scope, events: Events) => {
-  const { inScope, sql, statements, table } = scope
-  const names = Places.namesOf(scope)
+export const make = (database: Database, events: Events) => {
+  const { inScope, sql, statements, table } = database
+  const names = Places.namesOf(database)
   const selected = sql.literal(Object.keys(ChangeRow.fields).map((name) => `page."${name}"`).join(", "))
 
   const changes = Effect.fn("Ledger.changes")(function*(query: {

@@ -3,8 +3,8 @@
  */
 import { Checkpoints, Cursor, Input, Tenant } from "@waybill/core"
 import { DateTime, Effect, Option, Schema } from "effect"
-import * as Rows from "../Rows.ts"
-import type { Scope } from "../Scope.ts"
+import type { Database } from "../Database.ts"
+import * as Parameters from "../Parameters.ts"
 import type * as Places from "./Places.ts"
 
 const decode = Schema.decodeUnknownEffect(
@@ -12,7 +12,7 @@ const decode = Schema.decodeUnknownEffect(
 )
 
 /** Opens the checkpoints of a schema. */
-export const make = ({ sql, statements, table }: Scope, placeOf: Places.PlaceOf) => {
+export const make = ({ sql, statements, table }: Database, placeOf: Places.PlaceOf) => {
   const checkpoints = table("checkpoints")
 
   const load = Effect.fn("Checkpoints.load")(function*(consumer: string) {
@@ -31,7 +31,7 @@ export const make = ({ sql, statements, table }: Scope, placeOf: Places.PlaceOf)
     yield* statements(
       Tenant.all,
       sql`
-      INSERT INTO ${checkpoints} (name, cursor, saved_at) VALUES (${consumer}, ${cursor}, ${Rows.instant(now)})
+      INSERT INTO ${checkpoints} (name, cursor, saved_at) VALUES (${consumer}, ${cursor}, ${Parameters.instant(now)})
       ON CONFLICT (name) DO UPDATE SET cursor = EXCLUDED.cursor, saved_at = EXCLUDED.saved_at
     `
     )

@@ -2,8 +2,8 @@
 import type { Audit } from "@waybill/core"
 import { LedgerError, Tenant } from "@waybill/core"
 import { DateTime, Effect, Option, Schedule, Schema } from "effect"
-import * as Rows from "../Rows.ts"
-import type { Scope } from "../Scope.ts"
+import type { Database } from "../Database.ts"
+import * as Parameters from "../Parameters.ts"
 import * as Places from "./Places.ts"
 
 const StateRow = Schema.Struct({
@@ -47,9 +47,9 @@ const isRestoredRow = (alias: string): string => {
 }
 
 /** Opens the epochs of a schema. */
-export const make = (scope: Scope) => {
-  const { schema, sql, table, transaction } = scope
-  const names = Places.namesOf(scope)
+export const make = (database: Database) => {
+  const { schema, sql, table, transaction } = database
+  const names = Places.namesOf(database)
   const isRestored = sql.literal(isRestoredRow("e"))
 
   const examine = sql`
@@ -103,7 +103,7 @@ export const make = (scope: Scope) => {
     const moved = restored === undefined ? 0 : yield* move(before.epoch, epoch, restored)
     yield* sql`
       INSERT INTO ${names.epochs} (epoch, system_identifier, timeline, raised_at)
-      SELECT ${epoch}::integer, s.system_identifier, c.timeline_id, ${Rows.instant(now)}
+      SELECT ${epoch}::integer, s.system_identifier, c.timeline_id, ${Parameters.instant(now)}
       FROM pg_control_system() s, pg_control_checkpoint() c
     `
     const repaired: Audit.FeedRepaired = { epoch: Option.some(epoch), shown: held, moved }

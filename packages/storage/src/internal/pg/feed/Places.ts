@@ -7,8 +7,8 @@
 import { type Checkpoints, Cursor, Tenant } from "@waybill/core"
 import { DateTime, Duration, Effect, Schema } from "effect"
 import type { SqlClient } from "effect/sql"
-import * as Rows from "../Rows.ts"
-import type { Scope } from "../Scope.ts"
+import type { Database } from "../Database.ts"
+import * as Parameters from "../Parameters.ts"
 
 const PlaceRow = Schema.Struct({ epoch: Schema.Int, transactionId: Schema.String, position: Schema.BigInt })
 
@@ -76,12 +76,12 @@ export const namesIn = (sql: SqlClient.SqlClient, schema: string): Names => ({
 })
 
 /** The names of an opened schema within a statement. */
-export const namesOf = ({ schema, sql }: Scope): Names => namesIn(sql, schema)
+export const namesOf = ({ schema, sql }: Database): Names => namesIn(sql, schema)
 
 /** Opens the places at which consumers begin, in a schema. */
-export const make = (scope: Scope) => {
-  const { sql, statements, table } = scope
-  const names = namesOf(scope)
+export const make = (database: Database) => {
+  const { sql, statements, table } = database
+  const names = namesOf(database)
 
   /** The place at which a consumer is to begin. */
   return Effect.fnUntraced(function*(beginning: Checkpoints.Beginning) {
@@ -100,7 +100,7 @@ export const make = (scope: Scope) => {
         FROM ${names.events} e
         LEFT JOIN ${table("moved_events")} m ON m.tenant_id = e.tenant_id AND m.event_id = e.id
         WHERE e.id >= ${firstIdOf(beginning.instant)}::uuid
-          AND e.inserted_at >= ${Rows.instant(beginning.instant)}
+          AND e.inserted_at >= ${Parameters.instant(beginning.instant)}
       )
       SELECT epoch, transaction_id::text AS "transactionId", 0::bigint AS position
       FROM (SELECT * FROM late UNION ALL ${end}) place ORDER BY epoch, transaction_id LIMIT 1

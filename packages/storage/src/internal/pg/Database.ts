@@ -6,13 +6,16 @@ import { LedgerError, Tenant } from "@waybill/core"
 import { Effect, Option, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import * as PgError from "../../PgError.ts"
+import * as PgMigrations from "../../PgMigrations.ts"
 import * as PgServer from "../../PgServer.ts"
-import * as Rows from "./Rows.ts"
+import * as Parameters from "./Parameters.ts"
 
-/** How the ledger is kept. */
-export interface PgOptions {
-  readonly schema: string
-  readonly rowLevelSecurity: boolean
+/** Where and how all is kept. */
+export interface Options {
+  /** The schema of the tables, `waybill` by default. */
+  readonly schema?: string
+  /** Whether each transaction names its tenant to the policies of row-level security; not by default. */
+  readonly rowLevelSecurity?: boolean
 }
 
 /** Retries of a transaction that lost a deadlock or a serialization conflict. */
@@ -42,8 +45,8 @@ export type Name =
   | "webhooks"
 
 /** Opens a schema: its names, and the ways to run statements in it. */
-export const make = Effect.fnUntraced(function*(options: PgOptions) {
-  const { schema } = options
+export const make = Effect.fnUntraced(function*(options: Options) {
+  const { rowLevelSecurity = false, schema = PgMigrations.defaultSchema } = options
   const sql = yield* SqlClient.SqlClient
 
   /** A name of the schema within a statement. */
@@ -69,13 +72,13 @@ export const make = Effect.fnUntraced(function*(options: PgOptions) {
   const enter = (scope: Tenant.Scope, joined: boolean) => {
     const settings = [
       ...joined ? [] : limits,
-      ...options.rowLevelSecurity ? [["waybill.tenant_id", scope] as const] : []
+      ...rowLevelSecurity ? [["waybill.tenant_id", scope] as const] : []
     ]
     return settings.length === 0
       ? Effect.void
       : Effect.asVoid(sql`
         SELECT set_config(name, value, true) FROM unnest(
-          ${Rows.texts(settings.map(([name]) => name))}, ${Rows.texts(settings.map(([, value]) => value))}
+          ${Parameters.texts(settings.map(([name]) => name))}, ${Parameters.texts(settings.map(([, value]) => value))}
         ) AS given (name, value)
       `)
   }
@@ -93,7 +96,7 @@ export const make = Effect.fnUntraced(function*(options: PgOptions) {
 
   /** Runs statements that need not be atomic, in a transaction only where row-level security or the limits ask for one. */
   const statements = <A, E, R>(scope: Tenant.Scope, effect: Effect.Effect<A, E, R>) =>
-    options.rowLevelSecurity || limits.length > 0 ? transaction(scope, effect) : retried(() => refine(effect))
+    rowLevelSecurity || limits.length > 0 ? transaction(scope, effect) : retried(() => refine(effect))
 
   const inScope = (scope: Tenant.Scope) => scope === Tenant.all ? sql`true` : sql`tenant_id = ${scope}`
 
@@ -101,4 +104,4 @@ export const make = Effect.fnUntraced(function*(options: PgOptions) {
 })
 
 /** A schema, and the ways to run statements in it. */
-export type Scope = Effect.Success<ReturnType<typeof make>>
+export type Database = Effect.Success<ReturnType<typeof make>>

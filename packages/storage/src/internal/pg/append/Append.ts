@@ -7,10 +7,10 @@ import { Effect, Fiber } from "effect"
 import * as Arr from "effect/Array"
 import * as PgError from "../../../PgError.ts"
 import * as Coalescer from "../../Coalescer.ts"
+import type { Database } from "../Database.ts"
 import type { Deliveries } from "../Deliveries.ts"
 import type { Events } from "../Events.ts"
 import type { Meeting } from "../Meeting.ts"
-import type { Scope } from "../Scope.ts"
 import type { Updates } from "../Updates.ts"
 import * as Fast from "./Fast.ts"
 import { type Call, factsOf, type Inserted, ofNew, type Report, type Stored, subjectOf } from "./Report.ts"
@@ -21,15 +21,15 @@ const isHeldUp = (error: LedgerError.LedgerError): boolean =>
 
 /** Opens the append of a schema. */
 export const make = Effect.fnUntraced(function*(
-  scope: Scope,
+  database: Database,
   events: Events,
   deliveries: Deliveries,
   meeting: Meeting,
   { publish }: Updates
 ) {
-  const { isJoined, sql, statements, transaction } = scope
-  const fast = Fast.make(scope)
-  const slow = Slow.make(scope, events, deliveries, meeting)
+  const { isJoined, sql, statements, transaction } = database
+  const fast = Fast.make(database)
+  const slow = Slow.make(database, events, deliveries, meeting)
 
   /** Tells of the inserted events. */
   const announce = (calls: ReadonlyArray<Call>, inserted: Inserted) =>
@@ -86,7 +86,7 @@ export const make = Effect.fnUntraced(function*(
     return yield* transaction(
       tenantId,
       Effect.gen(function*() {
-        if (hurried) yield* sql`SELECT set_config('lock_timeout', ${Fast.haste}, true)`
+        if (hurried) yield* sql`SELECT set_config('lock_timeout', ${Fast.patience}, true)`
         const inserted = yield* slow.insert(tenantId, reports, calls)
         yield* announce(calls, inserted)
         return yield* settle(tenantId, calls, inserted)

@@ -1,0 +1,9 @@
+/** Names the functions of the schema that the ledger calls by itself; the others run as triggers. */
+export const calledFunctions: ReadonlyArray<string> = [
+  "has_place",
+  "is_elsewhere",
+  "is_linkable",
+  "recipient_digest",
+  "recipient_pseudonym",
+  "requeue"
+]
