@@ -18,7 +18,7 @@ import * as Tenant from "./Tenant.ts"
  * @since 0.1.0
  */
 export class InvalidInput extends Schema.TaggedError<InvalidInput>("@waybill/core/InvalidInput")("InvalidInput", {
-  what: Schema.Literals(["delivery", "dispatch", "event", "query", "webhook"]),
+  what: Schema.Literals(["delivery", "dispatch", "event", "query", "token", "webhook"]),
   /** The position in the batch; 0 where there is one. */
   index: Schema.Int,
   issue: Schema.String
