@@ -3,13 +3,14 @@
  *
  * @since 0.2.0
  */
-import { Ticks } from "@waybill/core"
+import { Ticks, Tokens } from "@waybill/core"
 import { Effect, Layer } from "effect"
 import type { SecureRandom } from "effect/crypto"
 import * as MemoryPorts from "./internal/memory/Ports.ts"
 import * as Store from "./internal/memory/Store.ts"
 import * as MemoryTicks from "./internal/memory/Ticks.ts"
 import type * as StoragePorts from "./internal/Ports.ts"
+import * as MemoryTokens from "./internal/tokens/Memory.ts"
 import * as MemoryInbox from "./MemoryInbox.ts"
 
 /**
@@ -21,5 +22,6 @@ import * as MemoryInbox from "./MemoryInbox.ts"
 export const layer: Layer.Layer<StoragePorts.All, never, SecureRandom.SecureRandom> = Layer.mergeAll(
   Layer.effectContext(Effect.map(Store.make, MemoryPorts.withCheckpoints)),
   MemoryInbox.layer,
-  Layer.effect(Ticks.Ticks, MemoryTicks.make)
+  Layer.effect(Ticks.Ticks, MemoryTicks.make),
+  Layer.effect(Tokens.Tokens, MemoryTokens.make)
 )

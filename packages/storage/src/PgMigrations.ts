@@ -15,6 +15,7 @@ import * as migration0003 from "./internal/migration0003.ts"
 import * as migration0004 from "./internal/migration0004.ts"
 import * as migration0005 from "./internal/migration0005.ts"
 import * as migration0006 from "./internal/migration0006.ts"
+import * as migration0012 from "./internal/migration0012.ts"
 import * as PgError from "./PgError.ts"
 
 /**
@@ -31,7 +32,8 @@ const migrations: Readonly<Record<string, (schema: string) => ReadonlyArray<stri
   "0003_compare_canonical_forms": migration0003.statements,
   "0004_give_the_feed_epochs": migration0004.statements,
   "0005_add_compatibility": migration0005.statements,
-  "0006_let_echoed_ids_decide": migration0006.statements
+  "0006_let_echoed_ids_decide": migration0006.statements,
+  "0012_create_tokens": migration0012.statements
 }
 
 /**
@@ -47,7 +49,8 @@ const compatibleSince: Readonly<Record<string, number>> = {
   "0004_give_the_feed_epochs": 2,
   "0005_add_compatibility": 2,
   // An older program leaves an event waiting that echoes a delivery's id and names another address.
-  "0006_let_echoed_ids_decide": 2
+  "0006_let_echoed_ids_decide": 2,
+  "0012_create_tokens": 2
 }
 
 const numberOf = (name: string): number => Number(name.slice(0, 4))
@@ -230,7 +233,16 @@ export const grant = Effect.fn("PgMigrations.grant")(function*(role: string, sch
 const readTables = ["migrations", "epochs", "moved_events"]
 
 /** The mutable tables beside the ledger. */
-const workingTables = ["deliveries", "correlations", "orphans", "checkpoints", "webhooks", "webhook_tokens", "sweeps"]
+const workingTables = [
+  "deliveries",
+  "correlations",
+  "orphans",
+  "checkpoints",
+  "webhooks",
+  "webhook_tokens",
+  "sweeps",
+  "tokens"
+]
 
 /** The tables whose every row belongs to a tenant. */
 const tenantTables = [

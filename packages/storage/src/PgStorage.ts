@@ -3,7 +3,7 @@
  *
  * @since 0.2.0
  */
-import { Checkpoints, type LedgerError, Ticks } from "@waybill/core"
+import { Checkpoints, type LedgerError, Ticks, Tokens } from "@waybill/core"
 import { Context, Effect, Layer } from "effect"
 import type { SecureRandom } from "effect/crypto"
 import type { SqlClient } from "effect/sql"
@@ -12,6 +12,7 @@ import * as PgCheckpoints from "./internal/pg/feed/Checkpoints.ts"
 import * as Places from "./internal/pg/feed/Places.ts"
 import * as PgTicks from "./internal/pg/Ticks.ts"
 import type * as StoragePorts from "./internal/Ports.ts"
+import * as PgTokens from "./internal/tokens/Pg.ts"
 import * as PgInbox from "./PgInbox.ts"
 import * as PgLedger from "./PgLedger.ts"
 import * as PgMigrations from "./PgMigrations.ts"
@@ -45,10 +46,13 @@ export const layer = (
   Layer.mergeAll(
     PgLedger.layer(options),
     PgInbox.layer(options),
-    Layer.effectContext(Effect.map(Database.make(options), (database) =>
-      Context.make(Ticks.Ticks, PgTicks.make(database)).pipe(
-        Context.add(Checkpoints.Checkpoints, PgCheckpoints.make(database, Places.make(database)))
-      )))
+    Layer.effectContext(Effect.gen(function*() {
+      const database = yield* Database.make(options)
+      return Context.make(Ticks.Ticks, PgTicks.make(database)).pipe(
+        Context.add(Checkpoints.Checkpoints, PgCheckpoints.make(database, Places.make(database))),
+        Context.add(Tokens.Tokens, yield* PgTokens.make(database))
+      )
+    }))
   )
 
 /**

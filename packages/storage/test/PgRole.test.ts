@@ -37,6 +37,7 @@ describe("least privilege on PostgreSQL", () => {
           recipients: "DELETE",
           secrets: "",
           sweeps: working,
+          tokens: working,
           webhook_tokens: working,
           webhooks: working
         }

@@ -18,7 +18,10 @@ const isTagged = Schema.is(Tagged)
 
 const isWrongUsage = Schema.is(
   Schema.Union([
-    Schema.Struct({ _tag: Schema.Literal("InvalidInput"), what: Schema.Literals(["delivery", "dispatch", "query", "token"]) }),
+    Schema.Struct({
+      _tag: Schema.Literal("InvalidInput"),
+      what: Schema.Literals(["delivery", "dispatch", "query", "token"])
+    }),
     Schema.Struct({ _tag: Schema.Literals(["UnknownProvider", "NothingChosen"]) })
   ])
 )

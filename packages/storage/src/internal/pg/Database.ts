@@ -41,6 +41,7 @@ export type Name =
   | "recipients"
   | "requeue"
   | "sweeps"
+  | "tokens"
   | "webhook_tokens"
   | "webhooks"
 
