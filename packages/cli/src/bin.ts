@@ -28,6 +28,7 @@ import * as Doctor from "./commands/service/Doctor.ts"
 import * as Migrate from "./commands/service/Migrate.ts"
 import * as Serve from "./commands/service/Serve.ts"
 import * as Status from "./commands/service/Status.ts"
+import * as Tokens from "./commands/service/Tokens.ts"
 import * as Ingest from "./commands/webhooks/Ingest.ts"
 import * as SendTest from "./commands/webhooks/SendTest.ts"
 import * as Webhooks from "./commands/webhooks/Webhooks.ts"
@@ -64,6 +65,7 @@ const waybill = Command.make("waybill").pipe(
     Feed.feed,
     Forget.forget,
     Serve.serve,
+    Tokens.tokens,
     Webhooks.webhooks,
     Prune.prune,
     SendTest.sendTest,
