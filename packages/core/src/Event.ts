@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { DateTime, Effect, Option, Schema } from "effect"
+import * as Details from "./Details.ts"
 import * as EventType from "./EventType.ts"
 import * as IdempotencyKey from "./IdempotencyKey.ts"
 import * as JsonBag from "./JsonBag.ts"
@@ -184,6 +185,8 @@ export const NewEvent = Schema.Struct({
   normalizedPayload: bag,
   metadata: bag,
   traceId: optional(TraceId),
+  /** What the provider says in words; kept beside the ledger, never in it. */
+  details: optional(Details.Details),
   /** What the event is stored once under. It must tell apart what happened, and to which recipient of a message. */
   idempotencyKey: IdempotencyKey.Chosen
 })

@@ -1,9 +1,20 @@
 /**
  * Builds events out of what a provider reports, so that whatever it sends, they can be stored.
  *
- * The payload is a closed list of plain words and numbers: no address, subject, free text or URL passes.
+ * The payload is a closed list of plain words and numbers: no address, subject, free text or URL passes. What the provider says
+ * in words goes into the event's details, which are kept beside the ledger.
  */
-import { Event, type EventType, IdempotencyKey, Inbox, type JsonBag, Provider, Recipient, Text } from "@waybill/core"
+import {
+  Details,
+  Event,
+  type EventType,
+  IdempotencyKey,
+  Inbox,
+  type JsonBag,
+  Provider,
+  Recipient,
+  Text
+} from "@waybill/core"
 import { DateTime, Option, Result, Schema } from "effect"
 import type * as Row from "../Row.ts"
 import * as Webhook from "../Webhook.ts"
@@ -47,7 +58,8 @@ export const refusal = (word: string | undefined, reason: Event.RejectReason): M
     }
     : undefined
 
-export interface Details {
+/** What is kept in the ledger beside the type: a closed list, of which no address, subject, free text or URL passes. */
+export interface Payload {
   /** The provider's own name of the event. */
   readonly event: string
   readonly subtype?: string | undefined
@@ -62,7 +74,9 @@ export interface Details {
 export interface Report {
   readonly provider: Provider.Provider
   readonly meaning: Meaning
-  readonly details: Details
+  readonly payload: Payload
+  /** What the provider says in words, which are kept beside the ledger for a while. */
+  readonly details?: Details.Said
   readonly occurredAt: DateTime.Utc
   readonly messageId: string | undefined
   readonly eventId: string | undefined
@@ -86,18 +100,18 @@ const wholeNumber = (value: string | number | undefined): number | undefined => 
   return /^\d{1,6}$/.test(digits) ? Number(digits) : undefined
 }
 
-const payload = ({ details, meaning }: Report): JsonBag.JsonBag => {
-  const event = word(details.event)
-  const subtype = word(details.subtype)
-  const status = enhancedStatus.exec(details.status ?? "")?.[0]
-  const attempt = wholeNumber(details.attempt)
+const normalizedPayload = ({ meaning, payload }: Report): JsonBag.JsonBag => {
+  const event = word(payload.event)
+  const subtype = word(payload.subtype)
+  const status = enhancedStatus.exec(payload.status ?? "")?.[0]
+  const attempt = wholeNumber(payload.attempt)
   return {
     ...(event !== undefined && { event }),
     ...(subtype !== undefined && { subtype }),
     ...(status !== undefined && { status }),
     ...(attempt !== undefined && { attempt }),
-    ...(details.machine !== undefined && { machine: details.machine }),
-    ...(details.otherRecipient === true && { otherRecipient: true }),
+    ...(payload.machine !== undefined && { machine: payload.machine }),
+    ...(payload.otherRecipient === true && { otherRecipient: true }),
     ...(meaning.suppressed === true && { suppressed: true })
   }
 }
@@ -117,9 +131,10 @@ const toEvent = (report: Report, idempotencyKey: IdempotencyKey.IdempotencyKey):
   recipient: report.recipient,
   rejectReason: Option.fromUndefinedOr(report.meaning.rejectReason),
   bounceClass: Option.fromUndefinedOr(report.meaning.bounceClass),
-  normalizedPayload: payload(report),
+  normalizedPayload: normalizedPayload(report),
   metadata: {},
   traceId: Option.none(),
+  details: Details.make(report.details ?? {}),
   idempotencyKey
 })
 

@@ -162,7 +162,7 @@ const failed = ({ "delivery-status": status, reason, severity }: Data): Report.M
   }
 }
 
-const machine = (event: string, bot: string | undefined): Report.Details["machine"] => {
+const machine = (event: string, bot: string | undefined): Report.Payload["machine"] => {
   if ((event !== "opened" && event !== "clicked") || bot === undefined || bot === "") return undefined
   return bot === "apple" || bot === "gmail" ? bot : "generic"
 }
@@ -185,7 +185,7 @@ const ofRaw = (value: unknown, { receivedAt }: Webhook.Received): Report.Item =>
     meaning: data.event === "failed"
       ? failed(data)
       : events.get(data.event) ?? Report.unknown,
-    details: {
+    payload: {
       event: data.event,
       subtype: data.reason,
       status: status?.["enhanced-code"] ?? status?.message,
@@ -248,7 +248,7 @@ const ofForm = (form: Form.Form, { receivedAt }: Webhook.Received): Report.Item 
   return Report.events({
     provider: name,
     meaning: legacyMeaning(event, code, form.first("reason")),
-    details: { event, status: code?.includes(".") === true ? code : form.first("error") },
+    payload: { event, status: code?.includes(".") === true ? code : form.first("error") },
     occurredAt: Option.getOrElse(Report.fromSeconds(timestamp), () => receivedAt),
     messageId,
     eventId: undefined,

@@ -167,7 +167,7 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
   return Report.events({
     provider: name,
     meaning: meaning(recordType, raw),
-    details: {
+    payload: {
       event: recordType,
       subtype: recordType === "SubscriptionChange" ? raw.SuppressionReason : raw.Type,
       status: raw.Details

@@ -160,7 +160,7 @@ const item = (value: unknown, { headers, receivedAt }: Webhook.Received): Report
   return Report.events({
     provider: name,
     meaning: meaning(type, data),
-    details: { event: type, subtype: data.bounce?.subType, status: data.bounce?.message },
+    payload: { event: type, subtype: data.bounce?.subType, status: data.bounce?.message },
     occurredAt: Option.getOrElse(Report.fromIso(time), () => receivedAt),
     messageId: data.email_id,
     eventId,

@@ -182,7 +182,7 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
   return Report.events({
     provider: name,
     meaning: meaning(event, raw),
-    details: {
+    payload: {
       event,
       subtype: event === "bounce" ? raw.type : undefined,
       status: `${raw.status ?? ""} ${raw.response ?? ""}`,

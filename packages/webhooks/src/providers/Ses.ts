@@ -235,7 +235,7 @@ const notification = (envelope: SnsEnvelope.SnsEnvelope, { receivedAt }: Webhook
     return {
       provider: name,
       meaning,
-      details: {
+      payload: {
         event: type,
         subtype,
         status,
