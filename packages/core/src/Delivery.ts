@@ -87,7 +87,9 @@ export const NewDelivery = Schema.Struct({
   /** Recording again under the same key gives the delivery that is there. */
   idempotencyKey: Schema.OptionFromNullOr(IdempotencyKey.IdempotencyKey).pipe(
     Schema.withConstructorDefault(Effect.succeed(Option.none()))
-  )
+  ),
+  /** Whether it is to be sent although its recipient is suppressed, which its `queued` event then notes. */
+  ignoreSuppression: Schema.Boolean.pipe(Schema.withConstructorDefault(Effect.succeed(false)))
 })
 
 /**

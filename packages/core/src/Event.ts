@@ -301,7 +301,7 @@ export const bind = (event: Event, deliveryId: DeliveryId): Event => ({
 
 /** An event that Waybill writes itself about a delivery, at most once for its subject. */
 const own = (
-  type: "queued" | "dispatched" | "reconciled",
+  type: "queued" | "dispatched" | "reconciled" | "suppressed",
   subject: EventId | DeliveryId,
   deliveryId: DeliveryId,
   entry: Omit<Entry, "deliveryId"> & { readonly occurredAt: Timestamp.Timestamp }
@@ -327,13 +327,28 @@ const own = (
 })
 
 /**
- * The event that `record` writes.
+ * The event that `record` writes; `metadata` tells of a suppression that it ignored.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const queued = (deliveryId: DeliveryId, entry: Omit<Entry, "deliveryId">): Event =>
-  own("queued", deliveryId, deliveryId, { ...entry, occurredAt: entry.insertedAt })
+export const queued = (
+  deliveryId: DeliveryId,
+  entry: Omit<Entry, "deliveryId">,
+  metadata: JsonBag.JsonBag = JsonBag.empty
+): Event => ({ ...own("queued", deliveryId, deliveryId, { ...entry, occurredAt: entry.insertedAt }), metadata })
+
+/**
+ * The event of our own that a delivery was not sent on purpose; `metadata` tells why.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const suppressed = (
+  deliveryId: DeliveryId,
+  entry: Omit<Entry, "deliveryId">,
+  metadata: JsonBag.JsonBag
+): Event => ({ ...own("suppressed", deliveryId, deliveryId, { ...entry, occurredAt: entry.insertedAt }), metadata })
 
 /**
  * The event that `dispatch` writes.

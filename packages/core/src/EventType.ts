@@ -1,5 +1,5 @@
 /**
- * Defines the closed set of event types and, in one table, what each does to its delivery.
+ * Defines the closed set of event types and, in two tables side by side, what each does to its delivery and to the suppressions.
  *
  * The fourteen types of a provider are Anymail's (https://anymail.dev/en/stable/sending/tracking/); `dispatched`,
  * `suppressed` and `reconciled` are Waybill's own.
@@ -171,3 +171,77 @@ const softBounce: Impact = { ...impacts.bounced, terminal: false, status: "queue
  */
 export const impact = (type: EventType, isSoft: boolean): Impact =>
   isSoft && type === "bounced" ? softBounce : impacts[type]
+
+/**
+ * Why an address must not be mailed.
+ *
+ * @category schemas
+ * @since 0.2.0
+ */
+export const SuppressionReason = Schema.Literals([
+  "complained",
+  "bounced",
+  "invalid",
+  "unsubscribed",
+  "manual",
+  "soft_bounced"
+])
+
+/**
+ * Why an address must not be mailed.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type SuppressionReason = typeof SuppressionReason.Type
+
+/**
+ * What an event does to the suppressions of the address that it is about.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Effect {
+  /** The reason that it is a cause of, or that it lifts. */
+  readonly reason: SuppressionReason
+  /** Whether it is about one stream of mail, not about all. */
+  readonly isOfStream: boolean
+  /** Whether it lifts the suppression; else it is a cause. */
+  readonly lifts: boolean
+}
+
+const causes = (reason: SuppressionReason): Effect => ({ reason, isOfStream: reason === "unsubscribed", lifts: false })
+
+/**
+ * What the events of each type do to the suppressions, of a bounce by its class, of a rejection by its reason; a type that is not
+ * here does nothing.
+ *
+ * A soft bounce is a cause only as one of several in a row: `Suppression.fold`. A refusal of size or content does nothing:
+ * `Suppression.effectOf`.
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const effects = {
+  bounced: { hard: causes("bounced"), soft: causes("soft_bounced"), undetermined: causes("soft_bounced") },
+  rejected: {
+    invalid: causes("invalid"),
+    bounced: causes("bounced"),
+    spam: causes("complained"),
+    unsubscribed: causes("unsubscribed"),
+    timed_out: undefined,
+    blocked: undefined,
+    other: undefined
+  },
+  complained: causes("complained"),
+  unsubscribed: causes("unsubscribed"),
+  subscribed: { ...causes("unsubscribed"), lifts: true }
+} as const satisfies Readonly<Partial<Record<EventType, unknown>>>
+
+/**
+ * The types after which soft bounces are not in a row any longer.
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const resets: ReadonlyArray<EventType> = ["delivered", "opened", "clicked"]

@@ -4,13 +4,17 @@
  * @since 0.1.0
  */
 import { Effect, Option, Result, Schema, SchemaIssue } from "effect"
+import * as Act from "./Act.ts"
 import type * as Audit from "./Audit.ts"
+import * as Block from "./Block.ts"
 import type * as Checkpoints from "./Checkpoints.ts"
 import * as Cursor from "./Cursor.ts"
 import * as Delivery from "./Delivery.ts"
 import * as Event from "./Event.ts"
 import { invalid, type InvalidInput } from "./LedgerError.ts"
 import * as Provider from "./Provider.ts"
+import * as Recipient from "./Recipient.ts"
+import type * as Suppressions from "./Suppressions.ts"
 import * as Tenant from "./Tenant.ts"
 import * as Text from "./Text.ts"
 import * as Ticks from "./Ticks.ts"
@@ -212,3 +216,79 @@ export const limit = (rows: number): Effect.Effect<number, InvalidInput> =>
   Number.isInteger(rows) && rows >= 1 && rows <= maxLimit
     ? Effect.succeed(rows)
     : Effect.fail(invalid("query", `limit: must be a whole number from 1 to ${maxLimit}`))
+
+const { reason, stream } = Block.Block.fields
+
+const instant = Schema.OptionFromNullOr(Timestamp.Timestamp)
+
+/** The most addresses of one call: `Suppressions.maxRecipients`. */
+const few = <S extends Schema.Constraint>(item: S) =>
+  Schema.Array(item).check(Schema.isMaxLength(1000, { message: "must be at most 1000" }))
+
+/**
+ * Checks which addresses are asked for.
+ *
+ * @category validation
+ * @since 0.2.0
+ */
+export const recipients: (query: Suppressions.Check) => Result.Result<Suppressions.Check, InvalidInput> = check(
+  "query",
+  Schema.Struct({ tenantId: Tenant.TenantId, recipients: few(Recipient.Recipient), stream })
+)
+
+/**
+ * Checks which suppressions are listed.
+ *
+ * @category validation
+ * @since 0.2.0
+ */
+export const listing = check(
+  "query",
+  Schema.Struct({
+    tenantId: Tenant.TenantId,
+    reason: Schema.OptionFromNullOr(reason),
+    stream,
+    from: instant,
+    to: instant
+  })
+)
+
+const by = { actor: Act.Because, because: Schema.OptionFromNullOr(Act.Because) }
+
+/**
+ * Checks additions by hand.
+ *
+ * @category validation
+ * @since 0.2.0
+ */
+export const additions: (command: Suppressions.Add) => Result.Result<Suppressions.Add, InvalidInput> = check(
+  "suppression",
+  Schema.Struct({
+    tenantId: Tenant.TenantId,
+    additions: few(Schema.Struct({ recipient: Recipient.Recipient, reason, stream, since: instant })),
+    ...by
+  })
+)
+
+/**
+ * Checks a lift by hand.
+ *
+ * @category validation
+ * @since 0.2.0
+ */
+export const lift: (command: Suppressions.Lift) => Result.Result<Suppressions.Lift, InvalidInput> = check(
+  "suppression",
+  Schema.Struct({ tenantId: Tenant.TenantId, recipient: Recipient.Recipient, reason, stream, ...by })
+)
+
+const scopeOf = Schema.decodeUnknownOption(Schema.Struct({ reason, stream }))
+
+/**
+ * The reason and the stream that a place of a listing names, where it names any.
+ *
+ * @category validation
+ * @since 0.2.0
+ */
+export const scope = (
+  given: { readonly reason: string; readonly stream: string | null }
+): Option.Option<Pick<Block.Block, "reason" | "stream">> => scopeOf(given)

@@ -18,7 +18,7 @@ import * as Tenant from "./Tenant.ts"
  * @since 0.1.0
  */
 export class InvalidInput extends Schema.TaggedError<InvalidInput>("@waybill/core/InvalidInput")("InvalidInput", {
-  what: Schema.Literals(["delivery", "dispatch", "event", "query", "token", "webhook"]),
+  what: Schema.Literals(["delivery", "dispatch", "event", "query", "suppression", "token", "webhook"]),
   /** The position in the batch; 0 where there is one. */
   index: Schema.Int,
   issue: Schema.String
@@ -129,6 +129,23 @@ export class StaleDelivery extends Schema.TaggedError<StaleDelivery>("@waybill/c
 }) {
   override get message(): string {
     return `delivery ${this.deliveryId} is at version ${this.actualVersion}, not ${this.expectedVersion}`
+  }
+}
+
+/**
+ * Nothing was lifted: nothing is suppressed so, or a complaint was to be lifted without saying why.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class LiftRefused extends Schema.TaggedError<LiftRefused>("@waybill/core/LiftRefused")("LiftRefused", {
+  tenantId: Tenant.TenantId,
+  reason: Schema.Literals(["nothing-to-lift", "no-reason-given"])
+}) {
+  override get message(): string {
+    return this.reason === "nothing-to-lift"
+      ? `nothing of tenant ${this.tenantId} is suppressed for that address, reason and stream`
+      : "a complaint is lifted only by saying why"
   }
 }
 

@@ -169,3 +169,25 @@ export const isSameRecipient = (
  */
 export const compareInFeed = (left: Report, right: Report): number =>
   Text.compare(left.event.idempotencyKey, right.event.idempotencyKey)
+
+/**
+ * Whom a stored report is about, and the stream of its delivery: the recipient of the delivery that it was appended or linked
+ * to, or else whom it names for certain.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const about = (
+  { named }: Pick<Report, "named">,
+  deliveryId: Option.Option<Event.DeliveryId>,
+  find: (deliveryId: Event.DeliveryId) => Option.Option<Delivery.Delivery>
+): { readonly recipient: Option.Option<Recipient.Recipient>; readonly stream: Option.Option<Delivery.Stream> } => {
+  if (Option.isNone(deliveryId)) {
+    return { recipient: Option.flatMap(named, ({ address }) => address), stream: Option.none() }
+  }
+  const delivery = find(deliveryId.value)
+  return {
+    recipient: Option.flatMap(delivery, ({ recipient }) => recipient),
+    stream: Option.map(delivery, ({ stream }) => stream)
+  }
+}

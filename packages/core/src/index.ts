@@ -1,8 +1,10 @@
 /**
  * @since 0.1.0
  */
+export * as Act from "./Act.ts"
 export * as Attributes from "./Attributes.ts"
 export * as Audit from "./Audit.ts"
+export * as Block from "./Block.ts"
 export * as Checkpoints from "./Checkpoints.ts"
 export * as Commit from "./Commit.ts"
 export * as Correlation from "./Correlation.ts"
@@ -28,6 +30,9 @@ export * as Provider from "./Provider.ts"
 export * as Recipient from "./Recipient.ts"
 export * as Report from "./Report.ts"
 export * as Retry from "./Retry.ts"
+export * as Suppression from "./Suppression.ts"
+export * as Suppressions from "./Suppressions.ts"
+export * as SuppressionStore from "./SuppressionStore.ts"
 export * as Tenant from "./Tenant.ts"
 export * as Text from "./Text.ts"
 export * as Ticks from "./Ticks.ts"
