@@ -305,14 +305,14 @@ export const forget = (
   }
 }
 
-/** The part of a batch that a sweep takes: each tenant that has any gets an equal share, its oldest first. */
+/** The part of a batch that a sweep takes, tenant by tenant: each that has any gets an equal share, its oldest first. */
 const shared = (pairs: ReadonlyArray<Orphan.Pair>, limit: number): ReadonlyArray<Orphan.Pair> => {
   const oldestFirst = (left: Orphan.Pair, right: Orphan.Pair) => Orphan.compare(left.orphan, right.orphan)
   const tenants = Array.from(Map.groupBy(pairs, ({ orphan }) => orphan.tenantId))
     .toSorted(([left], [right]) => Text.compare(left, right))
     .slice(0, limit)
   const share = Math.floor(limit / Math.max(tenants.length, 1))
-  return tenants.flatMap(([, own]) => own.toSorted(oldestFirst).slice(0, share)).toSorted(oldestFirst)
+  return tenants.flatMap(([, own]) => own.toSorted(oldestFirst).slice(0, share))
 }
 
 /**

@@ -65,7 +65,7 @@ export interface Linked {
   readonly scanned: number
   /** How many others it passed by because another transaction holds their delivery; they rest for `Orphan.heldRest`. */
   readonly held: number
-  /** The new links. */
+  /** The new links, tenant by tenant, the oldest orphan of each first. */
   readonly links: ReadonlyArray<Orphan.Link>
   /** How many failed on their own and were set aside. */
   readonly failed: number

@@ -212,6 +212,27 @@ const linking = ({ example }: Contract.Contract<PgLedger.Ports | Importer>): voi
       for (const tenantId of tenants) yield* Contract.assertLaws(tenantId)
     })
   )
+
+  example(
+    "a sweep of all tells its links tenant by tenant, the oldest orphan of each first",
+    Effect.gen(function*() {
+      const tenants = (yield* Effect.replicateEffect(Given.tenant, 2)).toSorted((left, right) => left < right ? -1 : 1)
+      const expected = new Map<Tenant.TenantId, ReadonlyArray<Event.EventId>>()
+      for (const message of ["m-1", "m-2"]) {
+        for (const tenantId of tenants.toReversed()) {
+          const { eventId } = yield* Contract.appendOne(tenantId, Given.report("delivered", message))
+          expected.set(tenantId, [...expected.get(tenantId) ?? [], eventId])
+          yield* imported(tenantId, message)
+          yield* TestClock.adjust("1 second")
+        }
+      }
+      const { links } = yield* sweep("*", { limit: 10_000 })
+      assert.deepStrictEqual(
+        links.filter(({ tenantId }) => tenants.includes(tenantId)).map(({ eventId }) => eventId),
+        tenants.flatMap((tenantId) => expected.get(tenantId) ?? [])
+      )
+    })
+  )
 }
 
 const racing = ({ example, property }: Contract.Contract<PgLedger.Ports | Importer>): void => {

@@ -129,7 +129,7 @@ export const make = ({ quoted, sql, table, transaction }: Database, { newId }: E
     SELECT counted.claimed, met.tenant_id AS "tenantId", met.delivery_id AS "deliveryId", met.id AS "eventId", met.type,
       met.inserted_at AS "insertedAt"
     FROM (SELECT count(*)::integer AS claimed FROM claimed) counted LEFT JOIN met ON true
-    ORDER BY met.ordinal
+    ORDER BY met.tenant_id, met.inserted_at, met.id
   `
 
   /**
