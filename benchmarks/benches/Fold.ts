@@ -1,5 +1,5 @@
 /** Folding a long history into what is known. */
-import { Event, EventType, Projection, Provider } from "@waybill/core"
+import { Event, EventType, JsonBag, Projection, Provider } from "@waybill/core"
 import { DateTime, Effect, Option } from "effect"
 import type { Bench } from "../harness/Bench.ts"
 import * as Report from "../harness/Report.ts"
@@ -16,7 +16,9 @@ const history = (count: number): ReadonlyArray<Projection.Fact> =>
       type,
       occurredAt: DateTime.makeUnsafe(Date.UTC(2026, 0, 1) + index * 7919 % 1_000_003),
       provider,
-      bounceClass: type === "bounced" ? hard : Option.none()
+      rejectReason: Option.none(),
+      bounceClass: type === "bounced" ? hard : Option.none(),
+      normalizedPayload: JsonBag.empty
     }
   })
 

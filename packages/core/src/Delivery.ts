@@ -54,8 +54,6 @@ export const Delivery = Schema.Struct({
   providerMessageId: Schema.OptionFromNullOr(Provider.MessageId),
   ...Projection.fields,
   metadata: JsonBag.JsonBag,
-  /** What another writer noted of its last failure; Waybill never sets it. */
-  lastError: Schema.OptionFromNullOr(JsonBag.JsonBag),
   /** Starts at 1 and rises by one with each change. */
   lockVersion: Schema.Int,
   idempotencyKey: Schema.OptionFromNullOr(IdempotencyKey.IdempotencyKey),
@@ -117,7 +115,6 @@ export const fromNew = (delivery: NewDelivery, id: Event.DeliveryId, queued: Eve
   providerMessageId: Option.none(),
   ...Projection.ofEvent(queued),
   metadata: delivery.metadata,
-  lastError: Option.none(),
   lockVersion: 1,
   idempotencyKey: delivery.idempotencyKey,
   insertedAt: queued.insertedAt,

@@ -133,6 +133,8 @@ export interface Impact {
   readonly terminal: boolean
   /** The status that the delivery has at least. */
   readonly status: Status
+  /** Whether it carries an error, which is the delivery's last one where no later event carries another. */
+  readonly error: boolean
 }
 
 /**
@@ -142,23 +144,23 @@ export interface Impact {
  * @since 0.1.0
  */
 export const impacts: Readonly<Record<EventType, Impact>> = {
-  unknown: { rank: -1, firstTime: undefined, terminal: false, status: "queued" },
-  reconciled: { rank: -1, firstTime: undefined, terminal: false, status: "queued" },
-  queued: { rank: 0, firstTime: undefined, terminal: false, status: "queued" },
-  dispatched: { rank: 1, firstTime: "dispatchedAt", terminal: false, status: "dispatched" },
-  sent: { rank: 2, firstTime: undefined, terminal: false, status: "sent" },
-  deferred: { rank: 3, firstTime: undefined, terminal: false, status: "queued" },
-  delivered: { rank: 4, firstTime: "deliveredAt", terminal: true, status: "sent" },
-  opened: { rank: 5, firstTime: "openedAt", terminal: false, status: "sent" },
-  clicked: { rank: 6, firstTime: "clickedAt", terminal: false, status: "sent" },
-  autoresponded: { rank: 7, firstTime: undefined, terminal: false, status: "sent" },
-  subscribed: { rank: 8, firstTime: undefined, terminal: false, status: "sent" },
-  unsubscribed: { rank: 9, firstTime: "unsubscribedAt", terminal: false, status: "sent" },
-  bounced: { rank: 10, firstTime: "bouncedAt", terminal: true, status: "failed" },
-  rejected: { rank: 11, firstTime: "failedAt", terminal: true, status: "failed" },
-  failed: { rank: 12, firstTime: "failedAt", terminal: true, status: "failed" },
-  complained: { rank: 13, firstTime: "complainedAt", terminal: true, status: "sent" },
-  suppressed: { rank: 14, firstTime: "suppressedAt", terminal: true, status: "suppressed" }
+  unknown: { rank: -1, firstTime: undefined, terminal: false, status: "queued", error: false },
+  reconciled: { rank: -1, firstTime: undefined, terminal: false, status: "queued", error: false },
+  queued: { rank: 0, firstTime: undefined, terminal: false, status: "queued", error: false },
+  dispatched: { rank: 1, firstTime: "dispatchedAt", terminal: false, status: "dispatched", error: false },
+  sent: { rank: 2, firstTime: undefined, terminal: false, status: "sent", error: false },
+  deferred: { rank: 3, firstTime: undefined, terminal: false, status: "queued", error: true },
+  delivered: { rank: 4, firstTime: "deliveredAt", terminal: true, status: "sent", error: false },
+  opened: { rank: 5, firstTime: "openedAt", terminal: false, status: "sent", error: false },
+  clicked: { rank: 6, firstTime: "clickedAt", terminal: false, status: "sent", error: false },
+  autoresponded: { rank: 7, firstTime: undefined, terminal: false, status: "sent", error: false },
+  subscribed: { rank: 8, firstTime: undefined, terminal: false, status: "sent", error: false },
+  unsubscribed: { rank: 9, firstTime: "unsubscribedAt", terminal: false, status: "sent", error: false },
+  bounced: { rank: 10, firstTime: "bouncedAt", terminal: true, status: "failed", error: true },
+  rejected: { rank: 11, firstTime: "failedAt", terminal: true, status: "failed", error: true },
+  failed: { rank: 12, firstTime: "failedAt", terminal: true, status: "failed", error: true },
+  complained: { rank: 13, firstTime: "complainedAt", terminal: true, status: "sent", error: false },
+  suppressed: { rank: 14, firstTime: "suppressedAt", terminal: true, status: "suppressed", error: false }
 }
 
 const softBounce: Impact = { ...impacts.bounced, terminal: false, status: "queued" }

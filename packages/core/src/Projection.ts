@@ -7,6 +7,7 @@
  * @since 0.1.0
  */
 import { type DateTime, Option, Schema } from "effect"
+import * as DeliveryError from "./DeliveryError.ts"
 import * as Event from "./Event.ts"
 import * as EventType from "./EventType.ts"
 import * as Timestamp from "./Timestamp.ts"
@@ -26,6 +27,13 @@ export const fields = {
   lastEventId: Schema.OptionFromNullOr(Event.EventId),
   /** Whether the last event is one of our own, which any event of a provider replaces. */
   lastEventOwn: Schema.Boolean,
+  /** The error of the latest event that carries one; by type these are `deferred`, `bounced`, `rejected` and `failed`. */
+  lastError: Schema.OptionFromNullOr(DeliveryError.DeliveryError),
+  lastErrorType: Schema.OptionFromNullOr(EventType.LastEventType),
+  lastErrorAt: time,
+  lastErrorId: Schema.OptionFromNullOr(Event.EventId),
+  /** Whether the last error is one of our own, which any error of a provider replaces. */
+  lastErrorOwn: Schema.Boolean,
   terminal: Schema.Boolean,
   dispatchedAt: time,
   deliveredAt: time,
@@ -60,7 +68,10 @@ export type Projection = typeof Projection.Type
  * @category models
  * @since 0.1.0
  */
-export type Fact = Pick<Event.Event, "id" | "type" | "occurredAt" | "provider" | "bounceClass">
+export type Fact = Pick<
+  Event.Event,
+  "id" | "type" | "occurredAt" | "provider" | "rejectReason" | "bounceClass" | "normalizedPayload"
+>
 
 /**
  * The projection of no event.
@@ -74,6 +85,11 @@ export const empty: Projection = {
   lastEventAt: Option.none(),
   lastEventId: Option.none(),
   lastEventOwn: true,
+  lastError: Option.none(),
+  lastErrorType: Option.none(),
+  lastErrorAt: Option.none(),
+  lastErrorId: Option.none(),
+  lastErrorOwn: true,
   terminal: false,
   dispatchedAt: Option.none(),
   deliveredAt: Option.none(),
@@ -105,8 +121,31 @@ const earlier = (left: Time, right: Time): Time => {
   return right.value.epochMilliseconds < left.value.epochMilliseconds ? right : left
 }
 
-/** Whether the last event (own, at, rank, id) comes after another: a provider's above our own, then time, rank, id. */
-const isLater = (
+/** The place of an event in the order of which the last is the latest: a provider's above our own, then time, rank, id. */
+interface Place {
+  readonly own: boolean
+  readonly at: Time
+  readonly type: Option.Option<EventType.LastEventType>
+  readonly id: Option.Option<Event.EventId>
+}
+
+/** Whether a place comes after another. */
+const isLater = (self: Place, than: Place): boolean => {
+  if (Option.isNone(self.at) || Option.isNone(self.type) || Option.isNone(self.id)) return false
+  if (Option.isNone(than.at) || Option.isNone(than.type) || Option.isNone(than.id)) return true
+  return isAfter(
+    self.own,
+    self.at.value.epochMilliseconds,
+    EventType.impacts[self.type.value].rank,
+    self.id.value,
+    than.own,
+    than.at.value.epochMilliseconds,
+    EventType.impacts[than.type.value].rank,
+    than.id.value
+  )
+}
+
+const isAfter = (
   own: boolean,
   at: number,
   rank: number,
@@ -121,24 +160,19 @@ const isLater = (
   return rank === thanRank ? id > thanId : rank > thanRank
 }
 
-const hasLaterLast = (self: Projection, than: Projection): boolean => {
-  if (Option.isNone(self.lastEventAt) || Option.isNone(self.lastEventType) || Option.isNone(self.lastEventId)) {
-    return false
-  }
-  if (Option.isNone(than.lastEventAt) || Option.isNone(than.lastEventType) || Option.isNone(than.lastEventId)) {
-    return true
-  }
-  return isLater(
-    self.lastEventOwn,
-    self.lastEventAt.value.epochMilliseconds,
-    EventType.impacts[self.lastEventType.value].rank,
-    self.lastEventId.value,
-    than.lastEventOwn,
-    than.lastEventAt.value.epochMilliseconds,
-    EventType.impacts[than.lastEventType.value].rank,
-    than.lastEventId.value
-  )
-}
+const placeOfLast = (of: Projection): Place => ({
+  own: of.lastEventOwn,
+  at: of.lastEventAt,
+  type: of.lastEventType,
+  id: of.lastEventId
+})
+
+const placeOfError = (of: Projection): Place => ({
+  own: of.lastErrorOwn,
+  at: of.lastErrorAt,
+  type: of.lastErrorType,
+  id: of.lastErrorId
+})
 
 /**
  * The least projection that knows all that both know.
@@ -147,13 +181,19 @@ const hasLaterLast = (self: Projection, than: Projection): boolean => {
  * @since 0.1.0
  */
 export const merge = (self: Projection, that: Projection): Projection => {
-  const last = hasLaterLast(that, self) ? that : self
+  const last = isLater(placeOfLast(that), placeOfLast(self)) ? that : self
+  const error = isLater(placeOfError(that), placeOfError(self)) ? that : self
   return {
     status: higher(self.status, that.status),
     lastEventType: last.lastEventType,
     lastEventAt: last.lastEventAt,
     lastEventId: last.lastEventId,
     lastEventOwn: last.lastEventOwn,
+    lastError: error.lastError,
+    lastErrorType: error.lastErrorType,
+    lastErrorAt: error.lastErrorAt,
+    lastErrorId: error.lastErrorId,
+    lastErrorOwn: error.lastErrorOwn,
     terminal: self.terminal || that.terminal,
     dispatchedAt: earlier(self.dispatchedAt, that.dispatchedAt),
     deliveredAt: earlier(self.deliveredAt, that.deliveredAt),
@@ -167,6 +207,25 @@ export const merge = (self: Projection, that: Projection): Projection => {
   }
 }
 
+/** The latest of some facts so far. */
+interface Latest {
+  readonly fact: Fact
+  readonly type: EventType.LastEventType
+  readonly rank: number
+}
+
+const isLaterFact = (fact: Fact, rank: number, than: Latest | undefined): boolean =>
+  than === undefined || isAfter(
+    Event.isOwn(fact),
+    fact.occurredAt.epochMilliseconds,
+    rank,
+    fact.id,
+    Event.isOwn(than.fact),
+    than.fact.occurredAt.epochMilliseconds,
+    than.rank,
+    than.fact.id
+  )
+
 const isArray: (facts: Iterable<Fact>) => facts is ReadonlyArray<Fact> = Array.isArray
 
 /**
@@ -178,9 +237,8 @@ const isArray: (facts: Iterable<Fact>) => facts is ReadonlyArray<Fact> = Array.i
 export const fold = (facts: Iterable<Fact>): Projection => {
   let status: EventType.Status = "queued"
   let terminal = false
-  let last: Fact | undefined
-  let lastType: EventType.LastEventType = "unknown"
-  let lastRank = 0
+  let last: Latest | undefined
+  let error: Latest | undefined
   const times: Partial<Record<EventType.FirstTime, DateTime.Utc>> = {}
   const add = (fact: Fact): void => {
     if (fact.type === "reconciled") return
@@ -193,32 +251,23 @@ export const fold = (facts: Iterable<Fact>): Projection => {
         times[impact.firstTime] = fact.occurredAt
       }
     }
-    if (
-      last === undefined || isLater(
-        Event.isOwn(fact),
-        fact.occurredAt.epochMilliseconds,
-        impact.rank,
-        fact.id,
-        Event.isOwn(last),
-        last.occurredAt.epochMilliseconds,
-        lastRank,
-        last.id
-      )
-    ) {
-      last = fact
-      lastType = fact.type
-      lastRank = impact.rank
-    }
+    if (isLaterFact(fact, impact.rank, last)) last = { fact, type: fact.type, rank: impact.rank }
+    if (impact.error && isLaterFact(fact, impact.rank, error)) error = { fact, type: fact.type, rank: impact.rank }
   }
   // An iterator would allocate a result for every event.
   if (isArray(facts)) facts.forEach(add)
   else for (const fact of facts) add(fact)
   return {
     status,
-    lastEventType: last === undefined ? Option.none() : Option.some(lastType),
-    lastEventAt: last === undefined ? Option.none() : Option.some(last.occurredAt),
-    lastEventId: last === undefined ? Option.none() : Option.some(last.id),
-    lastEventOwn: last === undefined || Event.isOwn(last),
+    lastEventType: last === undefined ? Option.none() : Option.some(last.type),
+    lastEventAt: last === undefined ? Option.none() : Option.some(last.fact.occurredAt),
+    lastEventId: last === undefined ? Option.none() : Option.some(last.fact.id),
+    lastEventOwn: last === undefined || Event.isOwn(last.fact),
+    lastError: error === undefined ? Option.none() : Option.some(DeliveryError.ofEvent(error.fact)),
+    lastErrorType: error === undefined ? Option.none() : Option.some(error.type),
+    lastErrorAt: error === undefined ? Option.none() : Option.some(error.fact.occurredAt),
+    lastErrorId: error === undefined ? Option.none() : Option.some(error.fact.id),
+    lastErrorOwn: error === undefined || Event.isOwn(error.fact),
     terminal,
     dispatchedAt: Option.fromUndefinedOr(times.dispatchedAt),
     deliveredAt: Option.fromUndefinedOr(times.deliveredAt),
@@ -255,6 +304,8 @@ const isSameTime = (left: Time, right: Time): boolean =>
     ? Option.isNone(right)
     : Option.isSome(right) && left.value.epochMilliseconds === right.value.epochMilliseconds
 
+const isSameError = Option.makeEquivalence(DeliveryError.isSame)
+
 /**
  * The names of the fields in which two projections differ, in the order of `fields`.
  *
@@ -268,6 +319,11 @@ export const differences = (left: Projection, right: Projection): ReadonlyArray<
   if (!isSameTime(left.lastEventAt, right.lastEventAt)) found.push("lastEventAt")
   if (Option.getOrNull(left.lastEventId) !== Option.getOrNull(right.lastEventId)) found.push("lastEventId")
   if (left.lastEventOwn !== right.lastEventOwn) found.push("lastEventOwn")
+  if (!isSameError(left.lastError, right.lastError)) found.push("lastError")
+  if (Option.getOrNull(left.lastErrorType) !== Option.getOrNull(right.lastErrorType)) found.push("lastErrorType")
+  if (!isSameTime(left.lastErrorAt, right.lastErrorAt)) found.push("lastErrorAt")
+  if (Option.getOrNull(left.lastErrorId) !== Option.getOrNull(right.lastErrorId)) found.push("lastErrorId")
+  if (left.lastErrorOwn !== right.lastErrorOwn) found.push("lastErrorOwn")
   if (left.terminal !== right.terminal) found.push("terminal")
   for (const name of EventType.firstTimes) {
     if (!isSameTime(left[name], right[name])) found.push(name)

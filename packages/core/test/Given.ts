@@ -1,4 +1,14 @@
-import { Delivery, Event, EventType, IdempotencyKey, type Projection, Provider, Recipient, Tenant } from "@waybill/core"
+import {
+  Delivery,
+  Event,
+  EventType,
+  IdempotencyKey,
+  JsonBag,
+  type Projection,
+  Provider,
+  Recipient,
+  Tenant
+} from "@waybill/core"
 import { Arbitrary, DateTime, Option, Schema } from "effect"
 
 export const noon = DateTime.makeUnsafe("2026-03-01T12:00:00.000Z")
@@ -16,14 +26,22 @@ export const deliveryId = (number: number): Event.DeliveryId =>
 /** What a projection depends on, by one of our own events where no provider reported it. */
 export const fact = (
   type: EventType.EventType,
-  fields: { readonly at?: number; readonly id?: number; readonly own?: boolean; readonly bounce?: Event.BounceClass } =
-    {}
+  fields: {
+    readonly at?: number
+    readonly id?: number
+    readonly own?: boolean
+    readonly bounce?: Event.BounceClass
+    readonly reject?: Event.RejectReason
+    readonly payload?: JsonBag.JsonBag
+  } = {}
 ): Projection.Fact => ({
   id: eventId(fields.id ?? 0),
   type,
   occurredAt: afterNoon(fields.at ?? 0),
   provider: fields.own === true ? Option.none() : Option.some(provider),
-  bounceClass: Option.fromUndefinedOr(fields.bounce)
+  rejectReason: Option.fromUndefinedOr(fields.reject),
+  bounceClass: Option.fromUndefinedOr(fields.bounce),
+  normalizedPayload: fields.payload ?? JsonBag.empty
 })
 
 const small = (minimum: number, maximum: number) =>
@@ -35,12 +53,15 @@ export const facts: Arbitrary.Arbitrary<ReadonlyArray<Projection.Fact>> = Arbitr
     type: Arbitrary.schema(EventType.EventType),
     at: small(-2, 2),
     own: Arbitrary.schema(Schema.Boolean),
-    bounce: Arbitrary.schema(Schema.NullOr(Event.BounceClass))
+    bounce: Arbitrary.schema(Schema.NullOr(Event.BounceClass)),
+    smtpStatus: small(550, 551)
   }),
   { maxLength: 12 }
 ).pipe(
   Arbitrary.map((list) =>
-    list.map(({ at, bounce, own, type }, id) => fact(type, { at, id, own, ...bounce === null ? {} : { bounce } }))
+    list.map(({ at, bounce, own, smtpStatus, type }, id) =>
+      fact(type, { at, id, own, payload: { smtpStatus }, ...bounce === null ? {} : { bounce } })
+    )
   )
 )
 

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { EventType, Projection } from "@waybill/core"
+import { DeliveryError, EventType, Projection } from "@waybill/core"
 import { Option } from "effect"
 import * as Given from "./Given.ts"
 
@@ -101,6 +101,39 @@ describe("fold", () => {
     assert.deepStrictEqual([lastEventType, lastEventAt], [Option.some("delivered"), Option.some(Given.afterNoon(1))])
   })
 
+  it.prop("keeps the error of the latest event that carries one", [Given.facts], ([facts]) => {
+    const errors = facts.filter(({ type }) => EventType.impacts[type].error)
+    const { lastError, lastErrorAt, lastErrorId, lastErrorOwn, lastErrorType } = Projection.fold(facts)
+    const alone = Projection.fold(errors)
+    const latest = errors.find(({ id }) => Option.contains(lastErrorId, id))
+    assert.deepStrictEqual([lastErrorAt, lastErrorId, lastErrorOwn, lastErrorType], [
+      alone.lastEventAt,
+      alone.lastEventId,
+      alone.lastEventOwn,
+      alone.lastEventType
+    ])
+    assert.deepStrictEqual(lastError, Option.map(Option.fromUndefinedOr(latest), DeliveryError.ofEvent))
+  }, runs)
+
+  it("reads an error off its event, and nothing off what is not of its type", () => {
+    const payload = { code: "smtp", message: "gone", smtpStatus: 550, status: "5.1.1", event: "bounce" }
+    const { lastError } = Projection.fold([
+      Given.fact("bounced", { bounce: "hard", reject: "bounced", payload }),
+      Given.fact("delivered", { at: 1, id: 1, payload: { smtpStatus: 250 } })
+    ])
+    assert.deepStrictEqual(Option.getOrThrow(lastError), {
+      code: Option.some("smtp"),
+      message: Option.some("gone"),
+      rejectReason: Option.some("bounced"),
+      bounceClass: Option.some("hard"),
+      smtpStatus: Option.some(550),
+      enhancedStatus: Option.some("5.1.1")
+    })
+    const odd = { code: 1, message: null, smtpStatus: "550", status: ["5.1.1"] }
+    const none = Option.getOrThrow(Projection.fold([Given.fact("deferred", { payload: odd })]).lastError)
+    for (const part of Object.values(none)) assert.isTrue(Option.isNone<unknown>(part))
+  })
+
   it("names the fields in which two projections differ", () => {
     const left = Projection.fold([Given.fact("delivered", { id: 1 })])
     const right = Projection.fold([Given.fact("delivered", { id: 1 }), Given.fact("opened", { id: 2, at: 1 })])
@@ -150,6 +183,12 @@ describe("the effect of each type", () => {
   it("is listed for every type", () => {
     assert.sameMembers(rows.map(([type]) => type), [...EventType.EventType.literals])
     assert.sameMembers(rows.map(([type]) => type), Object.keys(EventType.impacts))
+  })
+
+  it("an error is carried by what did not get on", () => {
+    const errors = EventType.EventType.literals.filter((type) => EventType.impacts[type].error)
+    assert.sameMembers(errors, ["deferred", "bounced", "rejected", "failed"])
+    assert.isTrue(Option.isSome(Projection.ofEvent(Given.fact("bounced", { bounce: "soft" })).lastError))
   })
 
   it("a soft bounce neither ends a delivery nor raises its status", () => {

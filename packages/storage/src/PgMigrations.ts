@@ -15,6 +15,7 @@ import * as migration0003 from "./internal/migration0003.ts"
 import * as migration0004 from "./internal/migration0004.ts"
 import * as migration0005 from "./internal/migration0005.ts"
 import * as migration0006 from "./internal/migration0006.ts"
+import * as migration0008 from "./internal/migration0008.ts"
 import * as migration0012 from "./internal/migration0012.ts"
 import * as PgError from "./PgError.ts"
 
@@ -33,6 +34,7 @@ const migrations: Readonly<Record<string, (schema: string) => ReadonlyArray<stri
   "0004_give_the_feed_epochs": migration0004.statements,
   "0005_add_compatibility": migration0005.statements,
   "0006_let_echoed_ids_decide": migration0006.statements,
+  "0008_keep_the_last_error": migration0008.statements,
   "0012_create_tokens": migration0012.statements
 }
 
@@ -50,6 +52,8 @@ const compatibleSince: Readonly<Record<string, number>> = {
   "0005_add_compatibility": 2,
   // An older program leaves an event waiting that echoes a delivery's id and names another address.
   "0006_let_echoed_ids_decide": 2,
+  // An older program leaves the last error as it was, which a rebuild mends.
+  "0008_keep_the_last_error": 2,
   "0012_create_tokens": 2
 }
 

@@ -13,6 +13,7 @@ import {
   DeliveryUpdate,
   Event,
   IdempotencyKey,
+  type JsonBag,
   Ledger,
   LedgerError,
   type Orphan,
@@ -164,6 +165,13 @@ const messageOf = ({ suffix }: Spelling, message: number): string => `m${message
 const reportedAs = (spelling: Spelling, provider: string, message: number): Provider.MessageId =>
   Given.messageId(`${messageOf(spelling, message)}${provider === "sendgrid" ? ".filter0001" : ""}`)
 
+/** Payloads from which an error is read, some of whose values are not what they should be. */
+const payloads: ReadonlyArray<JsonBag.JsonBag> = [
+  { event: "bounce", smtpStatus: 550, status: "5.1.1" },
+  { smtpStatus: "550", status: null, code: 1, message: ["it failed"] },
+  { smtpStatus: 421.5, code: "busy", message: "\u{1f4ec} it's \"full\"" }
+]
+
 const newEvent = (spelling: Spelling) => (report: Report): Event.NewEvent =>
   Event.NewEvent.make({
     type: report.type,
@@ -178,7 +186,9 @@ const newEvent = (spelling: Spelling) => (report: Report): Event.NewEvent =>
       Option.fromUndefinedOr(report.recipient),
       (address) => Given.named(address, report.certain)
     ),
+    rejectReason: report.bounce === undefined ? Option.none() : Option.some("other"),
     bounceClass: Option.fromUndefinedOr(report.bounce),
+    normalizedPayload: payloads[Math.abs(report.at) % payloads.length] ?? {},
     metadata: { at: report.at },
     idempotencyKey: report.key === undefined
       ? Option.getOrThrow(IdempotencyKey.fromParts(["report", JSON.stringify(report)]))

@@ -83,7 +83,6 @@ export const imported = (row: Imported, now: Timestamp.Timestamp): Delivery.Deli
   providerMessageId: Option.some(row.providerMessageId),
   ...Projection.empty,
   metadata: JsonBag.empty,
-  lastError: Option.none(),
   lockVersion: 1,
   idempotencyKey: Option.none(),
   insertedAt: now,

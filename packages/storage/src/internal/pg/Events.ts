@@ -15,7 +15,9 @@ const FactRow = Schema.Struct({
   type: Rows.EventRow.fields.type,
   occurredAt: Rows.EventRow.fields.occurredAt,
   provider: Rows.EventRow.fields.provider,
-  bounceClass: Rows.EventRow.fields.bounceClass
+  rejectReason: Rows.EventRow.fields.rejectReason,
+  bounceClass: Rows.EventRow.fields.bounceClass,
+  normalizedPayload: Rows.EventRow.fields.normalizedPayload
 })
 
 const decodeFacts = Schema.decodeUnknownEffect(Schema.Array(FactRow))
@@ -117,7 +119,8 @@ export const make = Effect.fnUntraced(function*({ quoted, sql, table }: Database
         SELECT source_event_id, tenant_id, delivery_id FROM own WHERE source_event_id IS NOT NULL
       )
       SELECT known.tenant_id AS "ofTenant", known.delivery_id::text AS "ofDelivery", e.id, e.type,
-        e.occurred_at AS "occurredAt", e.provider, e.bounce_class AS "bounceClass"
+        e.occurred_at AS "occurredAt", e.provider, e.reject_reason AS "rejectReason", e.bounce_class AS "bounceClass",
+        e.normalized_payload AS "normalizedPayload"
       FROM known JOIN ${events} e ON e.id = known.id
     `
     const facts = yield* Effect.orDie(decodeFacts(rows))

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type { PgTypes } from "@effect/sql-pg"
-import { Delivery, Event, EventType, type Projection } from "@waybill/core"
+import { Delivery, DeliveryError, Event, EventType, type Projection } from "@waybill/core"
 import { type DateTime, Option, Schema } from "effect"
 import * as Parameters from "./Parameters.ts"
 
@@ -14,6 +14,7 @@ const time = Schema.OptionFromNullOr(at)
 
 const projectionTimes = {
   lastEventAt: time,
+  lastErrorAt: time,
   dispatchedAt: time,
   deliveredAt: time,
   bouncedAt: time,
@@ -63,13 +64,20 @@ export const snakeCase = (name: string): string => name.replace(/[A-Z]/g, (upper
 export const columns = (fields: object) => (alias: string): string =>
   Object.keys(fields).map((name) => `${alias}.${snakeCase(name)} AS "${name}"`).join(", ")
 
+const { lastError: _, ...plainFields } = Delivery.Delivery.fields
+
 /**
  * The select list of `DeliveryRow` from a table alias.
+ *
+ * An error without its event was noted by another writer, in words of its own.
  *
  * @category columns
  * @since 0.1.0
  */
-export const deliveryColumns = columns(Delivery.Delivery.fields)
+export const deliveryColumns = (alias: string): string =>
+  `${
+    columns(plainFields)(alias)
+  }, CASE WHEN ${alias}.last_error_id IS NOT NULL THEN ${alias}.last_error END AS "lastError"`
 
 /**
  * The select list of `EventRow` from a table alias.
@@ -124,6 +132,11 @@ const projectionColumns: ReadonlyArray<keyof Projection.Projection> = [
   "lastEventAt",
   "lastEventId",
   "lastEventOwn",
+  "lastError",
+  "lastErrorType",
+  "lastErrorAt",
+  "lastErrorId",
+  "lastErrorOwn",
   "terminal",
   ...EventType.firstTimes
 ]
@@ -145,6 +158,8 @@ export const projectionAssignments = (alias: string): string =>
  */
 export const writtenProjectionColumns = projectionColumns.map(snakeCase)
 
+const encodeError = Schema.encodeSync(DeliveryError.DeliveryError)
+
 /**
  * The columns of many projections, as arrays for `unnest` in the order of `writtenProjectionColumns`.
  *
@@ -159,6 +174,13 @@ export const projectionParameters = (
   Parameters.instants(projections.map((projection) => millis(projection.lastEventAt))),
   Parameters.uuids(projections.map((projection) => Option.getOrNull(projection.lastEventId))),
   Parameters.booleans(projections.map((projection) => projection.lastEventOwn)),
+  Parameters.bags(
+    projections.map(({ lastError }) => Option.getOrNull(Option.map(lastError, encodeError)))
+  ),
+  Parameters.texts(projections.map((projection) => Option.getOrNull(projection.lastErrorType))),
+  Parameters.instants(projections.map((projection) => millis(projection.lastErrorAt))),
+  Parameters.uuids(projections.map((projection) => Option.getOrNull(projection.lastErrorId))),
+  Parameters.booleans(projections.map((projection) => projection.lastErrorOwn)),
   Parameters.booleans(projections.map((projection) => projection.terminal)),
   ...EventType.firstTimes.map((name) => Parameters.instants(projections.map((projection) => millis(projection[name]))))
 ]

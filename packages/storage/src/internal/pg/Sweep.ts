@@ -84,7 +84,9 @@ export const make = ({ quoted, sql, table, transaction }: Database, { newId }: E
   // most `Input.maxLimit` of them, which four digits can count.
   const linkText = `
     met AS MATERIALIZED (
-      SELECT e.id, e.tenant_id, e.type, e.occurred_at, e.inserted_at, e.provider, e.provider_event_id, e.bounce_class,
+      SELECT ${
+    Projections.factColumns.map((column) => `e.${column}`).join(", ")
+  }, e.tenant_id, e.inserted_at, e.provider_event_id,
         held.delivery_id, given.ordinal - 1 AS ordinal
       FROM (SELECT array_agg(id) AS ids, array_agg(digest) AS digests FROM claimed) arrays
       CROSS JOIN LATERAL unnest(arrays.ids, arrays.digests) WITH ORDINALITY AS given (id, digest, ordinal)

@@ -1,6 +1,6 @@
 /** Declares what holds for appending: exactly once, conflicts, batches, and what deliveries make of events. */
 import { assert } from "@effect/vitest"
-import { Event, EventType, Ledger, Orphans, Projection, Recipient, type Tenant } from "@waybill/core"
+import { DeliveryError, Event, EventType, Ledger, Orphans, Projection, Recipient, type Tenant } from "@waybill/core"
 import { Arbitrary, DateTime, Effect, Option, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as Given from "../Given.ts"
@@ -20,6 +20,41 @@ import {
 const bob = Recipient.Recipient.make("bob@example.com")
 
 const moving = ({ example }: Contract): void => {
+  example(
+    "a delivery keeps the error of the latest event that carries one",
+    Effect.gen(function*() {
+      const tenantId = yield* Given.tenant
+      const dispatched = yield* Given.dispatched(tenantId, "m-1")
+      assert.deepStrictEqual(dispatched.lastError, Option.none())
+      const reported = {
+        rejectReason: Option.some<Event.RejectReason>("bounced"),
+        bounceClass: Option.some<Event.BounceClass>("hard"),
+        normalizedPayload: { event: "bounce", smtpStatus: 550, status: "5.1.1" }
+      }
+      yield* appended(tenantId, [
+        Given.report("bounced", "m-1", {
+          occurredAt: Given.afterNoon(3),
+          ...reported
+        }),
+        Given.report("deferred", "m-1", { occurredAt: Given.afterNoon(2), normalizedPayload: { smtpStatus: 421 } }),
+        Given.report("opened", "m-1", { occurredAt: Given.afterNoon(9) })
+      ])
+      const bounced = yield* fetch(dispatched)
+      assert.deepStrictEqual(bounced.lastError, Option.some(DeliveryError.ofEvent(reported)))
+      assert.deepStrictEqual(bounced.lastErrorType, Option.some("bounced"))
+      assert.strictEqual(
+        Option.getOrThrow(bounced.lastErrorAt).epochMilliseconds,
+        Given.afterNoon(3).epochMilliseconds
+      )
+      yield* appendOne(
+        tenantId,
+        Given.report("deferred", "m-1", { occurredAt: Given.afterNoon(1), idempotencyKey: Given.key("earlier") })
+      )
+      assert.deepStrictEqual((yield* fetch(dispatched)).lastError, bounced.lastError)
+      yield* assertLaws(tenantId)
+    })
+  )
+
   example(
     "a batch moves its delivery once, and keeps the provider's time and ours",
     Effect.gen(function*() {
@@ -504,6 +539,7 @@ const folding = ({ property }: Contract): void => {
           Given.report(type, "m-1", {
             occurredAt: Given.afterNoon(at),
             bounceClass: Option.fromNullOr(bounce),
+            normalizedPayload: { smtpStatus: 550 + at },
             idempotencyKey: Given.key(`event-${index}`)
           })
         )
@@ -523,7 +559,9 @@ const folding = ({ property }: Contract): void => {
           Effect.flatMap(fetch),
           Effect.flatMap((actual) =>
             Effect.map(fetch(expected), (stored) => {
-              const differing = Projection.differences(actual, stored).filter((field) => field !== "lastEventId")
+              const differing = Projection.differences(actual, stored).filter((field) =>
+                field !== "lastEventId" && field !== "lastErrorId"
+              )
               assert.deepStrictEqual(differing, [])
             })
           )

@@ -1,6 +1,6 @@
 /** Asserts the laws of a ledger after a history, whatever happened in it. */
 import { assert } from "@effect/vitest"
-import { Audit, Delivery, Event, Ledger, Orphans, Projection, type Tenant } from "@waybill/core"
+import { Audit, Delivery, DeliveryError, Event, Ledger, Orphans, Projection, type Tenant } from "@waybill/core"
 import { DateTime, Effect, Option, Schema } from "effect"
 import * as Arr from "effect/Array"
 import { TestClock } from "effect/testing"
@@ -142,6 +142,17 @@ const wrong: Projection.Projection = {
   lastEventAt: Option.some(Given.noon),
   lastEventId: Option.some(Event.EventId.make("00000000-0000-7000-8000-000000000000")),
   lastEventOwn: false,
+  lastError: Option.some(
+    DeliveryError.ofEvent({
+      rejectReason: Option.some("spam"),
+      bounceClass: Option.none(),
+      normalizedPayload: { smtpStatus: 554 }
+    })
+  ),
+  lastErrorType: Option.some("rejected"),
+  lastErrorAt: Option.some(Given.noon),
+  lastErrorId: Option.some(Event.EventId.make("00000000-0000-7000-8000-000000000000")),
+  lastErrorOwn: false,
   openedAt: Option.some(Given.noon)
 }
 

@@ -89,7 +89,7 @@ export const make = ({ quoted, sql }: Database) => {
       WHERE (SELECT rows = $2 AND events = rows FROM counted)
       ORDER BY idempotency_key COLLATE "C"
       ON CONFLICT (tenant_id, idempotency_key) DO NOTHING
-      RETURNING id, tenant_id, delivery_id, type, occurred_at, inserted_at AS at, provider, bounce_class
+      RETURNING tenant_id, delivery_id, inserted_at AS at, ${Projections.factColumns.join(", ")}
     ), moved AS (${Projections.moveText(quoted, "inserted")})
     SELECT id, delivery_id AS "deliveryId" FROM inserted
   `
