@@ -114,6 +114,27 @@ describe("PgServer", () => {
       }).pipe(Effect.provide(layer))
     }))
 
+  it.live("keeps no lock of a transaction whose connection was lost while nobody answered", () =>
+    Effect.gen(function*() {
+      const { layer, proxy } = yield* behindProxy
+      yield* Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const lock = sql`SELECT pg_advisory_xact_lock(1)`
+        const lost = sql.withTransaction(Effect.gen(function*() {
+          yield* lock
+          proxy.treat("silent", "silent")
+          yield* sql`SELECT 1`
+        })).pipe(PgError.refine("waybill"))
+        assert.strictEqual(yield* reasonOf(lost), "silent")
+        // Long enough for the question whether the server is at work to have had no answer either.
+        yield* Effect.sleep("1 second")
+        proxy.treat("silent", "passes")
+        const again = Effect.retry(sql.withTransaction(lock), { schedule: Schedule.spaced("50 millis"), times: 100 })
+        // By the server's own time limit it would be 15 seconds.
+        assert.isBelow(yield* timed(again), 5000)
+      }).pipe(Effect.provide(layer))
+    }))
+
   it.live("loses no event that it acknowledged, whatever befalls the network, and goes on appending", () =>
     Effect.gen(function*() {
       const { layer, proxy } = yield* behindProxy

@@ -68,15 +68,37 @@ const roleText = `
   SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS "readOnly"
 `
 
-/** Ends the transactions that given up sessions of this role left open, or they would hold their locks for a while yet. */
-const endText = (processIds: ReadonlyArray<number>, idleFor: number): string => `
-  SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-  WHERE pid IN (${processIds.join(", ")}) AND usename = session_user AND state LIKE 'idle in transaction%'
-    AND state_change < clock_timestamp() - interval '1 millisecond' * ${Math.floor(idleFor)}
-`
-
-/** How much later than it was sent a statement may begin, in milliseconds. */
+/** How much later than it was sent a statement may begin, or than it was opened a session, in milliseconds. */
 const slack = 1500
+
+/** A session that was given up while its transaction may have been open. */
+interface Abandoned {
+  readonly processId: number
+  readonly begunAt: number
+  readonly readyAt: number
+  /** When it was given up. */
+  readonly leftAt: number
+}
+
+/**
+ * Ends abandoned sessions of this role where the server has not heard that they are: they would hold their locks for a while
+ * yet. A process is one of theirs only if it is as old, since the server uses its numbers again.
+ */
+const endText = (abandoned: ReadonlyArray<Abandoned>, now: number): string => {
+  const ages = abandoned.map(({ begunAt, processId, readyAt }) =>
+    `(${processId}, ${Math.floor(now - readyAt - slack)}, ${Math.ceil(now - begunAt + slack)})`
+  )
+  return `
+    SELECT pg_terminate_backend(activity.pid)
+    FROM (VALUES ${ages.join(", ")}) abandoned (pid, youngest, oldest) JOIN pg_stat_activity activity USING (pid)
+    WHERE activity.usename = session_user AND activity.backend_start BETWEEN
+      clock_timestamp() - interval '1 millisecond' * abandoned.oldest
+      AND clock_timestamp() - interval '1 millisecond' * abandoned.youngest
+  `
+}
+
+/** For how long an abandoned session is looked for: by then the server has ended its transaction by the time limits. */
+const endsWithin = 60_000
 
 /** What became of asking a server what it is at work on. */
 type Verdict =
@@ -104,6 +126,9 @@ export const make = Effect.fnUntraced(function*(target: PgUrl.Target, patience: 
 
   /** The requests to cancel the statements of sessions. */
   const cancels = new Map<Socket, { readonly socket: Socket; readonly at: number }>()
+
+  /** The sessions that are to be ended where the server has not heard of their end, with the hosts. */
+  const abandoned = new Map<Abandoned, PgUrl.Host>()
 
   const forget = () => {
     chosen = undefined
@@ -138,7 +163,15 @@ export const make = Effect.fnUntraced(function*(target: PgUrl.Target, patience: 
       const taken = performance.now() - socket.begunAt
       const isMissed = !socket.isReady && taken >= Duration.toMillis(target.connectTimeout) * 0.9
       if (isMissed && order.length === 1) missedAt = performance.now()
-      if (sockets.delete(socket) && !socket.writableEnded) forget()
+      const host = sockets.get(socket)
+      if (host === undefined || !sockets.delete(socket) || socket.writableEnded) return
+      forget()
+      // Whoever cut the connection may have told us alone.
+      const isOpen = socket.isInTransaction || socket.askedAt !== undefined
+      if (isOpen && socket.processId !== 0 && !isPooled) {
+        const { begunAt, processId, readyAt } = socket
+        abandoned.set({ begunAt, processId, readyAt, leftAt: performance.now() }, host)
+      }
     }
   }
 
@@ -250,6 +283,21 @@ export const make = Effect.fnUntraced(function*(target: PgUrl.Target, patience: 
       ? 0
       : now - Math.max(socket.askedAt, socket.heardAt, excused.get(socket) ?? Number.NEGATIVE_INFINITY)
 
+  /** Ends what was abandoned, on the hosts that answer; those that do not are asked again. */
+  const endAbandoned = Effect.suspend(() => {
+    const now = performance.now()
+    for (const session of abandoned.keys()) {
+      if (now - session.leftAt > endsWithin) abandoned.delete(session)
+    }
+    return Effect.forEach(new Set(abandoned.values()), (host) => {
+      const its = Array.from(abandoned.keys()).filter((session) => abandoned.get(session) === host)
+      return ask(host, endText(its, now), patience.silence).pipe(
+        Effect.map(() => its.forEach((session) => abandoned.delete(session))),
+        Effect.ignore
+      )
+    }, { concurrency: "unbounded", discard: true })
+  })
+
   const look = Effect.gen(function*() {
     const now = performance.now()
     for (const [socket, { at }] of cancels) {
@@ -261,21 +309,15 @@ export const make = Effect.fnUntraced(function*(target: PgUrl.Target, patience: 
     const silent = Array.from(sockets).filter(([socket]) => socket.isReady && silentFor(socket, now) >= silence)
     const hosts = new Set(silent.map(([, host]) => host))
     yield* Effect.forEach(hosts, (host) =>
-      Effect.flatMap(examine(host), (verdict) => {
-        const lost: Array<number> = []
+      Effect.map(examine(host), (verdict) => {
         for (const [socket, its] of silent) {
           // What came in the meantime speaks for itself.
           if (its !== host || socket.askedAt === undefined || silentFor(socket, now) < silence) continue
           if (isAlive(socket, now - socket.askedAt, verdict)) excused.set(socket, now)
-          else {
-            lost.push(socket.processId)
-            giveUp(socket, new Fault("silent", "the server gave no answer"))
-          }
+          else giveUp(socket, new Fault("silent", "the server gave no answer"))
         }
-        return lost.length === 0 || isPooled || verdict._tag !== "Running"
-          ? Effect.void
-          : Effect.ignore(ask(host, endText(lost, silence / 2), patience.silence))
       }), { concurrency: "unbounded", discard: true })
+    yield* endAbandoned
   })
 
   yield* look.pipe(

@@ -28,6 +28,9 @@ export interface Watcher {
 
 const readOnly = "25006"
 
+/** What the server says where no transaction is open. */
+const idle = 0x49
+
 const asError = (cause: unknown): Error => cause instanceof Error ? cause : new Error(String(cause))
 
 /** One session's connection. */
@@ -37,6 +40,10 @@ export class Socket extends Duplex {
   processId = 0
   /** Whether the session has begun. */
   isReady = false
+  /** When the session had begun, by the monotonic clock. */
+  readyAt = 0
+  /** Whether the server last said that a transaction is open. */
+  isInTransaction = false
   /** When the statement under way was sent, by the monotonic clock; nothing where none is. */
   askedAt: number | undefined
   /** When the server was last heard of. */
@@ -178,10 +185,12 @@ export class Socket extends Duplex {
     } else if (type === Frames.kind.error) {
       if (Frames.sqlState(body) === readOnly) this.isRefused = true
     } else {
+      if (!this.isReady) this.readyAt = performance.now()
       this.isReady = true
       this.askedAt = undefined
+      this.isInTransaction = body[0] !== idle
       // Not within a transaction, whose end is yet to be told.
-      if (this.isRefused && body[0] === 0x49) this.isDoomed = true
+      if (this.isRefused && !this.isInTransaction) this.isDoomed = true
     }
   }
 }
