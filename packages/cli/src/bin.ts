@@ -29,6 +29,7 @@ import * as Migrate from "./commands/service/Migrate.ts"
 import * as Serve from "./commands/service/Serve.ts"
 import * as Status from "./commands/service/Status.ts"
 import * as Tokens from "./commands/service/Tokens.ts"
+import * as Unsubscribe from "./commands/suppressions/Unsubscribe.ts"
 import * as Ingest from "./commands/webhooks/Ingest.ts"
 import * as SendTest from "./commands/webhooks/SendTest.ts"
 import * as Webhooks from "./commands/webhooks/Webhooks.ts"
@@ -63,6 +64,7 @@ const waybill = Command.make("waybill").pipe(
     Audit.verify,
     Audit.rebuild,
     Feed.feed,
+    Unsubscribe.unsubscribe,
     Forget.forget,
     Serve.serve,
     Tokens.tokens,

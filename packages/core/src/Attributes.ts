@@ -70,6 +70,8 @@ export const reasons = [
   "MalformedEncoding",
   "UnsupportedEncoding",
   "OverBudget",
+  "BadToken",
+  "NotOneClick",
   "NotStored",
   "Died",
   "NotJson",

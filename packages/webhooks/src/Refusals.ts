@@ -27,6 +27,7 @@ export type Ending =
   | "broken_off"
   | "malformed_encoding"
   | "unsupported_encoding"
+  | "malformed_form"
 
 /**
  * Why a webhook did not come in.
@@ -49,6 +50,8 @@ export type Reason =
   | "MalformedEncoding"
   | "UnsupportedEncoding"
   | "OverBudget"
+  | "BadToken"
+  | "NotOneClick"
   | "NotStored"
   | "Died"
 
@@ -98,6 +101,8 @@ const entries: Readonly<Record<Reason, Entry>> = {
   MalformedEncoding: { ending: "malformed_encoding", sentence: "webhook is not what its coding says" },
   UnsupportedEncoding: { ending: "unsupported_encoding", sentence: "webhook in a coding that is not understood" },
   OverBudget: { ending: "unavailable", sentence: "too many webhooks at once" },
+  BadToken: { ending: "not_found", sentence: "link to unsubscribe refused", isAnonymous: true },
+  NotOneClick: { ending: "malformed_form", sentence: "request to unsubscribe not understood" },
   NotStored: { ending: "unavailable", sentence: "webhook not stored", isOurs: true },
   Died: { ending: "unavailable", sentence: "receiving a webhook died", isOurs: true }
 }
@@ -189,14 +194,15 @@ const count = (metric: Metric.Counter<number>, by: Pick<Attributes.Attributes, "
 export const tell = (
   { cause, reason }: Refused,
   { name: provider }: Pick<Row.Row, "name">,
-  tenantId: Tenant.TenantId
+  /** Left out where nothing says whose it is. */
+  tenantId?: Tenant.TenantId
 ): Effect.Effect<void> => {
   const { isAnonymous, isOurs, sentence } = entries[reason]
   return (isOurs === true ? Effect.logError(sentence) : Effect.logWarning(sentence)).pipe(
     Attributes.annotateLogs({
       provider,
       reason: cause ?? reason,
-      ...isAnonymous !== true && { tenant_id: tenantId }
+      ...isAnonymous !== true && tenantId !== undefined && { tenant_id: tenantId }
     }),
     Effect.andThen(count(webhooksRefused, { provider, reason }))
   )

@@ -107,7 +107,8 @@ const statuses: Readonly<Record<Exclude<Refusals.Ending, Answer.Outcome>, number
   too_slow: 408,
   broken_off: 400,
   malformed_encoding: 400,
-  unsupported_encoding: 415
+  unsupported_encoding: 415,
+  malformed_form: 400
 }
 
 const isOfRoute = (ending: Refusals.Ending): ending is keyof typeof statuses => Object.hasOwn(statuses, ending)

@@ -4,7 +4,8 @@
  * @since 0.2.0
  */
 import { Inbox } from "@waybill/core"
-import { Duration, type Option } from "effect"
+import * as Unsubscribe from "@waybill/webhooks/Unsubscribe"
+import { Duration, Option } from "effect"
 import * as Kind from "./Kind.ts"
 import type * as Setting from "./Setting.ts"
 
@@ -113,3 +114,33 @@ export const maxBodiesInFlight = Kind.size({
   fallback: "64 MB",
   maxBytes: 1_000_000_000_000
 })
+
+/**
+ * The address under which others reach `serve`, which links begin with.
+ *
+ * @category settings
+ * @since 0.2.0
+ */
+export const publicUrl: Setting.Setting<Option.Option<string>> = Kind.optional(Kind.url({
+  name: "WAYBILL_PUBLIC_URL",
+  about: "address under which others reach serve, such as https://mail.example.com",
+  fallback: "",
+  issue: "must be an https URL without user and query, or an http URL of this machine",
+  parse: (text) => Option.getSuccess(Unsubscribe.parseUrl(text))
+}))
+
+/**
+ * The keys that links to unsubscribe are signed with.
+ *
+ * @category settings
+ * @since 0.2.0
+ */
+export const unsubscribeKeys: Setting.Setting<Option.Option<Unsubscribe.Keys>> = Kind.optional(Kind.secret({
+  name: "WAYBILL_UNSUBSCRIBE_KEYS",
+  about: "keys of links to unsubscribe, id:secret,…; the first signs, and without any there are no links",
+  fallback: "",
+  issue:
+    "must be id:secret, or several separated by commas: each with an id of its own, of letters, digits, - and _, and" +
+    ` a secret of at least ${Unsubscribe.minSecretBytes} bytes`,
+  parse: (text) => Option.getSuccess(Unsubscribe.parseKeys(text))
+}))

@@ -329,6 +329,8 @@ export const all: ReadonlyArray<Setting.Setting<unknown>> = [
   EdgeSettings.maxBodySize,
   EdgeSettings.bodyTimeout,
   EdgeSettings.maxBodiesInFlight,
+  EdgeSettings.publicUrl,
+  EdgeSettings.unsubscribeKeys,
   ...ProviderSettings.all,
   otlpEndpoint,
   otlpHeaders,

@@ -13,6 +13,7 @@ import * as Reconciler from "@waybill/runtime/Reconciler"
 import * as Schedules from "@waybill/runtime/Schedules"
 import * as SpanGuard from "@waybill/runtime/SpanGuard"
 import * as Telemetry from "@waybill/runtime/Telemetry"
+import * as UnsubscribeRoutes from "@waybill/webhooks/UnsubscribeRoutes"
 import * as WebhookRoutes from "@waybill/webhooks/WebhookRoutes"
 import { ConfigProvider, DateTime, Duration, Effect, Fiber, Layer, Option, Ref } from "effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
@@ -95,11 +96,17 @@ const answers = Effect.fnUntraced(function*(startedAt: DateTime.Utc, { lastBatch
       lastBatchAt: Ref.get(lastBatchAt),
       unfinished: Ref.get(unfinished)
     }),
-    webhooks: WebhookRoutes.layer({
-      maxBodySize: yield* Setting.read(EdgeSettings.maxBodySize),
-      bodyTimeout: yield* Setting.read(EdgeSettings.bodyTimeout),
-      maxBodiesInFlight: yield* Setting.read(EdgeSettings.maxBodiesInFlight)
-    })
+    open: Layer.merge(
+      WebhookRoutes.layer({
+        maxBodySize: yield* Setting.read(EdgeSettings.maxBodySize),
+        bodyTimeout: yield* Setting.read(EdgeSettings.bodyTimeout),
+        maxBodiesInFlight: yield* Setting.read(EdgeSettings.maxBodiesInFlight)
+      }),
+      Option.match(yield* Setting.read(EdgeSettings.unsubscribeKeys), {
+        onNone: () => Layer.empty,
+        onSome: UnsubscribeRoutes.layer
+      })
+    )
   }
 })
 
@@ -135,10 +142,10 @@ const working = ({ admin, keepAlive }: Pick<Options, "admin" | "keepAlive">) =>
     const adminUrl = yield* Ref.make(Option.none<string>())
     const answer = yield* answers(startedAt, seen)
     const served = Option.match(admin, {
-      onNone: () => HttpRouter.serve(Layer.merge(answer.webhooks, answer.admin), options),
+      onNone: () => HttpRouter.serve(Layer.merge(answer.open, answer.admin), options),
       onSome: (address) =>
         Layer.merge(
-          HttpRouter.serve(answer.webhooks, options),
+          HttpRouter.serve(answer.open, options),
           Layer.merge(
             HttpRouter.serve(answer.admin, options),
             Layer.effectDiscard(Effect.flatMap(urlOf, (url) => Ref.set(adminUrl, Option.some(url))))

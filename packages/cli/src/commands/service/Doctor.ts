@@ -7,6 +7,7 @@ import type * as PgHealth from "@waybill/storage/PgHealth"
 import { Duration, Effect, Layer, Option, Schema } from "effect"
 import { Command } from "effect/cli"
 import { SecureRandom } from "effect/crypto"
+import * as EdgeSettings from "../../config/EdgeSettings.ts"
 import * as Setting from "../../config/Setting.ts"
 import * as Settings from "../../config/Settings.ts"
 import * as Database from "../../store/Database.ts"
@@ -194,6 +195,29 @@ const webhooks = Effect.gen(function*() {
   return check
 })
 
+/** Links to unsubscribe keep nothing else from working, so what they lack is a warning. */
+const unsubscribe = Effect.gen(function*() {
+  const keys = yield* Setting.read(EdgeSettings.unsubscribeKeys)
+  const url = yield* Setting.read(EdgeSettings.publicUrl)
+  const note = (found: string, advice: string): Check => ({ check: "unsubscribe", ok: true, found, advice })
+  if (Option.isNone(keys)) return note("there are no keys, so that messages have no links", "")
+  const signs = `links are signed with the key ${keys.value.first.id}`
+  const others = keys.value.byId.size - 1
+  const found = others === 0 ? signs : `${signs}, and ${others} more ${others === 1 ? "is" : "are"} good`
+  if (Option.isNone(url)) return note(found, "set WAYBILL_PUBLIC_URL to the address that they are to begin with")
+  return note(
+    found,
+    url.value.startsWith("https:")
+      ? ""
+      : "mailbox providers take https alone: set WAYBILL_PUBLIC_URL to such an address"
+  )
+}).pipe(
+  Effect.catchTag(
+    "BadSetting",
+    (error) => Effect.succeed(judge("unsubscribe", false, error.message, "set it right, or serve does not start"))
+  )
+)
+
 /** Examines the database, and something beside it where that can be asked for. */
 const examineWith = <E, R>(others: Effect.Effect<Check, E, R>) =>
   Effect.gen(function*() {
@@ -230,7 +254,7 @@ export const doctor = Command.make(
   "doctor",
   { json: Parameters.json },
   Effect.fnUntraced(function*({ json }) {
-    const checks = yield* Effect.provide(examineWith(webhooks), inbox).pipe(
+    const examined = yield* Effect.provide(examineWith(webhooks), inbox).pipe(
       // A schema that cannot be written to has no inbox to ask.
       Effect.catchTag(
         ["SchemaNotMigrated", "SchemaTooNew"],
@@ -258,6 +282,7 @@ export const doctor = Command.make(
           judge("database", false, error.message, "stop that process, or ask its /readyz and /metrics")
         ]))
     )
+    const checks = [...examined, yield* unsubscribe]
     const wrong = checks.filter(({ ok }) => !ok).length
     yield* Output.write(
       json,
