@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { PostmarkSender } from "@waybill/webhooks/testing"
-import { DateTime, Effect, Fiber, Redacted, Schema } from "effect"
+import { Postmark } from "@waybill/webhooks"
+import { Senders } from "@waybill/webhooks/testing"
+import { DateTime, Effect, Fiber, Option, Redacted, Schema } from "effect"
 import { readFileSync } from "node:fs"
 import { connect } from "node:net"
 import * as Proxy from "../../storage/test/Proxy.ts"
@@ -180,7 +181,7 @@ describe("many large bodies at once", () => {
         post,
         { concurrency: "unbounded", discard: true }
       ).pipe(Effect.forkScoped)
-      const sender = PostmarkSender.make(Redacted.make(basicAuth))
+      const sender = Option.getOrThrow(Senders.withSecret(Postmark.row, Redacted.make(basicAuth)))
       for (let n = 0; n < 20; n++) {
         const at = yield* DateTime.now
         const [request] = sender.send([{

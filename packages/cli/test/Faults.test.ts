@@ -1,8 +1,9 @@
 /** `waybill serve` while the network to its database falls silent and comes back. */
 import { assert, describe, it } from "@effect/vitest"
 import { PgServer } from "@waybill/storage"
-import { PostmarkSender } from "@waybill/webhooks/testing"
-import { DateTime, Effect, Redacted } from "effect"
+import { Postmark } from "@waybill/webhooks"
+import { Senders } from "@waybill/webhooks/testing"
+import { DateTime, Effect, Option, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 import * as Proxy from "../../storage/test/Proxy.ts"
 import * as Serving from "./Serving.ts"
@@ -12,7 +13,7 @@ const basicAuth = "postmark:pa-ssword"
 
 /** Sends a webhook, and gives the status of the answer. */
 const post = Effect.fnUntraced(function*(url: string, n: number) {
-  const [request] = PostmarkSender.make(Redacted.make(basicAuth)).send([{
+  const [request] = Option.getOrThrow(Senders.withSecret(Postmark.row, Redacted.make(basicAuth))).send([{
     type: "delivered",
     messageId: `message-${n}`,
     recipient: `reader-${n}@reader.example`,

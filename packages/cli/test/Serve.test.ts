@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { PgServer } from "@waybill/storage"
-import { PostmarkSender } from "@waybill/webhooks/testing"
-import { DateTime, Effect, Fiber, Redacted, Schema } from "effect"
+import { Postmark } from "@waybill/webhooks"
+import { Senders } from "@waybill/webhooks/testing"
+import { DateTime, Effect, Fiber, Option, Redacted, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import { createServer, type RequestListener } from "node:http"
 import { connect } from "node:net"
@@ -18,7 +19,7 @@ const inDatabase = <A, E, R>(
 const post = (url: string, type: "delivered" | "bounced", n: number, secret: string = basicAuth) =>
   Effect.gen(function*() {
     const now = yield* DateTime.now
-    const [request] = PostmarkSender.make(Redacted.make(secret)).send([{
+    const [request] = Option.getOrThrow(Senders.withSecret(Postmark.row, Redacted.make(secret))).send([{
       type,
       messageId: `message-${n}`,
       recipient: `reader-${n}@reader.example`,

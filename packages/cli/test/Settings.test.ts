@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Inbox, Provider, Tenant } from "@waybill/core"
-import { Providers, Secrets } from "@waybill/webhooks"
+import { Providers, Row, Secrets } from "@waybill/webhooks"
 import { ConfigProvider, Duration, Effect, FileSystem, Layer, Option, Redacted, Result, Schema } from "effect"
 import * as ConfigFile from "../src/config/ConfigFile.ts"
 import * as Credentials from "../src/config/Credentials.ts"
@@ -46,10 +46,11 @@ describe("settings", () => {
   })
 
   it("name the secrets of every provider", () => {
-    for (const { name, secrets } of Providers.all) {
-      assert.strictEqual(ProviderSettings.secrets[name]?.name, secrets.variable)
-    }
-    assert.lengthOf(Object.keys(ProviderSettings.secrets), Providers.all.length)
+    const schemes = Providers.all.flatMap((row) =>
+      row.schemes.map((scheme) => [Row.keyOf(row, scheme), scheme] as const)
+    )
+    for (const [key, { secrets }] of schemes) assert.strictEqual(ProviderSettings.secrets[key]?.name, secrets.variable)
+    assert.lengthOf(Object.keys(ProviderSettings.secrets), schemes.length)
   })
 
   it("name the switches of every provider, which no two share", () => {

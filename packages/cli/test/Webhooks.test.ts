@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Inbox, Provider, Tenant } from "@waybill/core"
 import { PgInbox, PgServer } from "@waybill/storage"
-import { MailgunSender } from "@waybill/webhooks/testing"
+import { Mailgun } from "@waybill/webhooks"
+import { Senders } from "@waybill/webhooks/testing"
 import { DateTime, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { SqlClient } from "effect/sql"
@@ -115,7 +116,7 @@ describe("ingest", () => {
     Effect.gen(function*() {
       const env = { ...yield* Waybill.migrated, WAYBILL_MAILGUN_SIGNING_KEY: "ke-y" }
       const now = yield* DateTime.now
-      const [request] = MailgunSender.make(Redacted.make("ke-y")).send([{
+      const [request] = Option.getOrThrow(Senders.withSecret(Mailgun.row, Redacted.make("ke-y"))).send([{
         type: "delivered",
         messageId: "m-1@mg.example",
         recipient: "reader@example.com",

@@ -58,6 +58,7 @@ export const reasons = [
   "UntrustedTopic",
   "MisconfiguredSecret",
   "NoSecret",
+  "Greeting",
   "SecretsUnavailable",
   "VerificationUnavailable",
   "UnknownTenant",

@@ -12,8 +12,10 @@ import { type Redacted, Schema } from "effect"
  * @since 0.1.0
  */
 export interface Credentials {
-  /** All that are active: during a rotation the old one and the new one. None says that the provider is not set up. */
+  /** All of the provider's first scheme that are active: during a rotation the old one and the new one. */
   readonly secrets: ReadonlyArray<Redacted.Redacted>
+  /** Those of its further schemes, by their names. Without any secret at all the provider is not set up. */
+  readonly furtherSecrets?: ReadonlyMap<string, ReadonlyArray<Redacted.Redacted>>
   /** The names of the providers' switches that are on. */
   readonly switches: ReadonlySet<string>
 }

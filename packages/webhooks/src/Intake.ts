@@ -6,7 +6,7 @@
 import { type Inbox, Provider, Tenant } from "@waybill/core"
 import { Context, Effect, Layer, Option, Schema } from "effect"
 import type { SecretsUnavailable } from "./Credentials.ts"
-import type * as Row from "./Row.ts"
+import * as Row from "./Row.ts"
 import { Secrets } from "./Secrets.ts"
 import type * as Webhook from "./Webhook.ts"
 
@@ -40,6 +40,20 @@ export class NoSecret extends Schema.TaggedError<NoSecret>("@waybill/webhooks/No
 }
 
 /**
+ * A provider only tries the address, before its secret can be known here; there is nothing to take in.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class Greeting extends Schema.TaggedError<Greeting>("@waybill/webhooks/Greeting")("Greeting", {
+  provider: Provider.Provider
+}) {
+  override get message(): string {
+    return `${this.provider} only tries the address: there is nothing to take in`
+  }
+}
+
+/**
  * Why a request does not come in.
  *
  * @category errors
@@ -49,6 +63,7 @@ export type IntakeError =
   | UnknownTenant
   | SecretsUnavailable
   | NoSecret
+  | Greeting
   | Webhook.VerificationError
   | Webhook.VerificationUnavailable
 
@@ -63,7 +78,7 @@ export interface Admitted {
   /** The token to be consumed with it, so that its signature is good for no other body. */
   readonly token: Option.Option<Inbox.Token>
   /** Whether the request only sets the webhooks up: it is about no mail by which its tenant could be told. */
-  readonly isSetup: boolean
+  readonly setup: Option.Option<Row.Setup>
 }
 
 /**
@@ -75,14 +90,19 @@ export interface Admitted {
 export class Intake extends Context.Service<Intake, {
   /**
    * Verifies a request with a tenant's secrets. The request is read only where there is something to verify it with, and
-   * where the headers that came before its body, if they are given, do not tell already that it is to be refused.
+   * where what came before its body, if it is given, does not tell already that it is to be refused.
    */
   readonly verify: <E, R>(
     provider: Row.OpenRow,
     tenantId: Tenant.TenantId,
     request: Effect.Effect<Webhook.Received, E, R>,
-    headers?: Webhook.Request["headers"]
+    head?: Omit<Webhook.Request, "body">
   ) => Effect.Effect<Admitted, IntakeError | E, R>
+  /** Fails where there is no such tenant. */
+  readonly knows: (
+    provider: Row.OpenRow,
+    tenantId: Tenant.TenantId
+  ) => Effect.Effect<void, UnknownTenant | SecretsUnavailable>
 }>()("@waybill/webhooks/Intake") {}
 
 /**
@@ -95,28 +115,34 @@ export const layer: Layer.Layer<Intake, never, Secrets> = Layer.effect(
   Intake,
   Effect.gen(function*() {
     const secrets = yield* Secrets
-    const verify = Effect.fn("Intake.verify")(
-      function*<E, R>(
-        provider: Row.OpenRow,
-        tenantId: Tenant.TenantId,
-        request: Effect.Effect<Webhook.Received, E, R>,
-        headers?: Webhook.Request["headers"]
-      ) {
-        const credentials = yield* secrets.lookup(tenantId, provider.name)
-        if (Option.isNone(credentials)) return yield* new UnknownTenant({ tenantId })
-        if (credentials.value.secrets.length === 0) return yield* new NoSecret({ provider: provider.name })
-        const { secrets: active } = credentials.value
-        if (headers !== undefined && provider.admit !== undefined) yield* provider.admit({ headers, secrets: active })
-        const received = yield* request
-        const { isSetup, token } = yield* provider.verify({ ...received, secrets: active })
-        const admitted: Admitted = {
-          received,
-          token: Option.map(token, (value) => ({ value, verifiedBy: tenantId })),
-          isSetup
-        }
-        return admitted
+    const lookup = Effect.fnUntraced(function*(provider: Row.OpenRow, tenantId: Tenant.TenantId) {
+      const credentials = yield* secrets.lookup(tenantId, provider.name)
+      return Option.isSome(credentials) ? credentials.value : yield* new UnknownTenant({ tenantId })
+    })
+    const verify = Effect.fn("Intake.verify")(function*<E, R>(
+      provider: Row.OpenRow,
+      tenantId: Tenant.TenantId,
+      request: Effect.Effect<Webhook.Received, E, R>,
+      head?: Omit<Webhook.Request, "body">
+    ) {
+      const { isGreeting, name, setup } = provider
+      const used = Row.inUse(provider, yield* lookup(provider, tenantId))
+      if (used.length === 0 && isGreeting === undefined) return yield* new NoSecret({ provider: name })
+      if (head !== undefined && isGreeting === undefined) yield* Row.admit(used, head)
+      const received = yield* request
+      if (isGreeting?.(received) === true) return yield* new Greeting({ provider: name })
+      if (used.length === 0) return yield* new NoSecret({ provider: name })
+      const { token } = yield* Row.verify(used, received)
+      const admitted: Admitted = {
+        received,
+        token: Option.map(token, (value) => ({ value, verifiedBy: tenantId })),
+        setup: setup?.(received) ?? Option.none()
       }
-    )
-    return Intake.of({ verify })
+      return admitted
+    })
+    return Intake.of({
+      verify,
+      knows: (provider, tenantId) => Effect.asVoid(lookup(provider, tenantId))
+    })
   })
 )

@@ -8,11 +8,11 @@
  */
 import { Context, Effect, Layer, Option } from "effect"
 import type * as HttpClient from "effect/http/HttpClient"
-import * as Mailgun from "./providers/Mailgun.ts"
-import * as Postmark from "./providers/Postmark.ts"
-import * as Resend from "./providers/Resend.ts"
-import * as SendGrid from "./providers/SendGrid.ts"
-import * as Ses from "./providers/Ses.ts"
+import * as Mailgun from "./providers/signed/Mailgun.ts"
+import * as SendGrid from "./providers/signed/SendGrid.ts"
+import * as Ses from "./providers/sns/Ses.ts"
+import * as Resend from "./providers/standard/Resend.ts"
+import * as Postmark from "./providers/unsigned/Postmark.ts"
 import * as Row from "./Row.ts"
 
 /**
@@ -29,7 +29,7 @@ export const all: ReadonlyArray<Row.Row> = [
   Mailgun.row
 ]
 
-const lookupIn = <R extends Row.Row>(rows: ReadonlyArray<R>): (name: string) => Option.Option<R> => {
+const lookupIn = <R extends Pick<Row.Row, "name">>(rows: ReadonlyArray<R>): (name: string) => Option.Option<R> => {
   const byName: ReadonlyMap<string, R> = new Map(rows.map((row) => [row.name, row]))
   return (name) => Option.fromUndefinedOr(byName.get(name))
 }

@@ -38,6 +38,7 @@ export type Ending =
 export type Reason =
   | Webhook.VerificationReason
   | "NoSecret"
+  | "Greeting"
   | "SecretsUnavailable"
   | "VerificationUnavailable"
   | "UnknownTenant"
@@ -80,6 +81,7 @@ const entries: Readonly<Record<Reason, Entry>> = {
     isOurs: true
   },
   NoSecret: { ending: "misconfigured", sentence: "no secret is configured", isOurs: true },
+  Greeting: { ending: "not_mail", sentence: "a provider tries the address" },
   SecretsUnavailable: {
     ending: "unavailable",
     sentence: "secrets cannot be looked up",

@@ -8,6 +8,7 @@ import { type Provider, Tenant } from "@waybill/core"
 import { Config, Context, Effect, Layer, Option, Redacted } from "effect"
 import type { Credentials, SecretsUnavailable } from "./Credentials.ts"
 import * as Providers from "./Providers.ts"
+import * as Row from "./Row.ts"
 
 /**
  * The secrets of one tenant.
@@ -16,7 +17,10 @@ import * as Providers from "./Providers.ts"
  * @since 0.1.0
  */
 export interface TenantSecrets {
-  /** By the provider's name; for Amazon SES the ARNs of the topics that count. */
+  /**
+   * By the provider's name; for Amazon SES the ARNs of the topics that count. Those of a further scheme of a provider by both
+   * names, such as `sendgrid.basicAuth`.
+   */
   readonly secrets: Readonly<Record<string, ReadonlyArray<Redacted.Redacted>>>
   /** By the names that the providers' rows give them; each is off by default. */
   readonly switches?: Readonly<Record<string, boolean>> | undefined
@@ -36,6 +40,13 @@ export class Secrets extends Context.Service<Secrets, {
   ) => Effect.Effect<Option.Option<Credentials>, SecretsUnavailable>
 }>()("@waybill/webhooks/Secrets") {}
 
+/** Those of a provider's further schemes, by the names of the schemes. */
+const further = (provider: string, secrets: ReadonlyMap<string, ReadonlyArray<Redacted.Redacted>>) =>
+  new Map([...secrets].flatMap(([key, all]) => {
+    const prefix = `${provider}.`
+    return key.startsWith(prefix) ? [[key.slice(prefix.length), all] as const] : []
+  }))
+
 /** Maps, since a tenant may be called as what every object has: `__proto__`, `constructor`. */
 const ofTenants = (tenants: Iterable<readonly [string, TenantSecrets]>): Secrets["Service"] => {
   const byTenant = new Map(
@@ -52,6 +63,7 @@ const ofTenants = (tenants: Iterable<readonly [string, TenantSecrets]>): Secrets
       Effect.succeed(
         Option.map(Option.fromUndefinedOr(byTenant.get(tenantId)), ({ secrets, switches }) => ({
           secrets: secrets.get(provider) ?? [],
+          furtherSecrets: further(provider, secrets),
           switches
         }))
       )
@@ -129,8 +141,8 @@ export const layerConfig = (
           Effect.map(Config.Boolean(variable).pipe(Config.withDefault(false)), (isOn) => [name, isOn] as const)
       )
       const secrets = yield* Effect.forEach(
-        rows,
-        ({ name, secrets }) => Effect.map(secretsIn(secrets.variable), (secrets) => [name, secrets] as const)
+        rows.flatMap((row) => row.schemes.map((scheme) => [Row.keyOf(row, scheme), scheme.secrets.variable] as const)),
+        ([key, variable]) => Effect.map(secretsIn(variable), (secrets) => [key, secrets] as const)
       )
       return ofTenants([
         [tenantId, { secrets: Object.fromEntries(secrets), switches: Object.fromEntries(switches) }]

@@ -19,6 +19,8 @@ import { type DateTime, Option, type Redacted, Schema } from "effect"
 export interface Request {
   readonly headers: Readonly<Record<string, string>>
   readonly body: Uint8Array
+  /** The address to which it was posted, query included, as its sender knows it; absent where that is not known. */
+  readonly publicUrl?: string | undefined
 }
 
 /**
@@ -52,8 +54,6 @@ export interface Attempt extends Received {
 export interface Verified {
   /** The token to be consumed once where the signature does not cover the body, so that it is good for one body only. */
   readonly token: Option.Option<string>
-  /** Whether the request only sets the webhooks up: it is about no mail by which its tenant could be told. */
-  readonly isSetup: boolean
 }
 
 /**
@@ -62,11 +62,8 @@ export interface Verified {
  * @category constructors
  * @since 0.2.0
  */
-export const verified = (
-  { isSetup = false, token }: { readonly isSetup?: boolean; readonly token?: string } = {}
-): Verified => ({
-  token: Option.fromUndefinedOr(token),
-  isSetup
+export const verified = ({ token }: { readonly token?: string } = {}): Verified => ({
+  token: Option.fromUndefinedOr(token)
 })
 
 /**

@@ -11,7 +11,7 @@
  * Beside the outcomes of `Answer`:
  *
  * - an unknown provider or tenant, and a path in another spelling than the ones above, is answered 404;
- * - another method than POST 405;
+ * - another method than POST 405, but for those by which a provider tries an address (`Row.probes`);
  * - a body that does not arrive in time 408, or its connection is cut;
  * - one that breaks off, or is not what its coding says, 400;
  * - one in a coding that is not understood 415;
@@ -22,7 +22,7 @@
  * refusing what was verified would lose it. It is read and appended a thousand at a time, and other requests are served between;
  * only its JSON is parsed at once.
  *
- * An answer is one word; neither it nor a log holds an address, a body or a trace. `Refusals` tells of what does not come in. The
+ * An answer is one word, or what a provider asks for on setting its webhooks up; neither it nor a log holds an address, a body or a trace. `Refusals` tells of what does not come in. The
  * router gives 404 to path parameters longer than its `maxParamLength`, 100 characters unless `HttpRouter.RouterConfig` says
  * otherwise.
  *
@@ -37,6 +37,7 @@ import { Intake, type IntakeError } from "./Intake.ts"
 import * as Body from "./internal/body.ts"
 import * as Budget from "./internal/budget.ts"
 import * as Encoding from "./internal/encoding.ts"
+import * as PublicUrl from "./internal/publicUrl.ts"
 import { Providers } from "./Providers.ts"
 import * as Refusals from "./Refusals.ts"
 import type * as Row from "./Row.ts"
@@ -99,6 +100,13 @@ export interface Options {
    * request that only sets the webhooks up, such as a subscription of Amazon SNS: that is `tenantId`'s.
    */
   readonly resolveTenant?: (request: Unassigned) => Effect.Effect<Option.Option<Tenant.TenantId>, unknown>
+  /**
+   * The address under which the public reaches the routes, such as `https://hooks.example`; some providers sign it. By default
+   * it is what a request itself says.
+   */
+  readonly publicUrl?: string | undefined
+  /** Whether a proxy before the routes says by which address it was reached: `X-Forwarded-Proto`, `X-Forwarded-Host`. */
+  readonly trustProxy?: boolean
 }
 
 const statuses: Readonly<Record<Exclude<Refusals.Ending, Answer.Outcome>, number>> = {
@@ -127,12 +135,23 @@ const isSpelt = (part: string): boolean =>
   !(part.match(/%[0-9a-f]{2}/gi) ?? []).some((hex) => /[\w.~-]/.test(String.fromCharCode(parseInt(hex.slice(1), 16))))
 
 /** Whether an address has a provider's path as it is written, since routers take other spellings for the same. */
-const isExact = (url: string, provider: Row.Row): boolean => {
+const isExact = (url: string, provider: Pick<Row.Row, "name">): boolean => {
   const [path = ""] = url.split("?", 1)
   const tail = `/webhooks/${provider.name}`
   if (path === tail) return true
   return path.startsWith("/tenants/") && path.endsWith(tail) && isSpelt(path.slice("/tenants/".length, -tail.length))
 }
+
+/** How a request is answered: by its ending in one word, or as its provider asks for. */
+interface Answered {
+  readonly ending: Refusals.Ending
+  readonly headers?: Readonly<Record<string, string>>
+  readonly reply?: string
+}
+
+const ofEnding = (ending: Refusals.Ending): Answered => ({ ending })
+
+const methodsOf = ({ probes = {} }: Pick<Row.Row, "probes">): string => ["POST", ...Object.keys(probes)].join(", ")
 
 const make = Effect.fnUntraced(function*(options: Options) {
   const ingestion = yield* Ingestion
@@ -163,19 +182,31 @@ const make = Effect.fnUntraced(function*(options: Options) {
     request: HttpServerRequest.HttpServerRequest,
     lease: Budget.Lease
   ) {
-    if (request.method !== "POST") return yield* new Refusals.Refused({ reason: "MethodNotAllowed" })
     const verifiedBy = Option.getOrElse(given, () => ownTenant)
     const headers = { ...request.headers }
+    if (request.method !== "POST") {
+      const probe = provider.probes?.[request.method]
+      if (probe === undefined) return yield* new Refusals.Refused({ reason: "MethodNotAllowed" })
+      yield* Effect.mapError(intake.knows(provider, verifiedBy), refusalOf)
+      const probed: Answered = { ending: "not_mail", headers: probe(headers) }
+      return probed
+    }
+    const publicUrl = PublicUrl.of(request.url, headers, options)
     const read = Effect.gen(function*() {
       const body = yield* Body.read(request, limits, lease)
-      const received: Webhook.Received = { headers: Encoding.plain(headers), body, receivedAt: yield* DateTime.now }
+      const received: Webhook.Received = {
+        headers: Encoding.plain(headers),
+        body,
+        publicUrl,
+        receivedAt: yield* DateTime.now
+      }
       return received
     })
-    const { isSetup, received, token } = yield* Effect.mapError(
-      intake.verify(provider, verifiedBy, read, headers),
+    const { received, setup, token } = yield* Effect.mapError(
+      intake.verify(provider, verifiedBy, read, { headers, publicUrl }),
       refusalOf
     )
-    const tenantId = Option.isSome(given) || isSetup
+    const tenantId = Option.isSome(given) || Option.isSome(setup)
       ? verifiedBy
       : yield* assign({ ...received, provider: provider.name, url: request.url })
     const receipt = yield* ingestion.receive({
@@ -193,16 +224,23 @@ const make = Effect.fnUntraced(function*(options: Options) {
     yield* Effect.logDebug("webhook received").pipe(
       Effect.annotateLogs({ provider: provider.name, outcome: receipt.outcome, ...receipt.counts })
     )
-    const ending: Refusals.Ending = receipt.outcome
-    return ending
+    const answered: Answered = {
+      ending: receipt.outcome,
+      ...Option.isSome(setup) && setup.value.reply !== undefined && { reply: setup.value.reply }
+    }
+    return answered
   })
 
-  const answer = (provider: Row.Row, ending: Refusals.Ending) =>
-    HttpServerResponse.text(ending, {
-      status: isOfRoute(ending) ? statuses[ending] : Answer.status(provider, ending),
-      ...(ending === "method_not_allowed" && { headers: { allow: "POST" } }),
+  const answer = (provider: Row.OpenRow, { ending, headers, reply }: Answered) => {
+    const status = isOfRoute(ending) ? statuses[ending] : Answer.status(provider, ending)
+    if (reply !== undefined) return HttpServerResponse.text(reply, { status, contentType: "application/json" })
+    return HttpServerResponse.text(ending, {
+      status,
+      ...(headers !== undefined && { headers }),
+      ...(ending === "method_not_allowed" && { headers: { allow: methodsOf(provider) } }),
       ...(ending === "unsupported_encoding" && { headers: { "accept-encoding": Encoding.understood } })
     })
+  }
 
   const notFound = HttpServerResponse.text("not_found", { status: Answer.unknownProvider })
 
@@ -218,17 +256,17 @@ const make = Effect.fnUntraced(function*(options: Options) {
       : Option.map(Tenant.TenantId.makeOption(params["tenantId"]), Option.some)
     if (Option.isNone(tenantId)) return notFound
     const lease = budget.begin()
-    const ending = yield* receive(provider, tenantId.value, request, lease).pipe(
+    const answered = yield* receive(provider, tenantId.value, request, lease).pipe(
       Effect.catchDefect(() => Effect.fail(new Refusals.Refused({ reason: "Died" }))),
       Effect.catch((refused) =>
         Effect.as(
           Refusals.tell(refused, provider, Option.getOrElse(tenantId.value, () => ownTenant)),
-          Refusals.ending(refused)
+          ofEnding(Refusals.ending(refused))
         )
       ),
       Effect.ensuring(Effect.sync(lease.end))
     )
-    return answer(provider, ending)
+    return answer(provider, answered)
   })
 })
 

@@ -67,7 +67,7 @@ describe("Answer", () => {
     ])
     for (const provider of Providers.all) {
       assert.isTrue(Option.contains(Providers.get(provider.name), provider))
-      assert.match(provider.secrets.variable, /^WAYBILL_[A-Z_]+$/)
+      for (const { secrets } of provider.schemes) assert.match(secrets.variable, /^WAYBILL_[A-Z_]+$/)
       assert.notInclude(provider.headers, "authorization")
     }
     assert.isTrue(Option.isNone(Providers.get("constructor")))

@@ -1,10 +1,11 @@
 /** Moves what is signed across every boundary of a scheme: no request but the signed one is accepted. */
 import { assert, describe, it } from "@effect/vitest"
-import { Mailgun, Postmark, Resend, SendGrid, SnsSignature, type Webhook } from "@waybill/webhooks"
-import { MailgunSender, PostmarkSender, ResendSender, SendGridSender, SesSender } from "@waybill/webhooks/testing"
+import { Mailgun, Postmark, Resend, SendGrid, Ses, SnsSignature, type Webhook } from "@waybill/webhooks"
+import { SesSender } from "@waybill/webhooks/testing"
 import { Arbitrary, Effect, Option, Redacted, Result, Schema } from "effect"
 import { createHmac, createSign, generateKeyPairSync, randomBytes } from "node:crypto"
 import { bytes, only, receivedAt } from "./Reading.ts"
+import * as Schemes from "./Schemes.ts"
 
 const report = {
   type: "delivered",
@@ -71,7 +72,7 @@ describe("what is signed", () => {
       }
     }))
 
-  const sendGrid = SendGridSender.make(generateKeyPairSync("ec", { namedCurve: "prime256v1" }))
+  const sendGrid = Schemes.withKey(SendGrid.row, generateKeyPairSync("ec", { namedCurve: "prime256v1" }).privateKey)
 
   it.effect("by SendGrid is one time and one body, wherever it is cut", () =>
     Effect.gen(function*() {
@@ -85,7 +86,7 @@ describe("what is signed", () => {
             headers: { ...request.headers, [header]: time },
             body: bytes(body),
             receivedAt,
-            secrets: sendGrid.secrets
+            secrets: Schemes.secretsOf(sendGrid)
           })
         )
         assert.strictEqual(Result.isSuccess(result), time === timestamp, time)
@@ -114,7 +115,9 @@ describe("what is signed", () => {
               },
               body: bytes(signed.slice(second + 1))
             }
-            const result = yield* Effect.result(Resend.verify({ ...request, receivedAt, secrets: [svixSecret] }))
+            const result = yield* Effect.result(
+              Schemes.verify(Resend.row, { ...request, receivedAt, secrets: [svixSecret] })
+            )
             if (Result.isSuccess(result)) accepted.push(`${first} ${second}`)
           }
         }
@@ -126,11 +129,11 @@ describe("what is signed", () => {
 
   it.effect("by Svix has a time in its one form", () =>
     Effect.gen(function*() {
-      const request = only(ResendSender.make(svixSecret).send([report], receivedAt))
+      const request = only(Schemes.withSecret(Resend.row, svixSecret).send([report], receivedAt))
       for (const timestamp of ["0", "177261997", "17726199700", "01772619970"]) {
         const headers = { ...request.headers, "svix-timestamp": timestamp }
         const result = yield* Effect.result(
-          Resend.verify({ ...request, headers, receivedAt, secrets: [svixSecret] })
+          Schemes.verify(Resend.row, { ...request, headers, receivedAt, secrets: [svixSecret] })
         )
         assert.strictEqual(Result.isFailure(result) && result.failure.reason, "MalformedSignature")
       }
@@ -183,7 +186,7 @@ describe("what is signed", () => {
           const accepted: Array<unknown> = []
           for (const reading of readings(signed.split("\n"), fields)) {
             const result = yield* Effect.result(
-              SnsSignature.verify(SesSender.kind.provider, {
+              SnsSignature.verify(Ses.row.name, {
                 headers: {},
                 body: bytes(JSON.stringify({ ...envelope, ...reading })),
                 receivedAt,
@@ -205,11 +208,16 @@ describe("what is signed", () => {
       Effect.gen(function*() {
         const [user, password] = parts
         const secret = `a${user.replaceAll(":", "")}:${password}`
-        const request = only(PostmarkSender.make(Redacted.make(secret)).send([report], receivedAt))
+        const request = only(Schemes.withSecret(Postmark.row, Redacted.make(secret)).send([report], receivedAt))
         for (const given of [`${user}:${password}`, `${secret}:`, `:${secret}`, secret.replaceAll(":", ""), secret]) {
           const authorization = `Basic ${Buffer.from(given).toString("base64")}`
           const result = yield* Effect.result(
-            Postmark.verify({ ...request, headers: { authorization }, receivedAt, secrets: [Redacted.make(secret)] })
+            Schemes.verify(Postmark.row, {
+              ...request,
+              headers: { authorization },
+              receivedAt,
+              secrets: [Redacted.make(secret)]
+            })
           )
           assert.strictEqual(Result.isSuccess(result), given === secret, given)
         }
@@ -219,8 +227,8 @@ describe("what is signed", () => {
 
   it.effect("by the senders is taken as it is", () =>
     Effect.gen(function*() {
-      const sender = MailgunSender.make(Redacted.make(key))
+      const sender = Schemes.withSecret(Mailgun.row, Redacted.make(key))
       const request = only(sender.send([report], receivedAt))
-      yield* Mailgun.verify({ ...request, receivedAt, secrets: sender.secrets })
+      yield* Mailgun.verify({ ...request, receivedAt, secrets: Schemes.secretsOf(sender) })
     }))
 })

@@ -27,7 +27,7 @@ export const sender = (name: string): Sender.Sender =>
   Signing.senders.find(({ provider }) => provider === name) ?? assert.fail(`there is no sender ${name}`)
 
 export const secretsOf = (senders: ReadonlyArray<Sender.Sender>): Secrets.TenantSecrets => ({
-  secrets: Object.fromEntries(senders.map(({ provider, secrets }) => [provider, secrets]))
+  secrets: Object.fromEntries(senders.flatMap(({ secrets }) => Object.entries(secrets)))
 })
 
 export type Storage = Inbox.Inbox | Ledger.Ledger | Orphans.Orphans
@@ -57,11 +57,15 @@ export const rows = (
   certificates: Layer.Layer<SnsCertificates.SnsCertificates> = Signing.certificates,
   subscriptions: Layer.Layer<SnsSubscriptions.SnsSubscriptions> = SnsSubscriptions.layerNone
 ): ReadonlyArray<Row.Row> =>
-  Providers.all.map((row) =>
-    row.name === "ses"
-      ? { ...row, open: Effect.provide(Sns.open(row.name), Layer.merge(certificates, subscriptions)) }
-      : row
-  )
+  Signing.rows.map((row): Row.Row => {
+    if (row.name !== "ses") return row
+    const [signature, ...others] = row.schemes
+    return {
+      ...row,
+      schemes: [{ ...signature, open: Effect.provide(Sns.verify(row.name), certificates) }, ...others],
+      followUp: Effect.provide(Sns.followUp(row.name), subscriptions)
+    }
+  })
 
 /** A table of rows, opened. */
 export const table = (rows: ReadonlyArray<Row.Row>): Layer.Layer<Providers.Providers> =>

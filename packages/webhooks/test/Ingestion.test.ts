@@ -31,11 +31,17 @@ const unstorable = (event: Event.NewEvent): Event.NewEvent => ({
  */
 const lines = (understood: (line: string) => boolean = (line) => !line.startsWith("?")): Row.Row => ({
   name,
-  secrets: { variable: "WAYBILL_LINES_SECRET", about: "nothing" },
+  schemes: [{
+    name: "none",
+    secrets: { variable: "WAYBILL_LINES_SECRET", about: "nothing" },
+    proof: "signature",
+    open: Effect.succeed(() => Effect.succeed(Webhook.verified())),
+    signing: { _tag: "Nothing", generate: Effect.die(new Error("it is not sent")), issue: "it is not sent" }
+  }],
+  composer: { types: [], compose: () => [] },
   headers: ["x-id"],
   refusal: 401,
   unavailable: 503,
-  open: Effect.succeed({ verify: () => Effect.succeed(Webhook.verified()) }),
   normalize: ({ body, receivedAt }) => {
     const all = textOf(body).split("\n")
     if (all.includes("throw")) throw new Error("ann@reader.example")
@@ -98,7 +104,7 @@ const world = Effect.gen(function*() {
   const table = tableOf({
     ...lines(),
     normalize: (received) => Effect.runSync(Ref.get(provider)).normalize(received),
-    open: Effect.map(lines().open, (open) => ({ ...open, followUp }))
+    followUp: Effect.succeed(followUp)
   })
   const ledger = before(Effect.fnUntraced(function*(events) {
     const failure = yield* Ref.get(ledgerFails)

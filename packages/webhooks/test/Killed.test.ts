@@ -8,6 +8,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import * as TestDatabase from "../../storage/test/TestDatabase.ts"
 import * as Edge from "./Edge.ts"
+import * as Schemes from "./Schemes.ts"
 
 const program = fileURLToPath(new URL("hangingServer.ts", import.meta.url))
 
@@ -38,9 +39,9 @@ const reader = (child: ChildProcess) => {
 
 /** A server in a process of its own, that hangs between storing and appending. */
 const server = Effect.fnUntraced(function*(url: Redacted.Redacted) {
-  const variables = Providers.all.map(({ name, secrets }) => [
+  const variables = Providers.all.map(({ name, schemes: [{ secrets }] }) => [
     secrets.variable,
-    Edge.sender(name).secrets.map(Redacted.value).join(",")
+    Schemes.secretsOf(Edge.sender(name)).map(Redacted.value).join(",")
   ])
   const child = yield* Effect.acquireRelease(
     Effect.sync(() =>
@@ -95,10 +96,10 @@ describe("A server killed between storing a webhook and appending its events", (
           assert.lengthOf(yield* events(0), 0)
 
           const row = Option.getOrThrow(yield* Providers.Providers.useSync(({ get }) => get(provider)))
-          const { token } = yield* row.verify({
+          const { token } = yield* row.schemes[0].verify({
             ...request,
             receivedAt: Edge.report("delivered", 1).at,
-            secrets: Edge.sender(provider).secrets
+            secrets: Schemes.secretsOf(Edge.sender(provider))
           })
           const retry = ingestion.receive({
             ...request,

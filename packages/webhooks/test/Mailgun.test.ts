@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Mailgun } from "@waybill/webhooks"
-import { MailgunSender } from "@waybill/webhooks/testing"
 import { DateTime, Effect, Option, Redacted, Result } from "effect"
 import { createHmac } from "node:crypto"
 import { bytes, event, key, normalized, only, received, receivedAt } from "./Reading.ts"
+import * as Schemes from "./Schemes.ts"
 
 const { row: provider } = Mailgun
 
@@ -252,7 +252,7 @@ describe("Mailgun", () => {
 
   const signingKey = "f".repeat(32)
   const request = only(
-    MailgunSender.make(Redacted.make(signingKey)).send([
+    Schemes.withSecret(Mailgun.row, Redacted.make(signingKey)).send([
       { type: "delivered", messageId, recipient: "ada@reader.example", at: receivedAt, eventId: "one" }
     ], receivedAt)
   )

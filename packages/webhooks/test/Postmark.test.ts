@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Postmark } from "@waybill/webhooks"
 import { Effect, Redacted, Result } from "effect"
 import { bytes, event, key, normalized, received, receivedAt } from "./Reading.ts"
+import * as Schemes from "./Schemes.ts"
 
 const { row: provider } = Postmark
 
@@ -233,7 +234,7 @@ describe("Postmark", () => {
   })
 
   const attempt = (authorization: string | undefined, secrets: ReadonlyArray<string>) =>
-    Effect.result(Postmark.verify({
+    Effect.result(Schemes.verify(Postmark.row, {
       headers: authorization === undefined ? {} : { authorization },
       body: bytes("{}"),
       secrets: secrets.map((secret) => Redacted.make(secret)),

@@ -19,7 +19,10 @@ export const received = (
   headers: Readonly<Record<string, string>> = {}
 ): Webhook.Received => ({ headers, body: bytes(text), receivedAt })
 
-export const normalized = (provider: Row.Row, request: Webhook.Received): Webhook.Normalized => {
+export const normalized = (
+  provider: Pick<Row.Row, "name" | "normalize">,
+  request: Webhook.Received
+): Webhook.Normalized => {
   const result = provider.normalize(request)
   if (Result.isFailure(result)) return assert.fail(`${provider.name}: ${result.failure.reason}`)
   const whole = Webhook.join(result.success)

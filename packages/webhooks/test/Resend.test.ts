@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Resend } from "@waybill/webhooks"
-import { ResendSender } from "@waybill/webhooks/testing"
 import { DateTime, Effect, Redacted, Result } from "effect"
 import { event, key, normalized, only, received, receivedAt } from "./Reading.ts"
+import * as Schemes from "./Schemes.ts"
 
 const { row: provider } = Resend
 
@@ -160,7 +160,7 @@ describe("Resend", () => {
 
   const secret = Redacted.make(`whsec_${Buffer.alloc(24, 7).toString("base64")}`)
   const request = only(
-    ResendSender.make(secret).send([
+    Schemes.withSecret(Resend.row, secret).send([
       { type: "delivered", messageId: emailId, recipient: "ada@reader.example", at: receivedAt, eventId: "one" }
     ], receivedAt)
   )
@@ -172,7 +172,7 @@ describe("Resend", () => {
       readonly receivedAt?: DateTime.Utc
     }) {
       const secrets = (change.secrets ?? [Redacted.value(secret)]).map((each) => Redacted.make(each))
-      const result = yield* Effect.result(Resend.verify({ ...request, receivedAt, ...change, secrets }))
+      const result = yield* Effect.result(Schemes.verify(Resend.row, { ...request, receivedAt, ...change, secrets }))
       return Result.isFailure(result) ? result.failure.reason : "accepted"
     }
   )

@@ -118,6 +118,9 @@ describe("Secrets", () => {
       })
     ).pipe(Effect.provideService(
       Providers.Table,
-      [{ ...Postmark.row, secrets: { variable: "WAYBILL_OTHER_SECRET", about: "another" } }]
+      [{
+        ...Postmark.row,
+        schemes: [{ ...Postmark.row.schemes[0], secrets: { variable: "WAYBILL_OTHER_SECRET", about: "another" } }]
+      }]
     )))
 })

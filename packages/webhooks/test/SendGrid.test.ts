@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { SendGrid } from "@waybill/webhooks"
-import { SendGridSender } from "@waybill/webhooks/testing"
 import { DateTime, Effect, Redacted, Result } from "effect"
 import { generateKeyPairSync } from "node:crypto"
 import { event, events, key, keys, normalized, only, received, receivedAt } from "./Reading.ts"
+import * as Schemes from "./Schemes.ts"
 
 const { row: provider } = SendGrid
 
@@ -214,7 +214,7 @@ describe("SendGrid", () => {
 
   const pair = generateKeyPairSync("ec", { namedCurve: "prime256v1" })
   const otherPair = generateKeyPairSync("ec", { namedCurve: "prime256v1" })
-  const sender = SendGridSender.make(pair)
+  const sender = Schemes.withKey(SendGrid.row, pair.privateKey)
   const request = only(sender.send([
     { type: "delivered", messageId, recipient: "ada@reader.example", at: receivedAt, eventId: "one" }
   ], receivedAt))
@@ -227,7 +227,7 @@ describe("SendGrid", () => {
       readonly receivedAt?: DateTime.Utc
     }) {
       const result = yield* Effect.result(
-        SendGrid.verify({ ...request, secrets: sender.secrets, receivedAt, ...change })
+        SendGrid.verify({ ...request, secrets: Schemes.secretsOf(sender), receivedAt, ...change })
       )
       return Result.isFailure(result) ? result.failure.reason : "accepted"
     }
@@ -241,8 +241,8 @@ describe("SendGrid", () => {
 
   it.effect("accepts any of the active keys", () =>
     Effect.gen(function*() {
-      const others = SendGridSender.make(otherPair).secrets
-      assert.strictEqual(yield* reason({ secrets: [...others, ...sender.secrets] }), "accepted")
+      const others = Schemes.secretsOf(Schemes.withKey(SendGrid.row, otherPair.privateKey))
+      assert.strictEqual(yield* reason({ secrets: [...others, ...Schemes.secretsOf(sender)] }), "accepted")
       assert.strictEqual(yield* reason({ secrets: others }), "BadSignature")
     }))
 

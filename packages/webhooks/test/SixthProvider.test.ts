@@ -4,10 +4,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Event, IdempotencyKey, Provider, Recipient, Tenant } from "@waybill/core"
 import { Ingestion, Intake, Providers, type Row, Secrets, Webhook } from "@waybill/webhooks"
-import type { Sender } from "@waybill/webhooks/testing"
+import { type Sender, Senders } from "@waybill/webhooks/testing"
 import { ConfigProvider, DateTime, Effect, Layer, Option, Redacted, Result, Schema } from "effect"
+import * as ProviderSettings from "../../cli/src/config/ProviderSettings.ts"
+import * as Verification from "../../cli/src/work/Verification.ts"
 import * as Edge from "./Edge.ts"
 import { bytes, only } from "./Reading.ts"
+import * as Schemes from "./Schemes.ts"
 import { textOf } from "./Signing.ts"
 
 const name = Provider.Provider.make("pigeon")
@@ -37,7 +40,27 @@ const fed: Array<string> = []
 
 const pigeon: Row.Row = {
   name,
-  secrets: { variable: "WAYBILL_PIGEON_WHISTLE", about: "whistle that the birds know" },
+  schemes: [{
+    name: "whistle",
+    secrets: { variable: "WAYBILL_PIGEON_WHISTLE", about: "whistle that the birds know" },
+    proof: "secret",
+    open: Effect.succeed(({ headers, secrets }) =>
+      secrets.some((secret) => Redacted.value(secret) === headers["x-whistle"])
+        ? Effect.succeed(Webhook.verified())
+        : Effect.fail(new Webhook.VerificationError({ provider: name, reason: "BadSignature" }))
+    ),
+    signing: {
+      _tag: "Secret",
+      generate: () => Redacted.make("tune"),
+      make: (secret) => ({
+        secrets: [secret],
+        sign: ({ headers, ...request }) => ({
+          ...request,
+          headers: { ...headers, "x-whistle": Redacted.value(secret) }
+        })
+      })
+    }
+  }],
   switches: [{ name: "feedPigeons", variable: "WAYBILL_PIGEON_FEED", about: "whether to feed the birds" }],
   headers: ["x-bird"],
   refusal: 406,
@@ -47,34 +70,26 @@ const pigeon: Row.Row = {
       onNone: () => Result.fail(new Webhook.MalformedBody({ provider: name, reason: "NotJson" })),
       onSome: (flights) => Result.succeed([{ events: flights.map(event), undecodable: [], ignored: [] }])
     }),
-  open: Effect.succeed({
-    verify: ({ headers, secrets }) =>
-      secrets.some((secret) => Redacted.value(secret) === headers["x-whistle"])
-        ? Effect.succeed(Webhook.verified())
-        : Effect.fail(new Webhook.VerificationError({ provider: name, reason: "BadSignature" })),
-    followUp: ({ id }, credentials) =>
-      credentials.pipe(
-        Effect.map((found) => Option.exists(found, ({ switches }) => switches.has("feedPigeons")) ? fed.push(id) : 0),
-        Effect.mapError((cause) => new Webhook.FollowUpFailed({ provider: name, issue: "no food", cause }))
-      )
-  })
+  followUp: Effect.succeed(({ id }, credentials) =>
+    credentials.pipe(
+      Effect.map((found) => Option.exists(found, ({ switches }) => switches.has("feedPigeons")) ? fed.push(id) : 0),
+      Effect.mapError((cause) => new Webhook.FollowUpFailed({ provider: name, issue: "no food", cause }))
+    )
+  ),
+  composer: {
+    types: ["delivered", "bounced"],
+    compose: (reports) => [{
+      headers: { "x-bird": "white" },
+      body: bytes(JSON.stringify(reports.map(({ at, eventId, messageId, recipient, type }) => ({
+        ring: eventId,
+        arrived: type === "delivered",
+        at: at.epochMilliseconds,
+        message: messageId,
+        loft: recipient
+      }))))
+    }]
+  }
 }
-
-const sender = (whistle: Redacted.Redacted): Sender.Sender => ({
-  provider: name,
-  secrets: [whistle],
-  types: ["delivered", "bounced"],
-  send: (reports) => [{
-    headers: { "x-whistle": Redacted.value(whistle), "x-bird": "white" },
-    body: bytes(JSON.stringify(reports.map(({ at, eventId, messageId, recipient, type }) => ({
-      ring: eventId,
-      arrived: type === "delivered",
-      at: at.epochMilliseconds,
-      message: messageId,
-      loft: recipient
-    }))))
-  }]
-})
 
 const rows = [...Providers.all, pigeon]
 
@@ -89,7 +104,7 @@ const layer = Edge.layer({
 })
 
 const sent = (whistle: string, ...reports: ReadonlyArray<Sender.Report>) =>
-  Effect.map(DateTime.now, (now) => only(sender(Redacted.make(whistle)).send(reports, now)))
+  Effect.map(DateTime.now, (now) => only(Schemes.withSecret(pigeon, Redacted.make(whistle)).send(reports, now)))
 
 describe("A sixth provider", () => {
   it.live(
@@ -131,4 +146,27 @@ describe("A sixth provider", () => {
       }).pipe(Effect.provide(layer, { local: true })),
     30_000
   )
+
+  it.effect("has its setting, its line of the doctor and its sender from its row alone", () =>
+    Effect.gen(function*() {
+      const settings = ProviderSettings.secretsOf([pigeon])
+      assert.deepInclude(settings["pigeon"], {
+        name: "WAYBILL_PIGEON_WHISTLE",
+        about: "whistle that the birds know",
+        fallback: ""
+      })
+      const credentials = (secrets: ReadonlyArray<string>) => ({
+        secrets: secrets.map((secret) => Redacted.make(secret)),
+        switches: new Set<string>()
+      })
+      assert.deepStrictEqual(Verification.of(pigeon, credentials([])), Option.none())
+      assert.deepStrictEqual(
+        Option.map(Verification.of(pigeon, credentials(["tune"])), ({ found }) => found),
+        Option.some("verified by a secret that every request carries (WAYBILL_PIGEON_WHISTLE)")
+      )
+      const { row, sender } = yield* Senders.generateOf(pigeon)
+      const request = only(sender.send([Edge.report("delivered", 1)], yield* DateTime.now))
+      assert.deepStrictEqual(sender.secrets, { pigeon: [Redacted.make("tune")] })
+      yield* Schemes.verify(row, { ...request, receivedAt: yield* DateTime.now, secrets: Schemes.secretsOf(sender) })
+    }))
 })

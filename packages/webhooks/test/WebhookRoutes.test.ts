@@ -1,11 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Inbox, Ledger, LedgerError, Recipient, Tenant } from "@waybill/core"
 import { Ingestion, Postmark, type Row, SnsCertificates, SnsSubscriptions, type Webhook } from "@waybill/webhooks"
-import { PostmarkSender, type Sender } from "@waybill/webhooks/testing"
+import type { Sender } from "@waybill/webhooks/testing"
 import { DateTime, Effect, Layer, Option, Redacted } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import { connect } from "node:net"
 import * as Edge from "./Edge.ts"
+import * as Schemes from "./Schemes.ts"
 import * as Signing from "./Signing.ts"
 
 const { bytes } = Signing
@@ -553,7 +554,8 @@ describe("WebhookRoutes when Amazon SNS offers a subscription", () => {
 })
 
 describe("WebhookRoutes of several tenants", () => {
-  const own = (password: string): Sender.Sender => PostmarkSender.make(Redacted.make(`postmark:${password}`))
+  const own = (password: string): Sender.Sender =>
+    Schemes.withSecret(Postmark.row, Redacted.make(`postmark:${password}`))
   const senders = { acme: own("of-acme"), globex: own("of-globex") }
   const tenants = {
     acme: Edge.secretsOf([senders.acme]),

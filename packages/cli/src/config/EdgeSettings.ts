@@ -130,6 +130,17 @@ export const publicUrl: Setting.Setting<Option.Option<string>> = Kind.optional(K
 }))
 
 /**
+ * Whether a proxy says by which address `serve` was reached.
+ *
+ * @category settings
+ * @since 0.2.0
+ */
+export const trustProxy = Kind.isTrue(
+  "WAYBILL_TRUST_PROXY",
+  "whether a proxy before serve says by X-Forwarded-Proto and -Host which address was asked"
+)
+
+/**
  * The keys that links to unsubscribe are signed with.
  *
  * @category settings

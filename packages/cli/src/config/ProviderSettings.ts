@@ -6,22 +6,34 @@
  * @since 0.2.0
  */
 import * as Providers from "@waybill/webhooks/Providers"
+import * as Row from "@waybill/webhooks/Row"
 import type { Redacted } from "effect"
 import * as Kind from "./Kind.ts"
 import type { Setting } from "./Setting.ts"
 
 /**
- * The secrets that the webhooks of each provider are verified with, by the provider's name.
+ * The secrets of the schemes of some providers, by the keys that `Secrets` has them under.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const secretsOf = (
+  rows: ReadonlyArray<Row.Row>
+): Readonly<Record<string, Setting<ReadonlyArray<Redacted.Redacted>>>> =>
+  Object.fromEntries(rows.flatMap((row) =>
+    row.schemes.map((scheme) => {
+      const { about, isPublic, variable } = scheme.secrets
+      return [Row.keyOf(row, scheme), Kind.secrets(variable, about, isPublic === true)]
+    })
+  ))
+
+/**
+ * The secrets that the webhooks of every provider are verified with, by the keys that `Secrets` has them under.
  *
  * @category settings
  * @since 0.1.0
  */
-export const secrets: Readonly<Record<string, Setting<ReadonlyArray<Redacted.Redacted>>>> = Object.fromEntries(
-  Providers.all.map(({ name, secrets: { about, isPublic, variable } }) => [
-    name,
-    Kind.secrets(variable, about, isPublic === true)
-  ])
-)
+export const secrets = secretsOf(Providers.all)
 
 /**
  * What else the providers can be told, by the names that their rows give it.

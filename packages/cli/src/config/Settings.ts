@@ -330,6 +330,7 @@ export const all: ReadonlyArray<Setting.Setting<unknown>> = [
   EdgeSettings.bodyTimeout,
   EdgeSettings.maxBodiesInFlight,
   EdgeSettings.publicUrl,
+  EdgeSettings.trustProxy,
   EdgeSettings.unsubscribeKeys,
   ...ProviderSettings.all,
   otlpEndpoint,

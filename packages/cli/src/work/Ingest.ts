@@ -80,14 +80,17 @@ export const ownerOf = Effect.fnUntraced(function*({ name }: Row.Row, tenantId: 
   return Option.isSome(yield* secrets.lookup(tenantId, name)) ? tenantId : Tenant.defaultTenantId
 })
 
+const variablesOf = (schemes: Row.Row["schemes"]): string =>
+  schemes.map(({ secrets: { variable } }) => variable).join(" or ")
+
 /**
  * A setting that has no secret.
  *
  * @category errors
  * @since 0.2.0
  */
-export const noSecret = ({ secrets: { variable } }: Row.Row): Setting.BadSetting =>
-  new Setting.BadSetting({ name: variable, issue: "is not set, so that no webhook can be verified" })
+export const noSecret = ({ schemes }: Row.Row): Setting.BadSetting =>
+  new Setting.BadSetting({ name: variablesOf(schemes), issue: "is not set, so that no webhook can be verified" })
 
 /** Verifies a webhook; returns the token that is consumed with it. */
 const verify = Effect.fnUntraced(function*(row: Row.Row, tenantId: Tenant.TenantId, received: Webhook.Received) {
@@ -101,7 +104,7 @@ const verify = Effect.fnUntraced(function*(row: Row.Row, tenantId: Tenant.Tenant
     Effect.catchTag("NoSecret", () => noSecret(row)),
     Effect.catchIf(
       (error) => error._tag === "VerificationError" && error.reason === "MisconfiguredSecret",
-      () => new Setting.BadSetting({ name: row.secrets.variable, issue: "holds a secret that cannot be used" })
+      () => new Setting.BadSetting({ name: variablesOf(row.schemes), issue: "holds a secret that cannot be used" })
     )
   )
   return token

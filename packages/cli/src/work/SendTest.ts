@@ -4,7 +4,8 @@
  * @since 0.1.0
  */
 import { type EventType, type Recipient, type Tenant } from "@waybill/core"
-import type * as Row from "@waybill/webhooks/Row"
+import * as Row from "@waybill/webhooks/Row"
+import type * as Scheme from "@waybill/webhooks/Scheme"
 import * as Secrets from "@waybill/webhooks/Secrets"
 import * as Senders from "@waybill/webhooks/testing/Senders"
 import type * as Webhook from "@waybill/webhooks/Webhook"
@@ -75,26 +76,32 @@ const readKey = (file: string, fail: (issue: string) => CannotSign) =>
     )
   )
 
-const secretOf = Effect.fnUntraced(function*(row: Row.Row, tenantId: Tenant.TenantId) {
+/** A signer for each scheme that the endpoint asks for, but for those that nobody but the provider can sign for. */
+const signersOf = Effect.fnUntraced(function*(row: Row.Row, { privateKey, tenantId }: Asked) {
+  const fail = (issue: string) => new CannotSign({ provider: row.name, issue })
+  const [{ signing: first }] = row.schemes
+  if (first._tag === "Nothing" && row.schemes.length === 1) return yield* fail(first.issue)
   const secrets = yield* Secrets.Secrets
   const found = yield* secrets.lookup(yield* Ingest.ownerOf(row, tenantId), row.name)
-  const [secret] = Option.match(found, { onNone: () => [], onSome: ({ secrets }) => secrets })
-  return secret ?? (yield* Ingest.noSecret(row))
+  const used = Option.match(found, { onNone: () => [], onSome: (credentials) => Row.inUse(row, credentials) })
+  const signers = new Map<string, Scheme.Signer>()
+  for (const { scheme: { name, signing }, secrets: [secret] } of used) {
+    if (signing._tag === "Secret" && secret !== undefined) signers.set(name, signing.make(secret))
+    if (signing._tag === "PrivateKey") {
+      if (Option.isNone(privateKey)) {
+        return yield* fail("a verification key does not sign; give a key of your own by --private-key")
+      }
+      const signer = signing.make(yield* readKey(privateKey.value, fail))
+      if (Option.isNone(signer)) return yield* fail(`the key of --private-key ${signing.issue}`)
+      signers.set(name, signer.value)
+    }
+  }
+  if (signers.size === 0) return yield* first._tag === "Nothing" ? fail(first.issue) : Ingest.noSecret(row)
+  return signers
 })
 
-const senderOf = Effect.fnUntraced(function*(row: Row.Row, { privateKey, tenantId }: Asked) {
-  const fail = (issue: string) => new CannotSign({ provider: row.name, issue })
-  const kind = Senders.get(row.name)
-  if (Option.isNone(kind)) return yield* fail("it has no sender")
-  const { signing } = kind.value
-  if (signing._tag === "Nothing") return yield* fail(signing.issue)
-  if (signing._tag === "Secret") return signing.make(yield* Effect.provide(secretOf(row, tenantId), Edge.secrets))
-  if (Option.isNone(privateKey)) {
-    return yield* fail("a verification key does not sign; give a key of your own by --private-key")
-  }
-  const sender = signing.make(yield* readKey(privateKey.value, fail))
-  return Option.isSome(sender) ? sender.value : yield* fail(`the key of --private-key ${signing.issue}`)
-})
+const senderOf = (row: Row.Row, asked: Asked) =>
+  Effect.map(Effect.provide(signersOf(row, asked), Edge.secrets), (signers) => Senders.make(row, signers))
 
 /**
  * Sends one report and returns what was answered.

@@ -100,7 +100,9 @@ const answers = Effect.fnUntraced(function*(startedAt: DateTime.Utc, { lastBatch
       WebhookRoutes.layer({
         maxBodySize: yield* Setting.read(EdgeSettings.maxBodySize),
         bodyTimeout: yield* Setting.read(EdgeSettings.bodyTimeout),
-        maxBodiesInFlight: yield* Setting.read(EdgeSettings.maxBodiesInFlight)
+        maxBodiesInFlight: yield* Setting.read(EdgeSettings.maxBodiesInFlight),
+        publicUrl: Option.getOrUndefined(yield* Setting.read(EdgeSettings.publicUrl)),
+        trustProxy: yield* Setting.read(EdgeSettings.trustProxy)
       }),
       Option.match(yield* Setting.read(EdgeSettings.unsubscribeKeys), {
         onNone: () => Layer.empty,

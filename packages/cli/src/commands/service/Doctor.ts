@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { Tenant } from "@waybill/core"
 import type * as PgHealth from "@waybill/storage/PgHealth"
 import { Duration, Effect, Layer, Option, Schema } from "effect"
 import { Command } from "effect/cli"
@@ -235,6 +236,17 @@ const examineWith = <E, R>(others: Effect.Effect<Check, E, R>) =>
     })
   }).pipe(Effect.flatten)
 
+/** One line for each provider that is set up, of each tenant. */
+const verifications = Effect.gen(function*() {
+  const Verification = yield* Effect.promise(() => import("../../work/Verification.ts"))
+  return (yield* Verification.all).map(({ advice, found, provider, tenantId }): Check => ({
+    check: `webhooks of ${provider}${tenantId === Tenant.defaultTenantId ? "" : ` (${tenantId})`}`,
+    ok: true,
+    found,
+    advice
+  }))
+})
+
 /** The database, and the raw webhooks in it. */
 const inbox = Database.layerWith({
   memory: Effect.map(Effect.promise(() => import("@waybill/storage/MemoryInbox")), ({ layer }) => layer),
@@ -282,7 +294,7 @@ export const doctor = Command.make(
           judge("database", false, error.message, "stop that process, or ask its /readyz and /metrics")
         ]))
     )
-    const checks = [...examined, yield* unsubscribe]
+    const checks = [...examined, yield* unsubscribe, ...yield* verifications]
     const wrong = checks.filter(({ ok }) => !ok).length
     yield* Output.write(
       json,

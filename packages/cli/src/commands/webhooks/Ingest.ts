@@ -66,6 +66,11 @@ export const ingest = Command.make(
       Flag.withDescription("A header of the request, \"name: value\"; may be given again"),
       Flag.atLeast(0)
     ),
+    url: Flag.String("url").pipe(
+      Flag.filter((url) => /^https?:\/\/[^/]/.test(url) && URL.canParse(url), () => "must be an http or https URL"),
+      Flag.withDescription("The address to which it was posted, where that is signed or has a token in its query"),
+      Flag.optional
+    ),
     unverified: Flag.Boolean("unverified").pipe(
       Flag.withDescription("Do not check that the provider sent it"),
       Flag.withDefault(false)
@@ -73,7 +78,7 @@ export const ingest = Command.make(
     receivedAt: Parameters.receivedAt,
     json: Parameters.json
   },
-  Effect.fnUntraced(function*({ file, headers, json, provider, receivedAt, tenantId, unverified }) {
+  Effect.fnUntraced(function*({ file, headers, json, provider, receivedAt, tenantId, unverified, url }) {
     const body = yield* Option.match(file, { onNone: () => readStdin, onSome: readFile })
     const Ingest = yield* Effect.promise(() => import("../../work/Ingest.ts"))
     const { events, ignored } = yield* Ingest.ingest(
@@ -82,6 +87,7 @@ export const ingest = Command.make(
       {
         headers: Object.fromEntries(headers),
         body,
+        publicUrl: Option.getOrUndefined(url),
         receivedAt: Option.isSome(receivedAt) ? receivedAt.value : yield* DateTime.now
       },
       !unverified

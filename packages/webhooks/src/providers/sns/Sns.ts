@@ -5,11 +5,11 @@
  * @since 0.2.0
  */
 import type { Provider } from "@waybill/core"
-import { Effect, Layer, Option } from "effect"
-import type * as HttpClient from "effect/http/HttpClient"
+import { Effect, Option } from "effect"
 import * as HttpClientError from "effect/http/HttpClientError"
 import * as Signature from "../../internal/signature.ts"
 import type * as Row from "../../Row.ts"
+import type * as Scheme from "../../Scheme.ts"
 import * as Webhook from "../../Webhook.ts"
 import * as SnsCertificates from "./SnsCertificates.ts"
 import * as SnsEnvelope from "./SnsEnvelope.ts"
@@ -25,19 +25,17 @@ const isNowhere = ({ cause }: SnsCertificates.CertificateUnavailable): boolean =
 }
 
 /**
- * Builds what verifies and follows up for a provider.
+ * Builds what verifies for a provider.
  *
  * @category constructors
  * @since 0.2.0
  */
-export const open = (
+export const verify = (
   provider: Provider.Provider
-): Effect.Effect<Required<Row.Open>, never, SnsCertificates.SnsCertificates | SnsSubscriptions.SnsSubscriptions> =>
-  Effect.gen(function*() {
-    const certificates = yield* SnsCertificates.SnsCertificates
-    const subscriptions = yield* SnsSubscriptions.SnsSubscriptions
-
-    const verify: Row.Verify = (attempt) =>
+): Effect.Effect<Scheme.Verify, never, SnsCertificates.SnsCertificates> =>
+  Effect.map(
+    SnsCertificates.SnsCertificates,
+    (certificates) => (attempt) =>
       SnsSignature.verify(provider, attempt).pipe(
         Effect.provideService(SnsCertificates.SnsCertificates, certificates),
         Effect.catchTag("CertificateUnavailable", (error) =>
@@ -47,8 +45,19 @@ export const open = (
               : new Webhook.VerificationUnavailable({ provider, issue: error.message, cause: error })
           ))
       )
+  )
 
-    const followUp: Row.FollowUp = Effect.fnUntraced(
+/**
+ * Builds what confirms the subscriptions of a provider.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const followUp = (
+  provider: Provider.Provider
+): Effect.Effect<Row.FollowUp, never, SnsSubscriptions.SnsSubscriptions> =>
+  Effect.map(SnsSubscriptions.SnsSubscriptions, (subscriptions) =>
+    Effect.fnUntraced(
       function*(webhook, credentials) {
         const confirmation = Option.flatMap(SnsEnvelope.read(webhook.body), SnsEnvelope.confirmation)
         if (Option.isNone(confirmation) || (yield* subscriptions.confirm(confirmation.value, credentials))) return
@@ -57,19 +66,4 @@ export const open = (
         )
       },
       Effect.mapError((error) => new Webhook.FollowUpFailed({ provider, issue: error.message, cause: error }))
-    )
-
-    return { verify, followUp }
-  })
-
-/**
- * The certificates and subscriptions of Amazon SNS, over HTTP.
- *
- * @category layers
- * @since 0.2.0
- */
-export const layer: Layer.Layer<
-  SnsCertificates.SnsCertificates | SnsSubscriptions.SnsSubscriptions,
-  never,
-  HttpClient.HttpClient
-> = Layer.merge(SnsCertificates.layer, SnsSubscriptions.layer)
+    ))

@@ -84,6 +84,6 @@ export const verify = Effect.fnUntraced(
     const isGood = isBetween(receivedAt, notBefore, notAfter) &&
       Option.getOrElse(isSignedBy(digest, publicKey, text.value, signature.value), () => false)
     if (!isGood) return yield* refuse("BadSignature")
-    return Webhook.verified({ isSetup: envelope.Type !== "Notification" })
+    return Webhook.verified()
   }
 )

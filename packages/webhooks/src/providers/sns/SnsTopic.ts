@@ -6,7 +6,7 @@
 import type { Provider } from "@waybill/core"
 import { Effect, Option, Redacted } from "effect"
 import * as Signature from "../../internal/signature.ts"
-import type * as Row from "../../Row.ts"
+import type * as Scheme from "../../Scheme.ts"
 import type * as Webhook from "../../Webhook.ts"
 import * as SnsEnvelope from "./SnsEnvelope.ts"
 
@@ -33,7 +33,7 @@ export const judge = (
  * @category verification
  * @since 0.2.0
  */
-export const admit = (provider: Provider.Provider): Row.Admit => ({ headers, secrets }) => {
+export const admit = (provider: Provider.Provider): Scheme.Admit => ({ headers, secrets }) => {
   const topicArn = headers["x-amz-sns-topic-arn"]
   return topicArn === undefined ? Effect.void : judge(provider, secrets, topicArn)
 }

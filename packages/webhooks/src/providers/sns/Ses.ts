@@ -1,8 +1,9 @@
 /**
- * Understands what Amazon SES publishes through Amazon SNS: a signed envelope with the event as text in it.
+ * Understands what Amazon SES publishes: through Amazon SNS, as a signed envelope with the event as text in it or as the event
+ * alone (raw message delivery), and through Amazon EventBridge.
  *
- * A valid signature only proves that some topic of Amazon's sent it, so the topics that count are listed: their ARNs are
- * this provider's secrets.
+ * A valid signature only proves that some topic of Amazon's sent an envelope, so the topics that count are listed: their ARNs
+ * are this provider's secrets. Nothing signs the other two, which have to carry a token.
  *
  * The key of an event is a digest of the message id, the type, the recipient and the `feedbackId` or the time to the
  * millisecond, and of the link and the IP address of an opening or a click: Amazon publishes one event several times, and
@@ -13,12 +14,15 @@
  */
 import { type Event, Provider, Recipient } from "@waybill/core"
 import { Effect, Option, Result, Schema } from "effect"
-import * as Json from "../internal/json.ts"
-import * as Report from "../internal/report.ts"
-import type * as Row from "../Row.ts"
-import type * as Webhook from "../Webhook.ts"
-import * as SnsEnvelope from "./sns/SnsEnvelope.ts"
-import * as SnsTopic from "./sns/SnsTopic.ts"
+import * as Json from "../../internal/json.ts"
+import * as Report from "../../internal/report.ts"
+import type * as Row from "../../Row.ts"
+import type * as Scheme from "../../Scheme.ts"
+import * as Token from "../../schemes/Token.ts"
+import type * as Webhook from "../../Webhook.ts"
+import { composer } from "./SesComposer.ts"
+import * as SnsEnvelope from "./SnsEnvelope.ts"
+import * as SnsTopic from "./SnsTopic.ts"
 
 const name = Provider.Provider.make("ses")
 
@@ -218,10 +222,14 @@ const isSentTo = ({ mail }: Raw, recipient: Option.Option<Event.NamedRecipient>)
 /** Notifications that are not about a message that was sent. */
 const otherNotifications = new Set(["Received", "AmazonSnsSubscriptionSucceeded"])
 
-const notification = (envelope: SnsEnvelope.SnsEnvelope, { receivedAt }: Webhook.Received): Report.Item => {
-  const message = Json.parse(envelope.Message ?? "")
-  if (Option.isNone(message)) return Report.ignored("text")
-  const decoded = decode(message.value)
+/** What is around an event: an id and a time of its own, for one that has none. */
+interface Around {
+  readonly id: string | undefined
+  readonly time: string | undefined
+}
+
+const published = (value: unknown, around: Around, { receivedAt }: Webhook.Received): Report.Item => {
+  const decoded = decode(value)
   if (Option.isNone(decoded)) return Report.undecodable("NotAnObject")
   const raw = decoded.value
   const type = raw.eventType ?? raw.notificationType
@@ -242,7 +250,7 @@ const notification = (envelope: SnsEnvelope.SnsEnvelope, { receivedAt }: Webhook
         otherRecipient: Option.isSome(recipient) && raw.mail?.destination !== undefined && !isCertain
       },
       occurredAt: Option.getOrElse(
-        Option.orElse(Report.fromIso(time), () => Report.fromIso(envelope.Timestamp)),
+        Option.orElse(Report.fromIso(time), () => Report.fromIso(around.time)),
         () => receivedAt
       ),
       messageId: raw.mail?.messageId,
@@ -251,8 +259,8 @@ const notification = (envelope: SnsEnvelope.SnsEnvelope, { receivedAt }: Webhook
       recipient: isCertain ? recipient : Report.recipient(address, false),
       key: Report.keyOfNature(
         name,
-        feedbackId ?? time ?? envelope.MessageId,
-        message.value,
+        feedbackId ?? time ?? around.id,
+        value,
         raw.mail?.messageId,
         type,
         address,
@@ -262,40 +270,112 @@ const notification = (envelope: SnsEnvelope.SnsEnvelope, { receivedAt }: Webhook
   }))
 }
 
+const notification = (envelope: SnsEnvelope.SnsEnvelope, received: Webhook.Received): Report.Item =>
+  Option.match(Json.parse(envelope.Message ?? ""), {
+    onNone: () => Report.ignored("text"),
+    onSome: (value) => published(value, { id: envelope.MessageId, time: envelope.Timestamp }, received)
+  })
+
+/** What EventBridge puts around an event. */
+const decodeBridge = Json.decoder(() =>
+  Schema.Struct({
+    id: Json.text,
+    time: Json.text,
+    source: Schema.Literal("aws.ses"),
+    "detail-type": Schema.String,
+    detail: Schema.Unknown
+  })
+)
+
+type Bridge = Json.Decoded<typeof decodeBridge>
+
+/** Events of the account, such as advice, are about no message. */
+const bridged = ({ detail, id, time, "detail-type": kind }: Bridge, received: Webhook.Received): Report.Item =>
+  Option.isNone(Option.filter(decode(detail), ({ mail }) => mail !== undefined))
+    ? Report.ignored(kind)
+    : published(detail, { id, time }, received)
+
+const isEvent = ({ eventType, mail, notificationType }: Raw): boolean =>
+  mail !== undefined && (eventType ?? notificationType) !== undefined
+
+const item = (value: unknown, received: Webhook.Received): Option.Option<Report.Item> => {
+  const envelope = Option.getOrElse(SnsEnvelope.decode(value), (): SnsEnvelope.SnsEnvelope => ({}))
+  switch (envelope.Type) {
+    case "Notification":
+      return Option.some(notification(envelope, received))
+    case "SubscriptionConfirmation":
+    case "UnsubscribeConfirmation":
+      return Option.some(Report.ignored(envelope.Type))
+    default:
+      return Option.orElse(
+        Option.map(decodeBridge(value), (bridge) => bridged(bridge, received)),
+        () =>
+          Option.exists(decode(value), isEvent)
+            ? Option.some(published(value, { id: undefined, time: undefined }, received))
+            : Option.none()
+      )
+  }
+}
+
 /**
- * Reduces a notification to one event for each recipient it is about; what is about a subscription is no mail.
+ * Reduces what was published to one event for each recipient it is about; what is about a subscription is no mail.
  *
  * @category normalization
  * @since 0.1.0
  */
 export const normalize: Row.Row["normalize"] = (received) =>
   Result.flatMap(Report.json(name, received), (value) => {
-    const decoded = SnsEnvelope.decode(value)
-    if (Option.isNone(decoded)) return Report.malformed(name, "NotAnObject")
-    const envelope = decoded.value
-    switch (envelope.Type) {
-      case "Notification":
-        return Result.succeed([Report.collect([notification(envelope, received)])])
-      case "SubscriptionConfirmation":
-      case "UnsubscribeConfirmation":
-        return Result.succeed([Report.collect([Report.ignored(envelope.Type)])])
-      default:
-        return Report.malformed(name, "UnknownEnvelope")
-    }
+    if (Option.isNone(SnsEnvelope.decode(value))) return Report.malformed(name, "NotAnObject")
+    return Option.match(item(value, received), {
+      onNone: () => Report.malformed(name, "UnknownEnvelope"),
+      onSome: (item) => Result.succeed([Report.collect([item])])
+    })
   })
+
+const isEnvelope = ({ body }: Webhook.Request): boolean =>
+  Option.exists(SnsEnvelope.read(body), ({ Type }) => Type !== undefined)
+
+/**
+ * The modules that ask Amazon over HTTP are loaded when the row is opened: a command that only lists the providers does not
+ * wait for them.
+ */
+const sns = Effect.promise(() => import("./Sns.ts"))
+
+const certificates = Effect.promise(() => import("./SnsCertificates.ts"))
+
+const subscriptions = Effect.promise(() => import("./SnsSubscriptions.ts"))
+
+const sender = Effect.promise(() => import("./SesSender.ts"))
+
+const signature: Scheme.Scheme = {
+  name: "signature",
+  secrets: { variable: "WAYBILL_SES_TOPIC_ARNS", about: "SNS topics that may report", isPublic: true },
+  proof: "signature",
+  isFor: isEnvelope,
+  admit: SnsTopic.admit(name),
+  open: Effect.flatMap(
+    Effect.all([sns, certificates]),
+    ([Sns, SnsCertificates]) => Effect.provide(Sns.verify(name), SnsCertificates.layer)
+  ),
+  signing: {
+    _tag: "Nothing",
+    generate: Effect.flatMap(sender, ({ generate }) => generate),
+    issue: "an endpoint believes the certificates of Amazon alone"
+  }
+}
 
 /**
  * The row of Amazon SES in the table of providers.
- *
- * The modules that ask Amazon over HTTP are loaded when the row is opened: a command that only lists the providers does not
- * wait for them.
  *
  * @category providers
  * @since 0.1.0
  */
 export const row: Row.Row = {
   name,
-  secrets: { variable: "WAYBILL_SES_TOPIC_ARNS", about: "SNS topics that may report", isPublic: true },
+  schemes: [signature, {
+    ...Token.make(name, "WAYBILL_SES_TOKEN", "token of EventBridge and of raw message delivery, which nobody signs"),
+    isFor: (request) => !isEnvelope(request)
+  }],
   switches: [{
     name: SnsEnvelope.confirmSubscriptions,
     variable: "WAYBILL_SES_CONFIRM_SUBSCRIPTIONS",
@@ -304,10 +384,14 @@ export const row: Row.Row = {
   headers: ["x-amz-sns-message-type", "x-amz-sns-message-id", "x-amz-sns-topic-arn"],
   refusal: 401,
   unavailable: 503,
-  admit: SnsTopic.admit(name),
+  setup: ({ body }) =>
+    Option.exists(SnsEnvelope.read(body), ({ Type }) => Type !== undefined && Type !== "Notification")
+      ? Option.some({})
+      : Option.none(),
   normalize,
-  open: Effect.flatMap(
-    Effect.promise(() => import("./sns/Sns.ts")),
-    (Sns) => Effect.provide(Sns.open(name), Sns.layer)
-  )
+  followUp: Effect.flatMap(
+    Effect.all([sns, subscriptions]),
+    ([Sns, SnsSubscriptions]) => Effect.provide(Sns.followUp(name), SnsSubscriptions.layer)
+  ),
+  composer
 }

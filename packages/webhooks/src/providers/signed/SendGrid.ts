@@ -10,14 +10,18 @@
  *
  * @since 0.1.0
  */
-import { Provider } from "@waybill/core"
-import { Effect, Option, Schema } from "effect"
-import { createPublicKey, createVerify, type KeyObject } from "node:crypto"
-import * as Json from "../internal/json.ts"
-import * as Report from "../internal/report.ts"
-import * as Signature from "../internal/signature.ts"
-import type * as Row from "../Row.ts"
-import * as Webhook from "../Webhook.ts"
+import { type EventType, Provider } from "@waybill/core"
+import { Effect, Option, Redacted, Schema } from "effect"
+import { createPublicKey, createSign, createVerify, generateKeyPairSync, type KeyObject } from "node:crypto"
+import * as Json from "../../internal/json.ts"
+import * as Report from "../../internal/report.ts"
+import * as Signature from "../../internal/signature.ts"
+import type * as Row from "../../Row.ts"
+import type * as Scheme from "../../Scheme.ts"
+import * as BasicAuth from "../../schemes/BasicAuth.ts"
+import * as Token from "../../schemes/Token.ts"
+import * as Sender from "../../Sender.ts"
+import * as Webhook from "../../Webhook.ts"
 
 const name = Provider.Provider.make("sendgrid")
 
@@ -63,7 +67,7 @@ const signed = Effect.fnUntraced(function*(headers: Webhook.Request["headers"]) 
  * @category verification
  * @since 0.2.0
  */
-export const admit: Row.Admit = ({ headers }) => Effect.asVoid(signed(headers))
+export const admit: Scheme.Admit = ({ headers }) => Effect.asVoid(signed(headers))
 
 /**
  * Checks the signature against every active public key, each in base64 as SendGrid shows it, or in PEM.
@@ -217,6 +221,68 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
  */
 export const normalize: Row.Row["normalize"] = Report.batch(name, item)
 
+const words: ReadonlyMap<EventType.ReportedType, Readonly<Record<string, unknown>>> = new Map<
+  EventType.ReportedType,
+  Readonly<Record<string, unknown>>
+>([
+  ["queued", { event: "processed" }],
+  ["delivered", { event: "delivered", response: "250 OK" }],
+  ["deferred", { event: "deferred", attempt: "2", response: "421 4.7.0 try again later" }],
+  ["bounced", { event: "bounce", type: "bounce", status: "5.1.1", reason: "550 5.1.1 mailbox not found" }],
+  ["rejected", { event: "dropped", reason: "Invalid" }],
+  ["opened", { event: "open", sg_machine_open: false, useragent: "Mozilla/5.0", ip: "192.0.2.7" }],
+  ["clicked", { event: "click", url: "https://shop.example/orders", ip: "192.0.2.7" }],
+  ["complained", { event: "spamreport" }],
+  ["unsubscribed", { event: "unsubscribe" }],
+  ["subscribed", { event: "group_resubscribe", asm_group_id: 7 }]
+])
+
+const softBounce = { event: "bounce", type: "blocked", status: "4.7.0", reason: "421 4.7.0 try again later" }
+
+const written = (report: Sender.Report): string =>
+  JSON.stringify({
+    email: report.recipient,
+    timestamp: Math.floor(report.at.epochMilliseconds / 1000),
+    "smtp-id": `<${report.messageId}@geopod-ismtpd-1>`,
+    sg_event_id: report.eventId,
+    sg_message_id: `${report.messageId}.filter0001.16648.5515E0B88.0`,
+    ...(report.deliveryId !== undefined && { waybill_delivery_id: report.deliveryId }),
+    ...(report.type === "bounced" && report.bounceClass === "soft"
+      ? softBounce
+      : words.get(report.type) ?? { event: "unheard" })
+  })
+
+/** Signs with the private key of an elliptic-curve pair. */
+const signer = (privateKey: KeyObject): Scheme.Signer => ({
+  secrets: [Redacted.make(createPublicKey(privateKey).export({ format: "der", type: "spki" }).toString("base64"))],
+  sign: ({ body, headers, ...request }, sentAt) => {
+    const timestamp = Signature.unixTime(sentAt)
+    return {
+      ...request,
+      body,
+      headers: {
+        ...headers,
+        [signatureHeader]: createSign("sha256").update(timestamp).update(body).sign(privateKey, "base64"),
+        [timestampHeader]: timestamp
+      }
+    }
+  }
+})
+
+const signature: Scheme.Scheme = {
+  name: "signature",
+  secrets: { variable: "WAYBILL_SENDGRID_PUBLIC_KEY", about: "verification key, as SendGrid shows it" },
+  proof: "signature",
+  admit,
+  open: Effect.succeed(verify),
+  signing: {
+    _tag: "PrivateKey",
+    generate: () => generateKeyPairSync("ec", { namedCurve: "prime256v1" }).privateKey,
+    make: (privateKey) => privateKey.asymmetricKeyType === "ec" ? Option.some(signer(privateKey)) : Option.none(),
+    issue: "is not of an elliptic curve"
+  }
+}
+
 /**
  * SendGrid's row in the table of providers.
  *
@@ -225,11 +291,20 @@ export const normalize: Row.Row["normalize"] = Report.batch(name, item)
  */
 export const row: Row.Row = {
   name,
-  secrets: { variable: "WAYBILL_SENDGRID_PUBLIC_KEY", about: "verification key, as SendGrid shows it" },
+  schemes: [
+    signature,
+    BasicAuth.make(name, "WAYBILL_SENDGRID_BASIC_AUTH"),
+    Token.make(name, "WAYBILL_SENDGRID_TOKEN", "token that your OAuth server gives to SendGrid")
+  ],
   headers: [signatureHeader, timestampHeader],
   refusal: 401,
   unavailable: 503,
-  admit,
   normalize,
-  open: Effect.succeed({ verify })
+  composer: {
+    types: Sender.typesOf(words),
+    compose: (reports) => [{
+      headers: { "content-type": "application/json" },
+      body: new TextEncoder().encode(`[${reports.map(written).join(",\r\n")}]\r\n`)
+    }]
+  }
 }

@@ -12,51 +12,17 @@
  *
  * @since 0.1.0
  */
-import { type Event, Provider } from "@waybill/core"
-import { Effect, Option, Schema } from "effect"
-import * as Json from "../internal/json.ts"
-import * as Report from "../internal/report.ts"
-import * as Signature from "../internal/signature.ts"
-import type * as Row from "../Row.ts"
-import * as Webhook from "../Webhook.ts"
+import { type Event, type EventType, Provider } from "@waybill/core"
+import { DateTime, Option, Schema } from "effect"
+import { sha256Hex } from "../../internal/digest.ts"
+import * as Json from "../../internal/json.ts"
+import * as Report from "../../internal/report.ts"
+import type * as Row from "../../Row.ts"
+import * as BasicAuth from "../../schemes/BasicAuth.ts"
+import * as Sender from "../../Sender.ts"
+import type * as Webhook from "../../Webhook.ts"
 
 const name = Provider.Provider.make("postmark")
-
-const refuse = Signature.refusal(name)
-
-/**
- * Compares the request's credentials with every `user:pass` that is active, before the body is read.
- *
- * @category verification
- * @since 0.2.0
- */
-export const admit: Row.Admit = Effect.fnUntraced(function*({ headers, secrets }) {
-  const header = headers["authorization"]
-  if (header === undefined) {
-    return yield* refuse("MissingHeader")
-  }
-  const given = Option.flatMap(
-    Option.fromUndefinedOr(/^Basic +([A-Za-z0-9+/=]+)$/i.exec(header)?.[1]),
-    Signature.fromBase64
-  )
-  if (Option.isNone(given)) {
-    return yield* refuse("MalformedSignature")
-  }
-  return yield* Signature.judge(
-    name,
-    secrets,
-    (secret) => /^[^:]*:.+$/.test(secret) ? Option.some(Signature.isEqual(secret, given.value)) : Option.none()
-  )
-})
-
-/**
- * Compares the request's credentials with every `user:pass` that is active. The body is not covered.
- *
- * @category verification
- * @since 0.1.0
- */
-export const verify = (attempt: Webhook.Attempt): Effect.Effect<Webhook.Verified, Webhook.VerificationError> =>
-  Effect.as(admit(attempt), Webhook.verified())
 
 const bounced = (bounceClass: Event.BounceClass, rejectReason: Event.RejectReason = "bounced"): Report.Meaning => ({
   type: "bounced",
@@ -201,6 +167,83 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
  */
 export const normalize: Row.Row["normalize"] = Report.single(name, item)
 
+interface Shape {
+  readonly recordType: string
+  readonly time: "DeliveredAt" | "BouncedAt" | "ReceivedAt" | "ChangedAt"
+  readonly address: "Recipient" | "Email"
+  readonly fields: Readonly<Record<string, unknown>>
+}
+
+const bounceOf = (Type: string): Shape => ({
+  recordType: "Bounce",
+  time: "BouncedAt",
+  address: "Email",
+  fields: { Type, Name: Type, Details: "smtp;550 5.1.1 mailbox not found", Subject: "Your receipt", Inactive: true }
+})
+
+const subscriptionOf = (fields: Shape["fields"]): Shape => ({
+  recordType: "SubscriptionChange",
+  time: "ChangedAt",
+  address: "Recipient",
+  fields: { Origin: "Recipient", ...fields }
+})
+
+const shapes: ReadonlyMap<EventType.ReportedType, Shape> = new Map<EventType.ReportedType, Shape>([
+  ["delivered", {
+    recordType: "Delivery",
+    time: "DeliveredAt",
+    address: "Recipient",
+    fields: { Details: "smtp;250 2.0.0 OK" }
+  }],
+  ["deferred", bounceOf("Transient")],
+  ["bounced", bounceOf("HardBounce")],
+  ["autoresponded", bounceOf("AutoResponder")],
+  ["rejected", bounceOf("BadEmailAddress")],
+  ["failed", bounceOf("SMTPApiError")],
+  ["opened", { recordType: "Open", time: "ReceivedAt", address: "Recipient", fields: { FirstOpen: true } }],
+  ["clicked", {
+    recordType: "Click",
+    time: "ReceivedAt",
+    address: "Recipient",
+    fields: { OriginalLink: "https://shop.example/orders" }
+  }],
+  ["complained", {
+    recordType: "SpamComplaint",
+    time: "BouncedAt",
+    address: "Email",
+    fields: { Type: "SpamComplaint", Subject: "Your receipt" }
+  }],
+  ["unsubscribed", subscriptionOf({ SuppressSending: true, SuppressionReason: "ManualSuppression" })],
+  ["subscribed", subscriptionOf({ SuppressSending: false, SuppressionReason: null })]
+])
+
+const softBounce = bounceOf("SoftBounce")
+
+/** A number of the size that Postmark uses, which a double does not hold. */
+const bounceId = (eventId: string): string => String(2n ** 60n + BigInt(`0x${sha256Hex(eventId).slice(0, 14)}`))
+
+const written = (report: Sender.Report): Webhook.Request => {
+  const shape = report.type === "bounced" && report.bounceClass === "soft" ? softBounce : shapes.get(report.type)
+  const text = JSON.stringify({
+    RecordType: shape?.recordType ?? "Unheard",
+    MessageID: report.messageId,
+    [shape?.address ?? "Recipient"]: report.recipient,
+    [shape?.time ?? "ReceivedAt"]: DateTime.formatIso(report.at),
+    ServerID: 23,
+    MessageStream: "outbound",
+    Tag: "receipt",
+    Metadata: report.deliveryId === undefined ? {} : { waybill_delivery_id: report.deliveryId },
+    ...shape?.fields
+  })
+  return {
+    headers: {
+      "content-type": "application/json",
+      "x-pm-webhook-trace-id": sha256Hex(report.eventId).slice(0, 32)
+    },
+    body: new TextEncoder().encode(`{"ID":${bounceId(report.eventId)},${text.slice(1)}`)
+  }
+}
+
 /**
  * Postmark's row in the table of providers.
  *
@@ -209,11 +252,10 @@ export const normalize: Row.Row["normalize"] = Report.single(name, item)
  */
 export const row: Row.Row = {
   name,
-  secrets: { variable: "WAYBILL_POSTMARK_BASIC_AUTH", about: "user:pass of the webhook's URL" },
+  schemes: [BasicAuth.make(name, "WAYBILL_POSTMARK_BASIC_AUTH")],
   headers: ["x-pm-webhook-trace-id"],
   refusal: 401,
   unavailable: 503,
-  admit,
   normalize,
-  open: Effect.succeed({ verify })
+  composer: { types: Sender.typesOf(shapes), compose: (reports) => reports.map(written) }
 }

@@ -13,15 +13,18 @@
  *
  * @since 0.1.0
  */
-import { type Event, Provider } from "@waybill/core"
-import { Effect, Option, Result, Schema } from "effect"
-import { createHmac } from "node:crypto"
-import * as Form from "../internal/form.ts"
-import * as Json from "../internal/json.ts"
-import * as Report from "../internal/report.ts"
-import * as Signature from "../internal/signature.ts"
-import type * as Row from "../Row.ts"
-import * as Webhook from "../Webhook.ts"
+import { type Event, type EventType, Provider } from "@waybill/core"
+import { Effect, Option, Redacted, Result, Schema } from "effect"
+import { createHmac, randomBytes } from "node:crypto"
+import { sha256Hex } from "../../internal/digest.ts"
+import * as Form from "../../internal/form.ts"
+import * as Json from "../../internal/json.ts"
+import * as Report from "../../internal/report.ts"
+import * as Signature from "../../internal/signature.ts"
+import type * as Row from "../../Row.ts"
+import type * as Scheme from "../../Scheme.ts"
+import * as Sender from "../../Sender.ts"
+import * as Webhook from "../../Webhook.ts"
 
 const name = Provider.Provider.make("mailgun")
 
@@ -278,6 +281,63 @@ export const normalize: Row.Row["normalize"] = (received) => {
   return isForm(text) ? Result.succeed([Report.collect([ofForm(Form.read(text), received)])]) : ofJson(received)
 }
 
+const failedWith = (severity: string, code: number) => ({
+  event: "failed",
+  severity,
+  reason: severity === "permanent" ? "bounce" : "generic",
+  "delivery-status": { code, "attempt-no": 1, message: `${code} the mailbox does not answer` }
+})
+
+const words: ReadonlyMap<EventType.ReportedType, Readonly<Record<string, unknown>>> = new Map<
+  EventType.ReportedType,
+  Readonly<Record<string, unknown>>
+>([
+  ["queued", { event: "accepted" }],
+  ["delivered", { event: "delivered", "delivery-status": { code: 250, "attempt-no": 1, message: "OK" } }],
+  ["deferred", failedWith("temporary", 421)],
+  ["bounced", failedWith("permanent", 550)],
+  ["rejected", { event: "rejected", reject: { reason: "Sandbox subdomains are for test purposes only." } }],
+  ["opened", { event: "opened", ip: "192.0.2.7", "client-info": { bot: "" } }],
+  ["clicked", { event: "clicked", url: "https://shop.example/orders", ip: "192.0.2.7", "client-info": { bot: "" } }],
+  ["complained", { event: "complained" }],
+  ["unsubscribed", { event: "unsubscribed" }]
+])
+
+/** The event alone, without the signature that stands before it in the body. */
+const written = (report: Sender.Report): Webhook.Request => ({
+  headers: { "content-type": "application/json" },
+  body: new TextEncoder().encode(JSON.stringify({
+    id: report.eventId,
+    timestamp: report.at.epochMilliseconds / 1000,
+    recipient: report.recipient,
+    message: { headers: { "message-id": report.messageId, from: "shop@shop.example", subject: "Your receipt" } },
+    "user-variables": report.deliveryId === undefined ? {} : { waybill_delivery_id: report.deliveryId },
+    ...words.get(report.type) ?? { event: "unheard" }
+  }))
+})
+
+/** Puts an event into a body with a signature; its token is one that is used once. */
+const signer = (secret: Redacted.Redacted): Scheme.Signer => ({
+  secrets: [secret],
+  sign: ({ body, ...request }, sentAt) => {
+    const timestamp = Signature.unixTime(sentAt)
+    const token = sha256Hex(`${sha256Hex(Buffer.from(body).toString("base64"))} ${timestamp}`).slice(0, 50)
+    const signature = createHmac("sha256", Redacted.value(secret)).update(timestamp).update(token).digest("hex")
+    const head = new TextEncoder().encode(
+      `{"signature":${JSON.stringify({ timestamp, token, signature })},"event-data":`
+    )
+    return { ...request, body: new Uint8Array([...head, ...body, "}".charCodeAt(0)]) }
+  }
+})
+
+const signature: Scheme.Scheme = {
+  name: "signature",
+  secrets: { variable: "WAYBILL_MAILGUN_SIGNING_KEY", about: "webhook signing key" },
+  proof: "signature",
+  open: Effect.succeed(verify),
+  signing: { _tag: "Secret", generate: () => Redacted.make(randomBytes(16).toString("hex")), make: signer }
+}
+
 /**
  * Mailgun's row in the table of providers.
  *
@@ -286,10 +346,10 @@ export const normalize: Row.Row["normalize"] = (received) => {
  */
 export const row: Row.Row = {
   name,
-  secrets: { variable: "WAYBILL_MAILGUN_SIGNING_KEY", about: "webhook signing key" },
+  schemes: [signature],
   headers: ["content-type"],
   refusal: 406,
   unavailable: 503,
   normalize,
-  open: Effect.succeed({ verify })
+  composer: { types: Sender.typesOf(words), compose: (reports) => reports.map(written) }
 }

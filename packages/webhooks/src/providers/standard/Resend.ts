@@ -1,5 +1,5 @@
 /**
- * Understands the webhooks of Resend, and verifies those of any sender that signs as Svix and Standard Webhooks do.
+ * Understands the webhooks of Resend, which are signed as Standard Webhooks says.
  *
  * The key of an event is the id in the header `svix-id` or `webhook-id`: a request without it is not verified, and it stays
  * the same over retries and replays, and every event has one of its own. A body read without its headers, by hand, gets a
@@ -8,75 +8,28 @@
  *
  * @since 0.1.0
  */
-import { Provider } from "@waybill/core"
-import { Duration, Effect, Option, Schema } from "effect"
-import { createHmac } from "node:crypto"
-import * as Json from "../internal/json.ts"
-import * as Report from "../internal/report.ts"
-import * as Signature from "../internal/signature.ts"
-import type * as Row from "../Row.ts"
-import * as Webhook from "../Webhook.ts"
+import { type EventType, Provider } from "@waybill/core"
+import { DateTime, Option, Schema } from "effect"
+import { sha256Hex } from "../../internal/digest.ts"
+import * as Json from "../../internal/json.ts"
+import * as Report from "../../internal/report.ts"
+import type * as Row from "../../Row.ts"
+import * as StandardWebhooks from "../../schemes/StandardWebhooks.ts"
+import * as Sender from "../../Sender.ts"
+import type * as Webhook from "../../Webhook.ts"
 
 const name = Provider.Provider.make("resend")
-
-const refuse = Signature.refusal(name)
 
 /** Both spellings of the three headers. */
 const prefixes = ["svix", "webhook"] as const
 
-/** Every attempt is signed anew, so that five minutes do for a retry after hours. */
-const tolerance = Duration.seconds(300)
-
-const secretKey = (secret: string): Option.Option<Uint8Array> => {
-  const text = secret.trim().replace(/^whsec_/, "")
-  return Signature.fromBase64(text.padEnd(Math.ceil(text.length / 4) * 4, "="))
-}
-
-/** Reads the signatures and what they cover beside the body. */
-const signed = Effect.fnUntraced(function*(headers: Webhook.Request["headers"]) {
-  const prefix = prefixes.find((prefix) => headers[`${prefix}-id`] !== undefined) ?? "svix"
-  const id = headers[`${prefix}-id`]
-  const timestamp = headers[`${prefix}-timestamp`]
-  const signatures = headers[`${prefix}-signature`]
-  if (id === undefined || timestamp === undefined || signatures === undefined) {
-    return yield* refuse("MissingHeader")
-  }
-  const given = signatures.split(" ").filter((each) => each.startsWith("v1,")).map((each) => each.slice(3))
-  if (given.length === 0 || !Signature.isUnixTime(timestamp) || id === "" || id.includes(".")) {
-    return yield* refuse("MalformedSignature")
-  }
-  return { id, timestamp, given }
+const scheme = StandardWebhooks.make(name, {
+  variable: "WAYBILL_RESEND_SECRET",
+  about: "signing secret, whsec_…",
+  prefixes,
+  key: "base64",
+  signature: "versioned"
 })
-
-/**
- * Refuses a request that has no signature, or none that can be read, before the body is read.
- *
- * @category verification
- * @since 0.2.0
- */
-export const admit: Row.Admit = ({ headers }) => Effect.asVoid(signed(headers))
-
-/**
- * Checks the signature against every active secret; the header may hold several signatures, of which those of version 1
- * count.
- *
- * @category verification
- * @since 0.1.0
- */
-export const verify = Effect.fnUntraced(
-  function*({ body, headers, receivedAt, secrets }: Webhook.Attempt) {
-    const { given, id, timestamp } = yield* signed(headers)
-    yield* Signature.judge(name, secrets, (secret) =>
-      Option.map(secretKey(secret), (key) => {
-        const expected = createHmac("sha256", key).update(`${id}.${timestamp}.`).update(body).digest("base64")
-        return given.map((each) => Signature.isEqual(each, expected)).includes(true)
-      }))
-    if (Math.abs(receivedAt.epochMilliseconds - Number(timestamp) * 1000) > Duration.toMillis(tolerance)) {
-      return yield* refuse("TimestampOutOfTolerance")
-    }
-    return Webhook.verified()
-  }
-)
 
 const events: ReadonlyMap<string, Report.Meaning> = new Map<string, Report.Meaning>([
   ["email.scheduled", { type: "queued" }],
@@ -155,8 +108,7 @@ const item = (value: unknown, { headers, receivedAt }: Webhook.Received): Report
   const { created_at: time, data = {}, type } = decoded.value
   if (type === undefined || type === "") return Report.undecodable("MissingType")
   if (!type.startsWith("email.") || type === "email.received") return Report.ignored(type)
-  const id = headers["svix-id"] ?? headers["webhook-id"]
-  const eventId = id === "" ? undefined : id
+  const eventId = StandardWebhooks.idOf(headers)
   return Report.events({
     provider: name,
     meaning: meaning(type, data),
@@ -189,6 +141,53 @@ const item = (value: unknown, { headers, receivedAt }: Webhook.Received): Report
  */
 export const normalize: Row.Row["normalize"] = Report.single(name, item)
 
+const words: ReadonlyMap<EventType.ReportedType, string> = new Map<EventType.ReportedType, string>([
+  ["queued", "email.scheduled"],
+  ["sent", "email.sent"],
+  ["delivered", "email.delivered"],
+  ["deferred", "email.delivery_delayed"],
+  ["bounced", "email.bounced"],
+  ["rejected", "email.suppressed"],
+  ["failed", "email.failed"],
+  ["opened", "email.opened"],
+  ["clicked", "email.clicked"],
+  ["complained", "email.complained"]
+])
+
+const detailsOf = (report: Sender.Report): Readonly<Record<string, unknown>> => {
+  switch (report.type) {
+    case "bounced":
+      return {
+        bounce: report.bounceClass === "soft"
+          ? { type: "Transient", subType: "MailboxFull", message: "The mailbox is full." }
+          : { type: "Permanent", subType: "General", message: "The mailbox was not found." }
+      }
+    case "clicked":
+      return { click: { link: "https://shop.example/orders", timestamp: DateTime.formatIso(report.at) } }
+    default:
+      return {}
+  }
+}
+
+const written = (report: Sender.Report): Webhook.Request => {
+  const text = JSON.stringify({
+    type: words.get(report.type) ?? "email.unheard",
+    created_at: DateTime.formatIso(report.at),
+    data: {
+      email_id: report.messageId,
+      from: "Shop <shop@shop.example>",
+      to: [report.recipient],
+      subject: "Your receipt",
+      tags: report.deliveryId === undefined ? {} : { waybill_delivery_id: report.deliveryId },
+      ...detailsOf(report)
+    }
+  })
+  return {
+    headers: { "content-type": "application/json", "svix-id": `msg_${sha256Hex(report.eventId).slice(0, 27)}` },
+    body: new TextEncoder().encode(text)
+  }
+}
+
 /**
  * Resend's row in the table of providers.
  *
@@ -197,11 +196,10 @@ export const normalize: Row.Row["normalize"] = Report.single(name, item)
  */
 export const row: Row.Row = {
   name,
-  secrets: { variable: "WAYBILL_RESEND_SECRET", about: "signing secret, whsec_…" },
-  headers: prefixes.flatMap((prefix) => [`${prefix}-id`, `${prefix}-timestamp`, `${prefix}-signature`]),
+  schemes: [scheme],
+  headers: StandardWebhooks.headersOf({ prefixes }),
   refusal: 401,
   unavailable: 503,
-  admit,
   normalize,
-  open: Effect.succeed({ verify })
+  composer: { types: Sender.typesOf(words), compose: (reports) => reports.map(written) }
 }
