@@ -45,6 +45,15 @@ const check = <A, E>(what: InvalidInput["what"], schema: Schema.Codec<A, E>) => 
 }
 
 /**
+ * Says what is wrong with the filter of a search.
+ *
+ * @category validation
+ * @since 0.2.0
+ */
+export const filter = <A>(checked: Result.Result<A, Schema.SchemaError>): Result.Result<A, InvalidInput> =>
+  Result.mapError(checked, (error) => invalid("query", complaint(error.issue)))
+
+/**
  * Checks the tenant of a call.
  *
  * @category validation

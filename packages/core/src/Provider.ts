@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { type Option, Schema } from "effect"
+import { Option, Schema } from "effect"
 
 /**
  * A provider's name: a lower-case slug such as `postmark`.
@@ -104,3 +104,38 @@ export const canonicalMessageId = (provider: string, raw: string): Option.Option
   for (let cut = own(provider, id); cut !== id; cut = own(provider, id)) id = bare(cut)
   return MessageId.makeOption(id)
 }
+
+/**
+ * A canonical form that a message id may have, and whose it is: a provider's, or that of every provider but those of the other
+ * forms.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface CanonicalForm {
+  readonly provider: Option.Option<Provider>
+  readonly messageId: MessageId
+}
+
+/**
+ * The providers that spell message ids in their own way.
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const spelling: ReadonlyArray<Provider> = Array.from(atHost.keys(), (name) => Provider.make(name))
+
+/**
+ * The canonical forms of a message id as anybody has it: of the provider that is named, else of all providers.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const canonicalForms = (raw: string, provider: Option.Option<Provider>): ReadonlyArray<CanonicalForm> =>
+  (Option.isSome(provider) ? [provider] : [...spelling.map((name) => Option.some(name)), Option.none<Provider>()])
+    .flatMap((whose) =>
+      Option.toArray(canonicalMessageId(Option.getOrElse(whose, () => ""), raw)).map((messageId) => ({
+        provider: whose,
+        messageId
+      }))
+    )

@@ -13,6 +13,7 @@
  */
 import {
   Audit as CoreAudit,
+  Directory as CoreDirectory,
   type Event,
   Input,
   Ledger,
@@ -29,6 +30,7 @@ import * as Audit from "./internal/pg/Audit.ts"
 import * as Commands from "./internal/pg/Commands.ts"
 import * as Database from "./internal/pg/Database.ts"
 import * as Deliveries from "./internal/pg/Deliveries.ts"
+import * as Directory from "./internal/pg/Directory.ts"
 import * as Events from "./internal/pg/Events.ts"
 import * as Changes from "./internal/pg/feed/Changes.ts"
 import * as Epochs from "./internal/pg/feed/Epochs.ts"
@@ -80,12 +82,13 @@ const make = Effect.fnUntraced(function*(options: Database.Options) {
 
   return Context.make(Ledger.Ledger, ledger).pipe(
     Context.add(CoreOrphans.Orphans, orphans),
-    Context.add(CoreAudit.Audit, audit)
+    Context.add(CoreAudit.Audit, audit),
+    Context.add(CoreDirectory.Directory, Directory.make(database, deliveries))
   )
 })
 
 /**
- * The ports that a ledger gives: what is told to it, what waits in it, and how it is compared.
+ * The ports that a ledger gives: what is told to it, what waits in it, how it is compared and how it is searched.
  *
  * @category models
  * @since 0.2.0
@@ -93,7 +96,7 @@ const make = Effect.fnUntraced(function*(options: Database.Options) {
 export type Ports = StoragePorts.OfLedger
 
 /**
- * The ledger, its orphans and its audit in the schema of a migrated database, `waybill` by default.
+ * The ledger, its orphans, its audit and its directory in the schema of a migrated database, `waybill` by default.
  *
  * With `rowLevelSecurity` every transaction says which tenant it is for (`waybill.tenant_id`), as the policies of
  * `PgMigrations.enableRowLevelSecurity` ask.

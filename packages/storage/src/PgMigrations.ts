@@ -16,6 +16,7 @@ import * as migration0004 from "./internal/migration0004.ts"
 import * as migration0005 from "./internal/migration0005.ts"
 import * as migration0006 from "./internal/migration0006.ts"
 import * as migration0008 from "./internal/migration0008.ts"
+import * as migration0010 from "./internal/migration0010.ts"
 import * as migration0012 from "./internal/migration0012.ts"
 import * as PgError from "./PgError.ts"
 
@@ -35,6 +36,7 @@ const migrations: Readonly<Record<string, (schema: string) => ReadonlyArray<stri
   "0005_add_compatibility": migration0005.statements,
   "0006_let_echoed_ids_decide": migration0006.statements,
   "0008_keep_the_last_error": migration0008.statements,
+  "0010_find_deliveries": migration0010.statements,
   "0012_create_tokens": migration0012.statements
 }
 
@@ -54,6 +56,8 @@ const compatibleSince: Readonly<Record<string, number>> = {
   "0006_let_echoed_ids_decide": 2,
   // An older program leaves the last error as it was, which a rebuild mends.
   "0008_keep_the_last_error": 2,
+  // Triggers and a generated column keep what is searched, whichever program writes.
+  "0010_find_deliveries": 2,
   "0012_create_tokens": 2
 }
 
@@ -234,7 +238,7 @@ export const grant = Effect.fn("PgMigrations.grant")(function*(role: string, sch
 })
 
 /** The tables that the owner alone writes. */
-const readTables = ["migrations", "epochs", "moved_events"]
+const readTables = ["migrations", "epochs", "moved_events", "occurrences"]
 
 /** The mutable tables beside the ledger. */
 const workingTables = [
@@ -254,6 +258,7 @@ const tenantTables = [
   "acts",
   "recipients",
   "moved_events",
+  "occurrences",
   ...workingTables.filter((name) => name !== "checkpoints" && name !== "sweeps")
 ]
 

@@ -13,6 +13,7 @@ import {
   Cursor,
   Delivery,
   DeliveryUpdate,
+  Directory,
   Drift,
   Event,
   type IdempotencyKey,
@@ -327,6 +328,21 @@ const make = Effect.gen(function*() {
     }, turn)
   })
 
+  const directory = Directory.Directory.of({
+    search: Effect.fn("Directory.search")(function*(query: Directory.Query) {
+      const checked = yield* Directory.check(query)
+      const subjects = yield* Effect.forEach(
+        yield* deliveries.all(query.tenantId),
+        (delivery) =>
+          Effect.map(
+            timelineOf({ tenantId: delivery.tenantId, deliveryId: delivery.id }),
+            (entries) => ({ delivery, facts: entries.map(({ event }) => event) })
+          )
+      )
+      return Directory.select(checked, subjects, yield* DateTime.now)
+    }, turn)
+  })
+
   const compareDeliveries = Effect.fnUntraced(function*(query: Audit.Query, repair: boolean) {
     const after = yield* Effect.fromResult(Input.place(query))
     const at = yield* DateTime.now
@@ -421,6 +437,7 @@ const make = Effect.gen(function*() {
   return Context.make(Ledger.Ledger, ledger).pipe(
     Context.add(Orphans.Orphans, orphans),
     Context.add(Audit.Audit, audit),
+    Context.add(Directory.Directory, directory),
     Context.add(Checkpoints.Checkpoints, consumers),
     Context.add(Importer.Importer, importer)
   )

@@ -118,6 +118,41 @@ const wait: Arbitrary.Arbitrary<History.Step> = Arbitrary.all({
   seconds: integer(-30, 90)
 })
 
+const instant = sometimes(integer(-60, 90), 5, 1)
+
+const eventType = weighted<EventType.EventType>(
+  [2, Arbitrary.Constant<EventType.EventType>("bounced")],
+  [3, Arbitrary.schema(EventType.EventType)]
+)
+
+const search: Arbitrary.Arbitrary<History.Step> = Arbitrary.all({
+  _tag: Arbitrary.Constant("Search"),
+  tenant,
+  search: Arbitrary.all({
+    recipient: sometimes(recipient, 5, 1),
+    domain: sometimes(
+      weighted<string>([1, Arbitrary.Constant("EXAMPLE.com.")], [1, Arbitrary.Constant("b\u00fccher.example")]),
+      7,
+      1
+    ),
+    message: sometimes(message, 5, 1),
+    delivery: sometimes(delivery, 9, 1),
+    key: sometimes(integer(0, 1), 9, 1),
+    mailable: sometimes(Arbitrary.Constant("welcome"), 5, 1),
+    provider: sometimes(provider, 5, 1),
+    status: sometimes(Arbitrary.schema(EventType.Status), 4, 1),
+    last: sometimes(eventType, 7, 1),
+    event: sometimes(eventType, 3, 1),
+    recordedFrom: instant,
+    recordedTo: instant,
+    happenedFrom: instant,
+    happenedTo: instant,
+    stuckFor: sometimes(integer(0, 60), 5, 1),
+    limit: integer(1, 3),
+    reach: integer(1, 4)
+  })
+})
+
 const byHand = weighted<History.Step>(
   [
     2,

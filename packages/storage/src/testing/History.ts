@@ -11,7 +11,9 @@ import {
   Cursor,
   Delivery,
   DeliveryUpdate,
+  Directory,
   Event,
+  type EventType,
   IdempotencyKey,
   type JsonBag,
   Ledger,
@@ -22,7 +24,7 @@ import {
   Recipient,
   type Tenant
 } from "@waybill/core"
-import { Clock, DateTime, Effect, Option, PubSub, Schema } from "effect"
+import { Clock, DateTime, Duration, Effect, Option, PubSub, Schema } from "effect"
 import * as Arr from "effect/Array"
 import { SecureRandom } from "effect/crypto"
 import { TestClock } from "effect/testing"
@@ -48,6 +50,34 @@ export interface Report {
   readonly bounce: Event.BounceClass | undefined
   /** A key of its own; without one it follows from all the rest. */
   readonly key: number | undefined
+}
+
+/**
+ * A search in plain values, followed to its last page.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Search {
+  readonly recipient: string | undefined
+  readonly domain: string | undefined
+  readonly message: number | undefined
+  readonly delivery: number | undefined
+  readonly key: number | undefined
+  readonly mailable: string | undefined
+  readonly provider: string | undefined
+  readonly status: EventType.Status | undefined
+  readonly last: EventType.EventType | undefined
+  readonly event: EventType.EventType | undefined
+  /** Seconds after the beginning, as are the next three. */
+  readonly recordedFrom: number | undefined
+  readonly recordedTo: number | undefined
+  readonly happenedFrom: number | undefined
+  readonly happenedTo: number | undefined
+  /** Seconds. */
+  readonly stuckFor: number | undefined
+  readonly limit: number
+  readonly reach: number
 }
 
 /**
@@ -103,6 +133,7 @@ export type Step =
   | { readonly _tag: "Dismiss"; readonly tenant: number; readonly event: number }
   | { readonly _tag: "Retry"; readonly tenant: number; readonly event: number }
   | { readonly _tag: "Forget"; readonly tenant: number; readonly recipient: string }
+  | { readonly _tag: "Search"; readonly tenant: number; readonly search: Search }
   /** Moves the clock, also back. */
   | { readonly _tag: "Wait"; readonly seconds: number }
 
@@ -195,7 +226,33 @@ const newEvent = (spelling: Spelling) => (report: Report): Event.NewEvent =>
       : Given.key(`chosen-${report.key}`)
   })
 
+const filterOf = (spelling: Spelling, search: Search): Directory.Filter => {
+  const at = (seconds: number | undefined) => Option.map(Option.fromUndefinedOr(seconds), Given.afterNoon)
+  const provider = Option.fromUndefinedOr(search.provider)
+  return Directory.Filter.make({
+    recipient: Option.map(Option.fromUndefinedOr(search.recipient), Given.address),
+    recipientDomain: Option.fromUndefinedOr(search.domain),
+    providerMessageId: Option.map(
+      Option.fromUndefinedOr(search.message),
+      (message) => `<${reportedAs(spelling, Option.getOrElse(provider, () => "sendgrid"), message)}>`
+    ),
+    deliveryId: Option.map(Option.fromUndefinedOr(search.delivery), deliveryId),
+    idempotencyKey: Option.map(Option.fromUndefinedOr(search.key), (key) => Given.key(`record-${key}`)),
+    mailable: Option.fromUndefinedOr(search.mailable),
+    provider: Option.map(provider, (name) => Provider.Provider.make(name)),
+    status: Option.fromUndefinedOr(search.status),
+    lastEventType: Option.fromUndefinedOr(search.last),
+    event: Option.fromUndefinedOr(search.event),
+    recordedFrom: at(search.recordedFrom),
+    recordedTo: at(search.recordedTo),
+    happenedFrom: at(search.happenedFrom),
+    happenedTo: at(search.happenedTo),
+    stuckFor: Option.map(Option.fromUndefinedOr(search.stuckFor), Duration.seconds)
+  })
+}
+
 const Failure = Schema.Union([
+  Directory.ForeignCursor,
   LedgerError.InvalidInput,
   LedgerError.DeliveryNotFound,
   LedgerError.EventNotFound,
@@ -320,6 +377,7 @@ export interface Answer {
 const makeStepper = Effect.fnUntraced(function*(spelling: Spelling, wait: (seconds: number) => Effect.Effect<void>) {
   const ledger = yield* Ledger.Ledger
   const orphans = yield* Orphans.Orphans
+  const directory = yield* Directory.Directory
   const importer = yield* Effect.serviceOption(Importer)
   const reported = new Map<number, Array<Event.NewEvent>>()
   const answered = new Map<number, Array<Answer>>()
@@ -347,6 +405,24 @@ const makeStepper = Effect.fnUntraced(function*(spelling: Spelling, wait: (secon
         })),
       (outcomes) => outcomes.map(outcome)
     )
+
+  /** The pages of a search, each by the ids of its deliveries. */
+  const pages = Effect.fnUntraced(function*(index: number, search: Search) {
+    const query = {
+      tenantId: tenant(index),
+      filter: filterOf(spelling, search),
+      limit: search.limit,
+      reach: search.reach
+    }
+    const found: Array<ReadonlyArray<Event.DeliveryId>> = []
+    let after: Option.Option<Directory.Cursor> = Option.none()
+    do {
+      const page: Directory.Page = yield* directory.search({ ...query, after })
+      found.push(page.deliveries.map(({ id }) => id))
+      after = page.next
+    } while (Option.isSome(after))
+    return found
+  })
 
   const take = (step: Step): Effect.Effect<Schema.Json, LedgerError.LedgerError> => {
     switch (step._tag) {
@@ -419,6 +495,8 @@ const makeStepper = Effect.fnUntraced(function*(spelling: Spelling, wait: (secon
         return answer(orphans.dismiss(eventKey(step.tenant, step.event)), (dismissed) => dismissed)
       case "Retry":
         return answer(orphans.retry(eventKey(step.tenant, step.event)), (released) => released)
+      case "Search":
+        return answer(pages(step.tenant, step.search), (found) => found)
       case "Forget":
         return answer(
           ledger.forget({ tenantId: tenant(step.tenant), recipient: Recipient.Recipient.make(step.recipient) }),

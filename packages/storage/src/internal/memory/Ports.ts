@@ -1,10 +1,17 @@
 /** Gives the ports of the ledger over one store in memory. */
-import { Audit as CoreAudit, Checkpoints as CoreCheckpoints, Ledger, Orphans as CoreOrphans } from "@waybill/core"
+import {
+  Audit as CoreAudit,
+  Checkpoints as CoreCheckpoints,
+  Directory as CoreDirectory,
+  Ledger,
+  Orphans as CoreOrphans
+} from "@waybill/core"
 import { Context } from "effect"
 import type * as StoragePorts from "../Ports.ts"
 import * as Audit from "./Audit.ts"
 import * as Checkpoints from "./Checkpoints.ts"
 import * as Commands from "./Commands.ts"
+import * as Directory from "./Directory.ts"
 import * as Orphans from "./Orphans.ts"
 import * as Reads from "./Reads.ts"
 import type * as Store from "./Store.ts"
@@ -16,7 +23,8 @@ export const over = (store: Store.Store): Context.Context<StoragePorts.OfLedger>
     Ledger.Ledger.of({ ...Commands.make(store), ...Reads.make(store), updates: store.subscribe })
   ).pipe(
     Context.add(CoreOrphans.Orphans, CoreOrphans.Orphans.of(Orphans.make(store))),
-    Context.add(CoreAudit.Audit, CoreAudit.Audit.of(Audit.make(store)))
+    Context.add(CoreAudit.Audit, CoreAudit.Audit.of(Audit.make(store))),
+    Context.add(CoreDirectory.Directory, Directory.make(store))
   )
 
 /** The ports over a store, and the checkpoints of its feed. */

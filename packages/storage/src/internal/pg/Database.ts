@@ -35,6 +35,7 @@ export type Name =
   | "is_elsewhere"
   | "is_linkable"
   | "moved_events"
+  | "occurrences"
   | "orphans"
   | "recipient_digest"
   | "recipient_pseudonym"

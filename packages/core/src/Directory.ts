@@ -1,0 +1,529 @@
+/**
+ * Defines the port that finds deliveries: by whom they are for, by any id that anybody has of them, by what became of them.
+ *
+ * A listing is newest first, by when a delivery was recorded, and goes on at a cursor. Following it while others write shows
+ * no delivery twice and misses none that matched throughout.
+ *
+ * @since 0.2.0
+ */
+import { Context, DateTime, Duration, Effect, Hash, Option, Result, Schema } from "effect"
+import * as Delivery from "./Delivery.ts"
+import * as Event from "./Event.ts"
+import * as EventType from "./EventType.ts"
+import * as IdempotencyKey from "./IdempotencyKey.ts"
+import * as Input from "./Input.ts"
+import * as Ledger from "./Ledger.ts"
+import { invalid, type InvalidInput, type LedgerError } from "./LedgerError.ts"
+import type * as Projection from "./Projection.ts"
+import * as Provider from "./Provider.ts"
+import * as Recipient from "./Recipient.ts"
+import * as Tenant from "./Tenant.ts"
+import * as Text from "./Text.ts"
+import * as Timestamp from "./Timestamp.ts"
+
+const optional = <A, E>(schema: Schema.Codec<A, E>) =>
+  Schema.OptionFromNullOr(schema).pipe(Schema.withConstructorDefault(Effect.succeed(Option.none())))
+
+/**
+ * What a delivery must be to be found: all that is named, and anything where nothing is.
+ *
+ * @category schemas
+ * @since 0.2.0
+ */
+export const Filter = Schema.Struct({
+  /** The recipient, in any spelling. */
+  recipient: optional(Recipient.Recipient),
+  /** The domain of the recipient, in any spelling. */
+  recipientDomain: optional(Text.bounded(255)),
+  /** The provider's message id as anybody has it: with brackets, the host of a `Message-ID`, or a webhook's routing. */
+  providerMessageId: optional(Text.bounded(1000)),
+  deliveryId: optional(Event.DeliveryId),
+  idempotencyKey: optional(IdempotencyKey.IdempotencyKey),
+  mailable: optional(Text.bounded(255)),
+  stream: optional(Delivery.Stream),
+  provider: optional(Provider.Provider),
+  status: optional(EventType.Status),
+  /** The type of its last event. */
+  lastEventType: optional(EventType.EventType),
+  /** A type of event that occurred to it; with `happenedFrom` or `happenedTo`, then. */
+  event: optional(EventType.EventType),
+  /** Recorded at this instant or later. */
+  recordedFrom: optional(Timestamp.Timestamp),
+  /** Recorded before this instant. */
+  recordedTo: optional(Timestamp.Timestamp),
+  /** Something happened to it at this instant or later, before `happenedTo`. */
+  happenedFrom: optional(Timestamp.Timestamp),
+  /** Something happened to it before this instant, from `happenedFrom` on. */
+  happenedTo: optional(Timestamp.Timestamp),
+  /** Recorded so long ago or longer, and never dispatched, failed or suppressed. */
+  stuckFor: optional(Schema.DurationFromMillis)
+})
+
+/**
+ * What a delivery must be to be found.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Filter = typeof Filter.Type
+
+const uuid = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+
+/**
+ * Where the next page of a listing begins: opaque, kept and given back as it is. It belongs to the query that gave it.
+ *
+ * @category schemas
+ * @since 0.2.0
+ */
+export const Cursor = Schema.String.check(
+  Schema.isPattern(new RegExp(`^[0-9a-z]{1,8}\\.-?[0-9]{1,18}\\.${uuid}$`), {
+    message: "must be the next of a page"
+  })
+).pipe(Schema.brand("DirectoryCursor"))
+
+/**
+ * Where the next page of a listing begins.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Cursor = typeof Cursor.Type
+
+/**
+ * The cursor was given by another query; nothing was searched.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class ForeignCursor extends Schema.TaggedError<ForeignCursor>("@waybill/core/ForeignCursor")(
+  "ForeignCursor",
+  {}
+) {
+  override get message(): string {
+    return "the cursor belongs to another query: give the same filters with it, or begin without it"
+  }
+}
+
+/**
+ * A place in a listing: a delivery that was passed, and when it was recorded, in microseconds since 1970.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Place {
+  readonly micros: bigint
+  readonly id: Event.DeliveryId
+}
+
+/**
+ * The place of a delivery whose time of recording is known to the millisecond.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const placeOf = ({ id, insertedAt }: Pick<Delivery.Delivery, "id" | "insertedAt">): Place => ({
+  micros: BigInt(insertedAt.epochMilliseconds) * 1000n,
+  id
+})
+
+/** Orders places as a listing shows them: newest first. */
+const comparePlaces = (left: Place, right: Place): number =>
+  left.micros === right.micros ? Text.compare(right.id, left.id) : left.micros > right.micros ? -1 : 1
+
+/**
+ * How many deliveries one page looks at at most, so that a filter which matches few of them costs a bounded time.
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const defaultReach = 10_000
+
+/**
+ * Which deliveries of a tenant to find.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Query {
+  readonly tenantId: Tenant.TenantId
+  readonly filter: Filter
+  /** The `next` of the page before. */
+  readonly after: Option.Option<Cursor>
+  /** How many deliveries the page may have, 1 to 10,000. */
+  readonly limit: number
+  /** How many deliveries the page looks at at most, 1 to 10,000; `defaultReach` by default. */
+  readonly reach?: number
+}
+
+/**
+ * A page of a listing, newest first. One that has a `next` may be short, or empty: it looked as far as it may.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Page {
+  readonly deliveries: ReadonlyArray<Delivery.Delivery>
+  /** Where the next page begins; absent where there is none. */
+  readonly next: Option.Option<Cursor>
+}
+
+const encodeFilter = Schema.encodeSync(Filter)
+
+/** Tells queries apart in a few letters; the spellings of one recipient make one query. */
+const nameOf = ({ filter, tenantId }: Pick<Query, "tenantId" | "filter">): string => {
+  const canonical = {
+    ...encodeFilter(filter),
+    recipient: Option.getOrNull(Option.map(filter.recipient, Recipient.canonical))
+  }
+  return (Hash.string(JSON.stringify([tenantId, canonical])) >>> 0).toString(36)
+}
+
+const cursorOf = (query: Pick<Query, "tenantId" | "filter">, { id, micros }: Place): Cursor =>
+  Cursor.make(`${nameOf(query)}.${micros}.${id}`)
+
+const isCursor = Schema.is(Cursor)
+
+/** The place that a cursor of the same query names. */
+const placeAfter = (query: Query): Result.Result<Option.Option<Place>, InvalidInput | ForeignCursor> => {
+  if (Option.isNone(query.after)) return Result.succeed(Option.none())
+  if (!isCursor(query.after.value)) return Result.fail(invalid("query", "after: must be the next of a page"))
+  const [name, micros = "", id = ""] = query.after.value.split(".")
+  return name === nameOf(query)
+    ? Result.succeed(Option.some({ micros: BigInt(micros), id: Event.DeliveryId.make(id) }))
+    : Result.fail(new ForeignCursor())
+}
+
+/**
+ * What a search marks a delivery with: a type of event that is rare and occurred to it, or that something made it fail.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Mark = EventType.EventType | "failure"
+
+/**
+ * The types of event by which a delivery is found through its marks: those that few deliveries have.
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const rareTypes: ReadonlyArray<EventType.EventType> = [
+  "rejected",
+  "failed",
+  "bounced",
+  "deferred",
+  "autoresponded",
+  "complained",
+  "unsubscribed",
+  "subscribed",
+  "unknown",
+  "suppressed"
+]
+
+const isRare = (type: EventType.EventType): boolean => rareTypes.includes(type)
+
+/** A fact of a delivery, as a search compares it. */
+export type Fact = Pick<Projection.Fact, "type" | "occurredAt" | "bounceClass">
+
+/**
+ * The marks that an event sets.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const marksOf = ({ bounceClass, type }: Fact): ReadonlyArray<Mark> => [
+  ...isRare(type) ? [type] : [],
+  ...EventType.impact(type, Option.contains(bounceClass, "soft")).status === "failed" ? ["failure" as const] : []
+]
+
+/**
+ * By what a search goes through deliveries, newest first; what else the filter asks for is compared with each.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Path =
+  | {
+    readonly _tag:
+      | "deliveryId"
+      | "idempotencyKey"
+      | "providerMessageId"
+      | "recipient"
+      | "stuckFor"
+      | "recipientDomain"
+      | "age"
+  }
+  | { readonly _tag: "mark"; readonly mark: Mark }
+
+/**
+ * The fields of a filter by which a search may go.
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const pathNames = [
+  "deliveryId",
+  "idempotencyKey",
+  "providerMessageId",
+  "recipient",
+  "stuckFor",
+  "recipientDomain"
+] as const satisfies ReadonlyArray<Path["_tag"] & keyof Filter>
+
+/** The mark that every delivery has which a filter finds by its events, its last event or its status. */
+const markOf = ({ event, lastEventType, status }: Filter): Option.Option<Mark> => {
+  if (Option.isSome(event) && isRare(event.value)) return event
+  if (Option.isSome(lastEventType) && isRare(lastEventType.value)) return lastEventType
+  if (Option.contains(status, "failed")) return Option.some("failure")
+  return Option.contains(status, "suppressed") ? Option.some("suppressed") : Option.none()
+}
+
+/**
+ * Decides by what a search goes: by what the fewest deliveries have.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const pathOf = (filter: Filter): Path => {
+  const name = pathNames.find((name) => filter[name]._tag === "Some")
+  if (name !== undefined && name !== "recipientDomain") return { _tag: name }
+  const mark = markOf(filter)
+  return Option.isSome(mark) ? { _tag: "mark", mark: mark.value } : { _tag: name ?? "age" }
+}
+
+/**
+ * The canonical form of a domain in any spelling.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const domainOf = (domain: string): string => Recipient.canonical(`x@${domain}`).slice(2)
+
+/**
+ * Tells whether a delivery was recorded and never dispatched, failed or suppressed, as after a crash between `record` and the
+ * send.
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const isUnsent = (
+  { providerMessageId, status }: Pick<Delivery.Delivery, "providerMessageId" | "status">
+): boolean => status === "queued" && Option.isNone(providerMessageId)
+
+/** A delivery and its events, linked orphans among them. */
+export interface Subject {
+  readonly delivery: Delivery.Delivery
+  readonly facts: ReadonlyArray<Fact>
+}
+
+/** Whether an instant is from one on and before another. */
+const isWithin = (
+  { epochMilliseconds }: Timestamp.Timestamp,
+  from: Option.Option<Timestamp.Timestamp>,
+  to: Option.Option<Timestamp.Timestamp>
+): boolean =>
+  !Option.exists(from, (first) => epochMilliseconds < first.epochMilliseconds) &&
+  !Option.exists(to, (end) => epochMilliseconds >= end.epochMilliseconds)
+
+/** Whether an option names nothing, or something that holds. */
+const holds = <A>(named: Option.Option<A>, predicate: (value: A) => boolean): boolean =>
+  Option.isNone(named) || predicate(named.value)
+
+/**
+ * The newest recording that counts as stuck.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const stuckBefore = (stuckFor: Duration.Duration, now: Timestamp.Timestamp): DateTime.Utc =>
+  DateTime.subtractDuration(now, stuckFor)
+
+/** Whether a delivery is among those that a search goes through. */
+const isOn = (path: Path, filter: Filter, { delivery, facts }: Subject, now: Timestamp.Timestamp): boolean => {
+  if (!isWithin(delivery.insertedAt, filter.recordedFrom, filter.recordedTo)) return false
+  switch (path._tag) {
+    case "age":
+      return true
+    case "deliveryId":
+      return Option.contains(filter.deliveryId, delivery.id)
+    case "idempotencyKey":
+      return Option.getOrNull(filter.idempotencyKey) === Option.getOrNull(delivery.idempotencyKey)
+    case "mark":
+      return facts.some((fact) => marksOf(fact).includes(path.mark))
+    case "providerMessageId":
+      return holds(filter.providerMessageId, (raw) =>
+        Option.isSome(delivery.providerMessageId) &&
+        holds(filter.provider, (provider) => Option.contains(delivery.provider, provider)) &&
+        Option.contains(
+          Provider.canonicalMessageId(Option.getOrElse(delivery.provider, () => ""), raw),
+          delivery.providerMessageId.value
+        ))
+    case "recipient":
+      return holds(filter.recipient, (recipient) => Delivery.isTo(delivery, recipient))
+    case "recipientDomain":
+      return holds(filter.recipientDomain, (domain) => Option.contains(delivery.recipientDomain, domainOf(domain)))
+  }
+  return holds(
+    filter.stuckFor,
+    (stuckFor) =>
+      isUnsent(delivery) && delivery.insertedAt.epochMilliseconds <= stuckBefore(stuckFor, now).epochMilliseconds
+  )
+}
+
+/** Whether a filter asks for an event. */
+export const asksForEvent = ({ event, happenedFrom, happenedTo }: Filter): boolean =>
+  Option.isSome(event) || Option.isSome(happenedFrom) || Option.isSome(happenedTo)
+
+/** Whether a delivery is all that a filter names. */
+const matches = (filter: Filter, subject: Subject, now: Timestamp.Timestamp): boolean => {
+  const { delivery, facts } = subject
+  return pathNames.every((name) => filter[name]._tag === "None" || isOn({ _tag: name }, filter, subject, now)) &&
+    holds(filter.mailable, (mailable) => delivery.mailable === mailable) &&
+    holds(filter.stream, (stream) => delivery.stream === stream) &&
+    holds(filter.provider, (provider) => Option.contains(delivery.provider, provider)) &&
+    holds(filter.status, (status) => delivery.status === status) &&
+    holds(filter.lastEventType, (type) => Option.contains(delivery.lastEventType, type)) &&
+    (!asksForEvent(filter) ||
+      facts.some((fact) =>
+        holds(filter.event, (type) => fact.type === type) &&
+        isWithin(fact.occurredAt, filter.happenedFrom, filter.happenedTo)
+      ))
+}
+
+/**
+ * A delivery that a search looked at.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Looked {
+  readonly delivery: Delivery.Delivery
+  readonly place: Place
+  readonly isMatch: boolean
+  /** Whether it is the last that the page may look at. */
+  readonly isLast: boolean
+}
+
+/**
+ * The page of a query, by the deliveries that it looked at, in their order; those that do not match and are not the last may
+ * be left out, and so may what comes after one more match than the page may have.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const pageOf = (query: Query, looked: ReadonlyArray<Looked>): Page => {
+  const found = looked.filter(({ isMatch }) => isMatch)
+  const page = found.slice(0, query.limit)
+  const end = found.length > query.limit ? page.at(-1) : looked.find(({ isLast }) => isLast)
+  return {
+    deliveries: page.map(({ delivery }) => delivery),
+    next: Option.map(Option.fromUndefinedOr(end), ({ place }) => cursorOf(query, place))
+  }
+}
+
+/**
+ * A query that was checked: where its page begins, how far it reaches, and by what it goes.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Checked extends Query {
+  readonly place: Option.Option<Place>
+  readonly reach: number
+  readonly path: Path
+}
+
+const isFilter = Schema.decodeUnknownResult(Schema.toType(Filter))
+
+/** Whether a message id has a canonical form, by its provider or by any. */
+const hasForm = ({ provider, providerMessageId }: Filter): boolean =>
+  holds(providerMessageId, (raw) => Provider.canonicalForms(raw, provider).length > 0)
+
+/**
+ * Checks a query, and that its cursor is its own.
+ *
+ * @category validation
+ * @since 0.2.0
+ */
+export const check = Effect.fnUntraced(
+  function*(query: Query): Effect.fn.Return<Checked, InvalidInput | ForeignCursor> {
+    const { filter, limit, reach = defaultReach, tenantId } = query
+    yield* Effect.fromResult(Input.tenant({ tenantId }))
+    yield* Effect.fromResult(Input.filter(isFilter(filter)))
+    yield* Input.limit(limit)
+    yield* Input.limit(reach)
+    if (!hasForm(filter)) yield* invalid("query", "providerMessageId: must be the id that the provider gave")
+    return { ...query, reach, place: yield* Effect.fromResult(placeAfter(query)), path: pathOf(filter) }
+  }
+)
+
+/**
+ * The page of a query among all the deliveries of its tenant.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const select = (query: Checked, subjects: ReadonlyArray<Subject>, now: Timestamp.Timestamp): Page => {
+  const { filter, path, place, reach } = query
+  const looked = subjects
+    .map((subject) => ({ subject, place: placeOf(subject.delivery) }))
+    .filter((each) =>
+      holds(place, (after) => comparePlaces(each.place, after) > 0) && isOn(path, filter, each.subject, now)
+    )
+    .toSorted((left, right) => comparePlaces(left.place, right.place))
+    .slice(0, reach)
+  return pageOf(
+    query,
+    looked.map(({ place, subject }, index) => ({
+      delivery: subject.delivery,
+      place,
+      isMatch: matches(filter, subject, now),
+      isLast: index + 1 === reach
+    }))
+  )
+}
+
+/**
+ * Finds the deliveries of one installation.
+ *
+ * @category services
+ * @since 0.2.0
+ */
+export class Directory extends Context.Service<Directory, {
+  /**
+   * Returns one page of a tenant's deliveries that match, newest first. It looks at no more than `reach` deliveries, so that
+   * a page may be short and still have a `next`.
+   */
+  readonly search: (query: Query) => Effect.Effect<Page, InvalidInput | ForeignCursor | LedgerError>
+}>()("@waybill/core/Directory") {}
+
+/**
+ * A delivery and all that happened to it.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Story {
+  readonly delivery: Delivery.Delivery
+  readonly timeline: ReadonlyArray<Ledger.TimelineEntry>
+}
+
+/**
+ * Returns one page of the history of a recipient, in any spelling, over all its deliveries, newest first.
+ *
+ * @category reading
+ * @since 0.2.0
+ */
+export const history = Effect.fn("Directory.history")(function*(
+  { recipient, ...query }: Pick<Query, "tenantId" | "after" | "limit"> & { readonly recipient: Recipient.Recipient }
+) {
+  const directory = yield* Directory
+  const ledger = yield* Ledger.Ledger
+  const page = yield* directory.search({ ...query, filter: Filter.make({ recipient: Option.some(recipient) }) })
+  const stories = yield* Effect.forEach(page.deliveries, (delivery) =>
+    Effect.map(
+      ledger.timeline({ tenantId: delivery.tenantId, deliveryId: delivery.id }),
+      (timeline): Story => ({ delivery, timeline })
+    ))
+  return { stories, next: page.next }
+})

@@ -1,0 +1,203 @@
+/**
+ * Searches deliveries, newest first.
+ *
+ * A statement goes through one index, which gives the order, and looks at no more rows than the query may. What else the filter
+ * asks for is compared with each, outside of the part that the limit bounds, so that the planner has no other way to go.
+ */
+import { Directory, Provider } from "@waybill/core"
+import { DateTime, Effect, Option, Schema } from "effect"
+import type { Statement } from "effect/sql"
+import type { Database } from "./Database.ts"
+import type { Deliveries } from "./Deliveries.ts"
+import * as Parameters from "./Parameters.ts"
+import * as Rows from "./Rows.ts"
+
+const LookedRow = Schema.Struct({
+  ...Rows.DeliveryRow.fields,
+  micros: Schema.BigIntFromString,
+  isMatch: Schema.Boolean,
+  isLast: Schema.Boolean
+})
+
+const decode = Schema.decodeUnknownEffect(Schema.Array(LookedRow))
+
+/** A place in a listing as texts of a `timestamptz`, which has microseconds, and a `uuid`. */
+const textsOf = ({ id, micros }: Directory.Place): readonly [at: string, id: string] => {
+  const rest = ((micros % 1000n) + 1000n) % 1000n
+  const millis = DateTime.formatIso(DateTime.makeUnsafe(Number((micros - rest) / 1000n)))
+  return [`${millis.slice(0, -1)}${String(rest).padStart(3, "0")}Z`, id]
+}
+
+/** Opens the directory of a schema. */
+export const make = ({ sql, statements, table }: Database, { columns }: Deliveries) => {
+  const events = table("events")
+
+  const all = (conditions: ReadonlyArray<Statement.Fragment>) =>
+    conditions.length === 0 ? sql`true` : sql.and(conditions)
+
+  const given = <A>(named: Option.Option<A>, condition: (value: A) => Statement.Fragment) =>
+    Option.toArray(Option.map(named, condition))
+
+  /** What bounds the rows of a table by when the delivery was recorded, and by the place where the page begins. */
+  const bounds = ({ filter, place }: Directory.Checked, at: Statement.Fragment, id: Statement.Fragment) => [
+    ...given(filter.recordedFrom, (from) => sql`${at} >= ${Parameters.instant(from)}`),
+    ...given(filter.recordedTo, (to) => sql`${at} < ${Parameters.instant(to)}`),
+    ...given(
+      Option.map(place, textsOf),
+      ([micros, after]) => sql`(${at}, ${id}) < (${micros}::text::timestamptz, ${after}::uuid)`
+    )
+  ]
+
+  const isMessage = ({ filter }: Directory.Checked, raw: string) => {
+    const forms = Provider.canonicalForms(raw, filter.provider)
+    const messageIds = Array.from(new Set(forms.map(({ messageId }) => messageId)))
+    const whose = forms.map(({ messageId, provider }) =>
+      sql`(${
+        Option.isSome(provider)
+          ? sql`d.provider = ${provider.value}`
+          : sql`d.provider IS NULL OR NOT ${sql.in("d.provider", Provider.spelling)}`
+      }) AND d.provider_message_id = ${messageId}`
+    )
+    return sql`d.provider_message_id IS NOT NULL AND ${sql.in("d.provider_message_id", messageIds)} AND (${
+      sql.or(whose)
+    })`
+  }
+
+  /** The conditions on a delivery `d` by which a search may go, as `Directory.isOn` of the core says them. */
+  const onPath = (query: Directory.Checked, now: DateTime.Utc) => {
+    const { filter, tenantId } = query
+    return {
+      deliveryId: given(filter.deliveryId, (id) => sql`d.id = ${id}`),
+      idempotencyKey: given(filter.idempotencyKey, (key) => sql`d.idempotency_key = ${key}`),
+      providerMessageId: given(filter.providerMessageId, (raw) => isMessage(query, raw)),
+      recipient: given(
+        filter.recipient,
+        (recipient) => sql`d.recipient_digest = (SELECT ${table("recipient_digest")}(${tenantId}, ${recipient}))`
+      ),
+      stuckFor: given(
+        filter.stuckFor,
+        (stuckFor) => sql`d.unsent AND d.inserted_at <= ${Parameters.instant(Directory.stuckBefore(stuckFor, now))}`
+      ),
+      recipientDomain: given(
+        filter.recipientDomain,
+        (domain) => sql`d.recipient_domain = ${Directory.domainOf(domain)}`
+      ),
+      age: []
+    }
+  }
+
+  /** Whether an event of a delivery `d`, or an orphan that was linked to it, is what a filter asks for. */
+  const occurred = ({ event, happenedFrom, happenedTo }: Directory.Filter) => {
+    const isAsked = (alias: Statement.Fragment) =>
+      all([
+        ...given(event, (type) => sql`${alias}.type = ${type}`),
+        ...given(happenedFrom, (from) => sql`${alias}.occurred_at >= ${Parameters.instant(from)}`),
+        ...given(happenedTo, (to) => sql`${alias}.occurred_at < ${Parameters.instant(to)}`)
+      ])
+    return sql`EXISTS (
+      SELECT FROM ${events} e WHERE e.tenant_id = d.tenant_id AND e.delivery_id = d.id AND (
+        ${isAsked(sql`e`)} OR e.source_event_id IS NOT NULL AND EXISTS (
+          SELECT FROM ${events} orphan
+          WHERE orphan.id = e.source_event_id AND orphan.tenant_id = e.tenant_id AND ${isAsked(sql`orphan`)}
+        )
+      )
+    )`
+  }
+
+  /** What a filter asks for beside the path: all that the core's `matches` compares and the path does not hold already. */
+  const residual = (query: Directory.Checked, now: DateTime.Utc): ReadonlyArray<Statement.Fragment> => {
+    const { filter, path } = query
+    const paths = onPath(query, now)
+    const isMarked = path._tag === "mark" && Option.contains(filter.event, path.mark) &&
+      Option.isNone(filter.happenedFrom) && Option.isNone(filter.happenedTo)
+    return [
+      ...Directory.pathNames.filter((name) => name !== path._tag).flatMap((name) => paths[name]),
+      ...given(filter.mailable, (mailable) => sql`d.mailable = ${mailable}`),
+      ...given(filter.stream, (stream) => sql`d.stream = ${stream}`),
+      ...given(filter.provider, (provider) => sql`d.provider = ${provider}`),
+      ...given(filter.status, (status) => sql`d.status = ${status}`),
+      ...given(filter.lastEventType, (type) => sql`d.last_event_type = ${type}`),
+      ...Directory.asksForEvent(filter) && !isMarked ? [occurred(filter)] : []
+    ]
+  }
+
+  /** So many of the deliveries that a search goes through, newest first. */
+  const candidates = (query: Directory.Checked, count: number, now: DateTime.Utc) => {
+    const { path, tenantId } = query
+    if (path._tag !== "mark") {
+      return sql`
+        SELECT d.* FROM ${table("deliveries")} d
+        WHERE ${
+        all([
+          sql`d.tenant_id = ${tenantId}`,
+          ...onPath(query, now)[path._tag],
+          ...bounds(query, sql`d.inserted_at`, sql`d.id`)
+        ])
+      }
+        ORDER BY d.inserted_at DESC, d.id DESC LIMIT ${count}
+      `
+    }
+    // Marks of one delivery stand side by side, and rarely more than one does.
+    return sql`
+      SELECT d.* FROM (
+        SELECT marked.recorded_at, marked.delivery_id FROM (
+          SELECT o.recorded_at, o.delivery_id,
+            lag(o.delivery_id) OVER (ORDER BY o.recorded_at DESC, o.delivery_id DESC) AS before
+          FROM ${table("occurrences")} o
+          WHERE ${
+      all([
+        sql`o.tenant_id = ${tenantId}`,
+        sql`o.mark = ${path.mark}`,
+        ...bounds(query, sql`o.recorded_at`, sql`o.delivery_id`)
+      ])
+    }
+        ) marked
+        WHERE marked.before IS DISTINCT FROM marked.delivery_id
+        ORDER BY marked.recorded_at DESC, marked.delivery_id DESC LIMIT ${count}
+      ) marked
+      JOIN ${table("deliveries")} d
+        ON d.tenant_id = ${tenantId} AND d.id = marked.delivery_id AND d.inserted_at = marked.recorded_at
+      ORDER BY marked.recorded_at DESC, marked.delivery_id DESC
+    `
+  }
+
+  const micros = sql`(extract(epoch FROM d.inserted_at) * 1000000)::bigint::text AS micros`
+
+  const search = Effect.fn("Directory.search")(function*(given: Directory.Query) {
+    const query = yield* Directory.check(given)
+    const now = yield* DateTime.now
+    const { limit, reach, tenantId } = query
+    const conditions = residual(query, now)
+    // Where nothing is left to compare, a page looks at no more than it shows.
+    const rows = yield* statements(
+      tenantId,
+      conditions.length === 0
+        ? sql`
+          SELECT ${columns}, ${micros}, true AS "isMatch",
+            row_number() OVER (ORDER BY d.inserted_at DESC, d.id DESC) = ${reach} AS "isLast"
+          FROM (${candidates(query, Math.min(reach, limit + 1), now)}) d
+          ORDER BY d.inserted_at DESC, d.id DESC
+        `
+        : sql`
+          SELECT ${columns}, ${micros}, d."isMatch", d."isLast" FROM (
+            SELECT d.*, ${all(conditions)} AS "isMatch",
+              row_number() OVER (ORDER BY d.inserted_at DESC, d.id DESC) = ${reach} AS "isLast"
+            FROM (${candidates(query, reach, now)}) d
+          ) d
+          WHERE d."isMatch" OR d."isLast" ORDER BY d.inserted_at DESC, d.id DESC LIMIT ${limit + 1}
+        `
+    )
+    const looked = yield* Effect.orDie(decode(rows))
+    return Directory.pageOf(
+      query,
+      looked.map(({ isLast, isMatch, micros, ...delivery }) => ({
+        delivery,
+        isLast,
+        isMatch,
+        place: { micros, id: delivery.id }
+      }))
+    )
+  })
+
+  return Directory.Directory.of({ search })
+}
