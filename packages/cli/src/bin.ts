@@ -17,6 +17,7 @@ import { Cause, Effect, Layer, Ref, References, Schema } from "effect"
 import { CliConfig, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
 import { readFileSync } from "node:fs"
 import * as Deliveries from "./commands/deliveries/Deliveries.ts"
+import * as Find from "./commands/deliveries/Find.ts"
 import * as Forget from "./commands/deliveries/Forget.ts"
 import * as Audit from "./commands/ledger/Audit.ts"
 import * as Feed from "./commands/ledger/Feed.ts"
@@ -59,6 +60,8 @@ const waybill = Command.make("waybill").pipe(
     Deliveries.dispatch,
     Ingest.ingest,
     Deliveries.show,
+    Find.find,
+    Find.history,
     Orphans.orphans,
     Orphans.reconcile,
     Audit.verify,

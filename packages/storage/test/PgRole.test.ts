@@ -33,6 +33,7 @@ describe("least privilege on PostgreSQL", () => {
           events: "SELECT INSERT",
           migrations: "SELECT",
           moved_events: "SELECT",
+          occurrences: "SELECT",
           orphans: working,
           recipients: "DELETE",
           secrets: "",

@@ -22,7 +22,7 @@ const isWrongUsage = Schema.is(
       _tag: Schema.Literal("InvalidInput"),
       what: Schema.Literals(["delivery", "dispatch", "query", "token"])
     }),
-    Schema.Struct({ _tag: Schema.Literals(["UnknownProvider", "NothingChosen"]) })
+    Schema.Struct({ _tag: Schema.Literals(["UnknownProvider", "NothingChosen", "ForeignCursor"]) })
   ])
 )
 

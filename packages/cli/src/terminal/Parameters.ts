@@ -143,7 +143,13 @@ export const batchSize = Flag.Int("batch-size").pipe(
   Flag.optional
 )
 
-const time = (name: string, description: string): Flag.Flag<Option.Option<DateTime.Utc>> =>
+/**
+ * A time in ISO 8601.
+ *
+ * @category flags
+ * @since 0.2.0
+ */
+export const time = (name: string, description: string): Flag.Flag<Option.Option<DateTime.Utc>> =>
   Flag.String(name).pipe(
     Flag.withSchema(Schema.DateTimeUtcFromString),
     Flag.withMetavar("time"),

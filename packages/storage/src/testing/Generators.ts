@@ -180,7 +180,17 @@ const importing: Arbitrary.Arbitrary<History.Step> = Arbitrary.all({
 
 const steps = (more: ReadonlyArray<readonly [number, Arbitrary.Arbitrary<History.Step>]>) =>
   Arbitrary.array(
-    weighted([5, append], [4, record], [5, dispatch], [1, repeat], [2, wait], [1, sweep], [1, byHand], ...more),
+    weighted(
+      [5, append],
+      [4, record],
+      [5, dispatch],
+      [1, repeat],
+      [2, wait],
+      [1, sweep],
+      [1, byHand],
+      [4, search],
+      ...more
+    ),
     { maxLength: size }
   )
 

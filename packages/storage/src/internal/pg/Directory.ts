@@ -180,7 +180,7 @@ export const make = ({ sql, statements, table }: Database, { columns }: Deliveri
         `
         : sql`
           SELECT ${columns}, ${micros}, d."isMatch", d."isLast" FROM (
-            SELECT d.*, ${all(conditions)} AS "isMatch",
+            SELECT d.*, coalesce(${all(conditions)}, false) AS "isMatch",
               row_number() OVER (ORDER BY d.inserted_at DESC, d.id DESC) = ${reach} AS "isLast"
             FROM (${candidates(query, reach, now)}) d
           ) d
