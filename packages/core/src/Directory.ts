@@ -6,7 +6,7 @@
  *
  * @since 0.2.0
  */
-import { Context, DateTime, Duration, Effect, Hash, Option, Result, Schema } from "effect"
+import { Context, DateTime, type Duration, Effect, Hash, Option, Result, Schema } from "effect"
 import * as Delivery from "./Delivery.ts"
 import * as Event from "./Event.ts"
 import * as EventType from "./EventType.ts"
@@ -17,7 +17,7 @@ import { invalid, type InvalidInput, type LedgerError } from "./LedgerError.ts"
 import type * as Projection from "./Projection.ts"
 import * as Provider from "./Provider.ts"
 import * as Recipient from "./Recipient.ts"
-import * as Tenant from "./Tenant.ts"
+import type * as Tenant from "./Tenant.ts"
 import * as Text from "./Text.ts"
 import * as Timestamp from "./Timestamp.ts"
 
