@@ -11,6 +11,7 @@ import { layer, program } from "../../../examples/app.ts"
 import * as Cluster from "../../../examples/cluster.ts"
 import { Sweeps } from "../../../examples/sweep.ts"
 import * as Transaction from "../../../examples/transaction.ts"
+import * as Unsubscribing from "../../../examples/unsubscribe.ts"
 import * as TestDatabase from "../../storage/test/TestDatabase.ts"
 import * as Serving from "./Serving.ts"
 
@@ -35,6 +36,13 @@ describe("examples", () => {
       assert.deepStrictEqual(users, ["ann@example.com"])
       assert.deepStrictEqual(deliveries, [kept])
     }).pipe(Effect.provide(Transaction.layer)), 60_000)
+
+  it.live("a reader unsubscribes once, however often the link is used", () =>
+    Effect.gen(function*() {
+      const { events, isUnsubscribed } = yield* Unsubscribing.program
+      assert.isTrue(isUnsubscribed)
+      assert.deepStrictEqual(events, ["queued", "unsubscribed"])
+    }).pipe(Effect.provide(Unsubscribing.layer)))
 
   it.effect("the sweep runs every five minutes, also after one that failed", () =>
     Effect.gen(function*() {
