@@ -17,7 +17,7 @@ import { type DeliveryConflict, DeliveryNotFound, type DispatchConflict, type St
 import * as Orphan from "./Orphan.ts"
 import type * as Orphans from "./Orphans.ts"
 import type * as Provider from "./Provider.ts"
-import type * as Recipient from "./Recipient.ts"
+import * as Recipient from "./Recipient.ts"
 import * as Report from "./Report.ts"
 import type * as Tenant from "./Tenant.ts"
 import * as Text from "./Text.ts"
@@ -42,6 +42,10 @@ export interface Commit {
   readonly dismissed?: ReadonlyArray<Event.Event>
   /** Stored reports as they are from now on, whose recipient is forgotten. */
   readonly forgotten?: ReadonlyArray<Report.Report>
+  /** The details that are kept from now on, of events that have none. */
+  readonly details?: ReadonlyArray<Report.KeptDetails>
+  /** The events whose details are erased. */
+  readonly erased?: ReadonlyArray<Ledger.EventKey>
 }
 
 /**
@@ -239,20 +243,30 @@ export const meetAgain = (stored: Stored, known: Pick<Known, "sharing">): Correl
 
 /**
  * Decides what appending a batch means: each report is bound to the delivery it meets, or begins to wait, or says again what
- * stands under its key, before it in the batch or in the store.
+ * stands under its key, before it in the batch or in the store. Who says it again brings in details where none are kept, and
+ * changes nothing else.
  *
  * @category decisions
  * @since 0.2.0
  */
 export const append = (
-  given: ReadonlyArray<Report.Report>,
+  given: ReadonlyArray<Report.Given>,
   known: Known & {
     /** What is stored under a key of the tenant of the batch. */
     readonly stored: (key: IdempotencyKey.IdempotencyKey) => Option.Option<Stored>
+    /** Whether details of an event are kept. */
+    readonly hasDetails: (key: Ledger.EventKey) => boolean
   },
   at: Timestamp.Timestamp
 ): Decided<ReadonlyArray<Ledger.Outcome>> => {
   const fresh = new Map<IdempotencyKey.IdempotencyKey, Stored>()
+  const kept = new Map<Event.EventId, Report.KeptDetails>()
+  const keep = (report: Report.Given, stored: Report.Report, deliveryId: Option.Option<Event.DeliveryId>) => {
+    const { id, tenantId } = stored.event
+    if (kept.has(id) || known.hasDetails({ tenantId, eventId: id })) return
+    const delivery = Option.flatMap(deliveryId, (deliveryId) => known.delivery({ tenantId, deliveryId }))
+    for (const details of Option.toArray(Report.keep(report, stored, delivery, at))) kept.set(id, details)
+  }
   const answer = given.map((report): Ledger.Outcome => {
     const { event } = report
     const before = Option.orElse(
@@ -263,23 +277,28 @@ export const append = (
       const stored = before.value
       const { deliveryId, tenantId } = stored.event
       const delivery = Option.flatMap(deliveryId, (id) => known.delivery({ tenantId, deliveryId: id }))
-      return Ledger.repeated(event, {
+      const outcome = Ledger.repeated(event, {
         event: stored.event,
         deliveryId: Orphan.deliveryOf(stored.event, stored.linkedTo),
         isSameRecipient: Report.isSameRecipient(stored, delivery, report)
       })
+      if (!Ledger.isConflict(outcome)) keep(report, stored, outcome.deliveryId)
+      return outcome
     }
     const meeting = meet(report, known)
     const bound = meeting._tag === "Met" ? Report.bind(report, meeting.deliveryId) : report
     fresh.set(event.idempotencyKey, { ...bound, linkedTo: Option.none(), isDismissed: false })
+    keep(report, bound, bound.event.deliveryId)
     return { _tag: "Appended", eventId: event.id, deliveryId: bound.event.deliveryId }
   })
   const reports = Array.from(fresh.values(), ({ event, named }): Report.Report => ({ event, named }))
-  return { answer, commit: { at, reports, deliveries: moved(factsOf(reports), known.delivery, at) } }
+  const deliveries = moved(factsOf(reports), known.delivery, at)
+  return { answer, commit: { at, reports, deliveries, details: Array.from(kept.values()) } }
 }
 
 /**
- * Decides what forgetting a recipient leaves: its deliveries without it, and the reports that named it naming nobody known.
+ * Decides what forgetting a recipient leaves: its deliveries without it, the reports that named it naming nobody known, and no
+ * details of either.
  *
  * @category decisions
  * @since 0.2.0
@@ -288,21 +307,53 @@ export const forget = (
   recipient: Recipient.Recipient,
   known: {
     readonly deliveries: ReadonlyArray<Delivery.Delivery>
-    /** The reports that name somebody, pending or not. */
+    /** The reports that name somebody, pending or not, or are about those deliveries. */
     readonly reports: ReadonlyArray<Stored>
+    /** The details that are kept. */
+    readonly details: ReadonlyArray<Report.KeptDetails>
   },
   at: Timestamp.Timestamp
 ): Decided<Ledger.Forgotten> => {
   const deliveries = known.deliveries.filter((delivery) => Delivery.isTo(delivery, recipient))
+  const ids = new Set(deliveries.map(({ id }) => id))
+  const ofDeliveries = known.reports.filter(({ event, linkedTo }) =>
+    Option.exists(Orphan.deliveryOf(event, linkedTo), (id) => ids.has(id))
+  )
+  const ofNamed = known.details.filter((kept) => Option.exists(kept.recipient, (named) => Recipient.isSame(named, recipient)))
   const reports = known.reports.filter((report) => Report.isNaming(report, recipient))
   return {
     answer: { deliveries: deliveries.length, orphans: reports.filter(Orphan.isPending).length },
     commit: {
       at,
       deliveries: deliveries.map((delivery) => Delivery.forget(delivery, at)),
-      forgotten: reports.map(Report.forget)
+      forgotten: reports.map(Report.forget),
+      erased: [
+        ...ofDeliveries.map(({ event: { id, tenantId } }) => ({ tenantId, eventId: id })),
+        ...ofNamed.map(({ eventId, tenantId }) => ({ tenantId, eventId }))
+      ]
     }
   }
+}
+
+/**
+ * Decides which details a pruning deletes: those that were stored before a time, the oldest first, and no more than it may.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const pruneDetails = (
+  { before, dryRun, limit }: Ledger.PruneDetails,
+  kept: ReadonlyArray<Report.KeptDetails>,
+  at: Timestamp.Timestamp
+): Decided<number> => {
+  const old = kept
+    .filter(({ insertedAt }) => insertedAt.epochMilliseconds < before.epochMilliseconds)
+    .toSorted((left, right) =>
+      left.insertedAt.epochMilliseconds - right.insertedAt.epochMilliseconds || Text.compare(left.eventId, right.eventId)
+    )
+  if (dryRun) return { answer: old.length, commit: { at } }
+  const erased = old.slice(0, limit)
+  return { answer: erased.length, commit: { at, erased } }
 }
 
 /** The part of a batch that a sweep takes, tenant by tenant: each that has any gets an equal share, its oldest first. */

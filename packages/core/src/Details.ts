@@ -168,7 +168,7 @@ export type Said =
     /** The tags or categories that the app gave to the message. */
     readonly tags?: ReadonlyArray<string> | undefined
     /** The app's own data that it gave to the message. */
-    readonly metadata?: Readonly<Record<string, Schema.Json | undefined>> | undefined
+    readonly metadata?: Readonly<Record<string, unknown>> | undefined
   }
 
 /** The room that is left of the bound, and what is written into it. */
@@ -217,14 +217,14 @@ const tagsIn = ({ has, take, text }: Room, given: ReadonlyArray<string>): Readon
 }
 
 /** What is nested too deep to be written is left out. */
-const written: (value: Schema.Json) => Option.Option<string> = Option.liftThrowable((value) => JSON.stringify(value))
+const written: (value: unknown) => Option.Option<string> = Option.liftThrowable((value) => JSON.stringify(value))
 
-const textOf = (value: Schema.Json): string =>
+const textOf = (value: unknown): string =>
   typeof value === "string" ? value : Option.getOrElse(written(value), () => "")
 
 const metadataIn = (
   { has, take, text }: Room,
-  given: Readonly<Record<string, Schema.Json | undefined>>
+  given: Readonly<Record<string, unknown>>
 ): Readonly<Record<string, string>> => {
   const said = Object.entries(given).filter(([name]) => name !== "" && name !== "__proto__")
   if (said.length === 0 || !take(bytesOf("metadata", {}))) return {}

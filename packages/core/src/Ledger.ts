@@ -11,6 +11,7 @@ import { Context, type Effect, Option, type PubSub, Result, Schema, type Scope }
 import * as Cursor from "./Cursor.ts"
 import type * as Delivery from "./Delivery.ts"
 import type * as DeliveryUpdate from "./DeliveryUpdate.ts"
+import type * as Details from "./Details.ts"
 import * as Event from "./Event.ts"
 import * as EventName from "./EventName.ts"
 import {
@@ -25,6 +26,7 @@ import {
 } from "./LedgerError.ts"
 import type * as Recipient from "./Recipient.ts"
 import type * as Tenant from "./Tenant.ts"
+import type * as Timestamp from "./Timestamp.ts"
 
 /**
  * What `record` did.
@@ -117,24 +119,32 @@ export const repeated = (
 export interface TimelineEntry {
   readonly event: Event.Event
   readonly linkedBy: Option.Option<Event.EventId>
+  /** What the provider said in words; none where it said nothing, or where it is no longer kept. */
+  readonly details: Option.Option<Details.Details>
 }
 
 /**
- * The timeline of a delivery: the events that were appended to it, and the orphans that those of them which are links name.
+ * The timeline of a delivery: the events that were appended to it, and the orphans that those of them which are links name,
+ * each with the details that are kept of it.
  *
  * @category constructors
  * @since 0.2.0
  */
 export const timelineOf = (
   appended: ReadonlyArray<Event.Event>,
-  orphans: ReadonlyArray<Event.Event>
+  orphans: ReadonlyArray<Event.Event>,
+  detailsOf: (event: Event.Event) => Option.Option<Details.Details>
 ): ReadonlyArray<TimelineEntry> => {
   const links = new Map(
     appended.flatMap(({ id, sourceEventId }) => Option.toArray(sourceEventId).map((of) => [of, id]))
   )
   return [
-    ...appended.map((event) => ({ event, linkedBy: Option.none() })),
-    ...orphans.map((event) => ({ event, linkedBy: Option.fromUndefinedOr(links.get(event.id)) }))
+    ...appended.map((event) => ({ event, linkedBy: Option.none(), details: detailsOf(event) })),
+    ...orphans.map((event) => ({
+      event,
+      linkedBy: Option.fromUndefinedOr(links.get(event.id)),
+      details: detailsOf(event)
+    }))
   ].toSorted(compareEntries)
 }
 
@@ -227,6 +237,21 @@ export interface Forgotten {
 }
 
 /**
+ * Which details a pruning deletes.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface PruneDetails {
+  /** Those that were stored before this time. */
+  readonly before: Timestamp.Timestamp
+  /** The most that one call deletes. */
+  readonly limit: number
+  /** Counts them, all of them, and deletes none. */
+  readonly dryRun: boolean
+}
+
+/**
  * The ledger of one installation.
  *
  * @category services
@@ -268,7 +293,7 @@ export class Ledger extends Context.Service<Ledger, {
     readonly limit: number
   }) => Effect.Effect<ReadonlyArray<Delivery.Delivery>, InvalidInput | LedgerError>
 
-  /** Returns a delivery's events and its linked orphans, by when they happened. */
+  /** Returns a delivery's events and its linked orphans, by when they happened, with the details that are kept of them. */
   readonly timeline: (key: DeliveryKey) => Effect.Effect<ReadonlyArray<TimelineEntry>, LedgerError>
 
   /**
@@ -287,13 +312,16 @@ export class Ledger extends Context.Service<Ledger, {
   }) => Effect.Effect<ReadonlyArray<Change>, InvalidInput | CursorAhead | LedgerError>
 
   /**
-   * Removes a recipient from a tenant's deliveries and makes the ledger's pseudonyms of it unlinkable, for good; counts,
-   * types and times stay. A store that outlives the process records that it was done, without the recipient.
+   * Removes a recipient from a tenant's deliveries, erases the details of their events and of those that name the recipient,
+   * and makes the ledger's pseudonyms of it unlinkable, for good; counts, types and times stay. A store that outlives the process records that it was done, without the recipient.
    */
   readonly forget: (query: {
     readonly tenantId: Tenant.TenantId
     readonly recipient: Recipient.Recipient
   }) => Effect.Effect<Forgotten, LedgerError>
+
+  /** Deletes the details of all tenants that were kept long enough, the oldest first, and returns how many. */
+  readonly pruneDetails: (query: PruneDetails) => Effect.Effect<number, InvalidInput | LedgerError>
 
   /**
    * Subscribes to the updates that this process makes, from now on and as far as a bounded buffer holds: a slow

@@ -6,11 +6,12 @@
 import { Option, Schema } from "effect"
 import * as Correlation from "./Correlation.ts"
 import * as Delivery from "./Delivery.ts"
+import * as Details from "./Details.ts"
 import * as Event from "./Event.ts"
 import * as Recipient from "./Recipient.ts"
-import type * as Tenant from "./Tenant.ts"
+import * as Tenant from "./Tenant.ts"
 import * as Text from "./Text.ts"
-import type * as Timestamp from "./Timestamp.ts"
+import * as Timestamp from "./Timestamp.ts"
 
 /**
  * Whom an event names for certain; without an address once that recipient was forgotten.
@@ -45,6 +46,68 @@ export const Report = Schema.Struct({ event: Event.Event, named: Schema.OptionFr
 export type Report = typeof Report.Type
 
 /**
+ * A report that is to be appended, with what is kept beside the ledger.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Given extends Report {
+  /** What the provider says in words. */
+  readonly details: Option.Option<Details.Details>
+  /** Whom it names, for certain or not. */
+  readonly address: Option.Option<Recipient.Recipient>
+}
+
+/**
+ * The details that are kept of an event, as they are stored beside the ledger; its encoded form is JSON.
+ *
+ * @category schemas
+ * @since 0.2.0
+ */
+export const KeptDetails = Schema.Struct({
+  tenantId: Tenant.TenantId,
+  eventId: Event.EventId,
+  /** When they were stored, by our clock: later than the event where a duplicate brought them in. */
+  insertedAt: Timestamp.Timestamp,
+  details: Details.Details,
+  /** Whom an event that met no delivery names, for certain or not: with that recipient they are erased. */
+  recipient: Schema.OptionFromNullOr(Recipient.Recipient)
+})
+
+/**
+ * The details that are kept of an event.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type KeptDetails = typeof KeptDetails.Type
+
+/**
+ * The details that a report leaves with the stored event of its key; none where the recipient of the event is forgotten.
+ *
+ * `delivery` is the one that the stored event is about.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const keep = (
+  { address, details }: Pick<Given, "details" | "address">,
+  { event, named }: Report,
+  delivery: Option.Option<Delivery.Delivery>,
+  insertedAt: Timestamp.Timestamp
+): Option.Option<KeptDetails> =>
+  Option.exists(delivery, ({ recipient }) => Option.isNone(recipient)) ||
+    Option.exists(named, ({ address }) => Option.isNone(address))
+    ? Option.none()
+    : Option.map(details, (details) => ({
+      tenantId: event.tenantId,
+      eventId: event.id,
+      insertedAt,
+      details,
+      recipient: Option.isNone(event.deliveryId) ? address : Option.none()
+    }))
+
+/**
  * The report that an event to be appended makes, which has met no delivery yet.
  *
  * @category constructors
@@ -57,9 +120,11 @@ export const fromNew = (
     readonly tenantId: Tenant.TenantId
     readonly insertedAt: Timestamp.Timestamp
   }
-): Report => ({
+): Given => ({
   event: Event.fromNew(given, { ...entry, deliveryId: Option.none() }),
-  named: Option.map(Event.certainRecipient(given), (address) => ({ address: Option.some(address) }))
+  named: Option.map(Event.certainRecipient(given), (address) => ({ address: Option.some(address) })),
+  details: given.details,
+  address: Option.map(given.recipient, ({ address }) => address)
 })
 
 /**

@@ -19,7 +19,7 @@ const messageId = Provider.MessageId.make("m-1")
 const ann = Recipient.Recipient.make("ann@example.com")
 const bob = Recipient.Recipient.make("bob@example.com")
 
-const report = (id: number, fields: Partial<Event.NewEvent> = {}, tenant = tenantId): Report.Report =>
+const report = (id: number, fields: Partial<Event.NewEvent> = {}, tenant = tenantId): Report.Given =>
   Report.fromNew(
     Given.newEvent({
       providerMessageId: Option.some(messageId),
@@ -48,7 +48,8 @@ const knowing = (deliveries: ReadonlyArray<Delivery.Delivery>, reports: Readonly
   delivery: ({ deliveryId }: Ledger.DeliveryKey) =>
     Option.fromUndefinedOr(deliveries.find(({ id }) => id === deliveryId)),
   stored: (key: IdempotencyKey.IdempotencyKey) =>
-    Option.fromUndefinedOr(reports.find(({ event }) => event.idempotencyKey === key))
+    Option.fromUndefinedOr(reports.find(({ event }) => event.idempotencyKey === key)),
+  hasDetails: () => false
 })
 
 const failure = <A, E>(result: Result.Result<A, E>): E | undefined =>
@@ -139,6 +140,60 @@ describe("an append", () => {
   })
 })
 
+describe("details", () => {
+  const details = Option.some({ response: "250 ok" })
+  const said = (id: number, fields: Partial<Event.NewEvent> = {}) => report(id, { details, ...fields })
+  const forgotten: Delivery.Delivery = { ...sent(1), recipient: Option.none() }
+  const keptOf = ({ commit }: Commit.Decided<unknown>) => commit.details?.map(({ eventId }) => eventId)
+
+  it("are kept with a new event, and with whom it names where it met no delivery", () => {
+    const recipient = Option.some({ address: ann, certain: false })
+    const bound = Commit.append([said(1, { recipient })], knowing([sent(1)]), at)
+    assert.deepStrictEqual(bound.commit.details?.map(({ recipient }) => recipient), [Option.none()])
+    const orphan = Commit.append([said(1, { recipient })], knowing([]), at)
+    assert.deepStrictEqual(orphan.commit.details?.map(({ recipient }) => recipient), [Option.some(ann)])
+    assert.deepStrictEqual(keptOf(Commit.append([report(1)], knowing([]), at)), [])
+  })
+
+  it("are brought in by a duplicate where none are kept, and by the first that says any", () => {
+    const { commit } = Commit.append([report(1), said(1), said(1, { details: Option.some({ ip: "::1" }) })], knowing([]), at)
+    assert.deepStrictEqual(commit.details?.map(({ details }) => details), [{ response: "250 ok" }])
+    const again = Commit.append([said(1)], knowing([], [stored(1)]), at)
+    assert.deepStrictEqual([keptOf(again), again.commit.reports, again.commit.deliveries], [[Given.eventId(1)], [], []])
+    const kept = { ...knowing([], [stored(1)]), hasDetails: () => true }
+    assert.deepStrictEqual(keptOf(Commit.append([said(1)], kept, at)), [])
+    assert.deepStrictEqual(keptOf(Commit.append([said(1, { type: "opened" })], knowing([], [stored(1)]), at)), [])
+  })
+
+  it("are not kept of a recipient who is forgotten", () => {
+    assert.deepStrictEqual(keptOf(Commit.append([said(1)], knowing([forgotten]), at)), [])
+    const linked = { ...stored(1), linkedTo: Option.some(forgotten.id) }
+    assert.deepStrictEqual(keptOf(Commit.append([said(1)], knowing([forgotten], [linked]), at)), [])
+    const named = { ...stored(1), named: Option.some({ address: Option.none() }) }
+    assert.deepStrictEqual(keptOf(Commit.append([said(1)], knowing([], [named]), at)), [])
+  })
+
+  it("are erased with the recipient: of the deliveries, of what was linked to them, and of what names the recipient", () => {
+    const bound = { ...stored(1), ...Report.bind(stored(1), Given.deliveryId(1)) }
+    const linked = { ...stored(2), linkedTo: Option.some(Given.deliveryId(1)) }
+    const other = { ...stored(3), linkedTo: Option.some(Given.deliveryId(2)) }
+    const kept = (id: number, recipient: Recipient.Recipient): Report.KeptDetails => ({
+      tenantId,
+      eventId: Given.eventId(id),
+      insertedAt: at,
+      details: {},
+      recipient: Option.some(recipient)
+    })
+    const known = {
+      deliveries: [sent(1), sent(2, bob)],
+      reports: [bound, linked, other],
+      details: [kept(4, Recipient.Recipient.make("ANN@example.com")), kept(5, bob)]
+    }
+    const { commit } = Commit.forget(ann, known, at)
+    assert.deepStrictEqual(commit.erased?.map(({ eventId }) => eventId), [1, 2, 4].map(Given.eventId))
+  })
+})
+
 describe("a sweep", () => {
   const query = { limit: 4, insertedFrom: Given.afterNoon(1), insertedTo: Given.afterNoon(8) }
   const other = Tenant.TenantId.make("other")
@@ -178,7 +233,7 @@ describe("by hand", () => {
   it("a recipient is forgotten by its deliveries and by the reports that name it", () => {
     const named = (address: Recipient.Recipient) => ({ recipient: Option.some({ address, certain: true }) })
     const reports = [stored(1, named(ann)), { ...stored(2, named(ann)), isDismissed: true }, stored(3, named(bob))]
-    const { answer, commit } = Commit.forget(ann, { deliveries: [sent(1), sent(2, bob)], reports }, at)
+    const { answer, commit } = Commit.forget(ann, { deliveries: [sent(1), sent(2, bob)], reports, details: [] }, at)
     assert.deepStrictEqual(answer, { deliveries: 1, orphans: 1 })
     assert.deepStrictEqual(commit.deliveries?.map(({ recipient }) => recipient), [Option.none()])
     assert.deepStrictEqual(commit.forgotten?.map(({ event }) => event.id), [1, 2].map(Given.eventId))

@@ -54,7 +54,7 @@ describe("the order of", () => {
       sourceEventId: Option.some(waiting.id)
     }
     assert.deepStrictEqual(
-      Ledger.timelineOf([reconciled], [waiting]).map(({ event, linkedBy }) => [event.id, linkedBy]),
+      Ledger.timelineOf([reconciled], [waiting], Option.none).map(({ event, linkedBy }) => [event.id, linkedBy]),
       [[Given.eventId(1), Option.some(Given.eventId(2))], [Given.eventId(2), Option.none()]]
     )
   })

@@ -31,6 +31,7 @@ import * as Commands from "./internal/pg/Commands.ts"
 import * as Database from "./internal/pg/Database.ts"
 import * as Deliveries from "./internal/pg/Deliveries.ts"
 import * as Directory from "./internal/pg/Directory.ts"
+import * as Details from "./internal/pg/Details.ts"
 import * as Events from "./internal/pg/Events.ts"
 import * as Changes from "./internal/pg/feed/Changes.ts"
 import * as Epochs from "./internal/pg/feed/Epochs.ts"
@@ -50,8 +51,9 @@ const make = Effect.fnUntraced(function*(options: Database.Options) {
   const deliveries = Deliveries.make(database)
   const meeting = Meeting.make(database, events)
   const links = Links.make(database, events, updates)
-  const { forget, ...byHand } = Acts.make(database, events, deliveries, links)
-  const write = yield* Append.make(database, events, deliveries, meeting, updates)
+  const details = Details.make(database)
+  const { forget, ...byHand } = Acts.make(database, events, deliveries, links, details)
+  const write = yield* Append.make(database, events, deliveries, meeting, details, updates)
 
   const append = Effect.fn("Ledger.append")(function*(
     tenantId: Tenant.TenantId,
@@ -71,6 +73,7 @@ const make = Effect.fnUntraced(function*(options: Database.Options) {
     ...Reads.make(database, events, deliveries),
     ...Changes.make(database, events),
     forget,
+    pruneDetails: details.prune,
     updates: updates.subscribe
   })
   const orphans = CoreOrphans.Orphans.of({

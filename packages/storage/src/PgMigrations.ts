@@ -15,6 +15,7 @@ import * as migration0003 from "./internal/migration0003.ts"
 import * as migration0004 from "./internal/migration0004.ts"
 import * as migration0005 from "./internal/migration0005.ts"
 import * as migration0006 from "./internal/migration0006.ts"
+import * as migration0007 from "./internal/migration0007.ts"
 import * as migration0008 from "./internal/migration0008.ts"
 import * as migration0010 from "./internal/migration0010.ts"
 import * as migration0012 from "./internal/migration0012.ts"
@@ -35,6 +36,7 @@ const migrations: Readonly<Record<string, (schema: string) => ReadonlyArray<stri
   "0004_give_the_feed_epochs": migration0004.statements,
   "0005_add_compatibility": migration0005.statements,
   "0006_let_echoed_ids_decide": migration0006.statements,
+  "0007_keep_details": migration0007.statements,
   "0008_keep_the_last_error": migration0008.statements,
   "0010_find_deliveries": migration0010.statements,
   "0012_create_tokens": migration0012.statements
@@ -54,6 +56,8 @@ const compatibleSince: Readonly<Record<string, number>> = {
   "0005_add_compatibility": 2,
   // An older program leaves an event waiting that echoes a delivery's id and names another address.
   "0006_let_echoed_ids_decide": 2,
+  // An older program keeps no details, and erases none when it forgets a recipient: they go by their age.
+  "0007_keep_details": 2,
   // An older program leaves the last error as it was, which a rebuild mends.
   "0008_keep_the_last_error": 2,
   // Triggers and a generated column keep what is searched, whichever program writes.
@@ -243,6 +247,7 @@ const readTables = ["migrations", "epochs", "moved_events", "occurrences"]
 /** The mutable tables beside the ledger. */
 const workingTables = [
   "deliveries",
+  "event_details",
   "correlations",
   "orphans",
   "checkpoints",

@@ -52,6 +52,7 @@ const make = Effect.gen(function*() {
   const waitingByCorrelation = shelf("waiting by correlation", Event.EventId)
   const links = shelf("link", Event.DeliveryId)
   const dismissed = shelf("dismissed", Event.EventId)
+  const details = shelf("details", Report.KeptDetails)
   const changes = shelf("change", Schema.Struct({ cursor: Cursor.Cursor, event: Event.Event }))
   const commits = shelf("commit", Schema.Int)
   const checkpoints = shelf("checkpoint", Checkpoints.Checkpoint)
@@ -107,6 +108,7 @@ const make = Effect.gen(function*() {
     const byCorrelation = new Map<string, ReadonlyArray<Delivery.Delivery>>()
     const byId = new Map<string, Delivery.Delivery>()
     const byKey = new Map<string, Commit.Stored>()
+    const detailed = new Set<string>()
     const keep = (delivery: Delivery.Delivery) => byId.set(keyOf(delivery.tenantId, delivery.id), delivery)
     for (const { event } of given) {
       const { idempotencyKey, tenantId } = event
@@ -117,7 +119,9 @@ const make = Effect.gen(function*() {
       }
       for (const stored of Option.toArray(yield* findByKey(tenantId, idempotencyKey))) {
         byKey.set(idempotencyKey, stored)
-        for (const deliveryId of Option.toArray(stored.event.deliveryId)) {
+        const { id } = stored.event
+        if (Option.isSome(yield* details.get(tenantId, id))) detailed.add(keyOf(tenantId, id))
+        for (const deliveryId of Option.toArray(Orphan.deliveryOf(stored.event, stored.linkedTo))) {
           Option.toArray(yield* findDelivery({ tenantId, deliveryId })).forEach(keep)
         }
       }
@@ -126,7 +130,8 @@ const make = Effect.gen(function*() {
       sharing: (tenantId: Tenant.TenantId, key: Correlation.Key) => byCorrelation.get(keyOf(tenantId, key)) ?? [],
       delivery: ({ deliveryId, tenantId }: Ledger.DeliveryKey) =>
         Option.fromUndefinedOr(byId.get(keyOf(tenantId, deliveryId))),
-      stored: (key: IdempotencyKey.IdempotencyKey) => Option.fromUndefinedOr(byKey.get(key))
+      stored: (key: IdempotencyKey.IdempotencyKey) => Option.fromUndefinedOr(byKey.get(key)),
+      hasDetails: ({ eventId, tenantId }: Ledger.EventKey) => detailed.has(keyOf(tenantId, eventId))
     }
   })
 
@@ -186,6 +191,8 @@ const make = Effect.gen(function*() {
       yield* dismissed.put(event.tenantId, event.id, event.id)
     }
     for (const report of commit.forgotten ?? []) yield* reports.put(report.event.tenantId, report.event.id, report)
+    for (const kept of commit.details ?? []) yield* details.put(kept.tenantId, kept.eventId, kept)
+    for (const { eventId, tenantId } of commit.erased ?? []) yield* details.remove(tenantId, eventId)
     yield* PubSub.publishAll(pubsub, Commit.updatesOf(commit))
     return answer
   }, Effect.uninterruptible)
@@ -194,7 +201,15 @@ const make = Effect.gen(function*() {
     const place = keyOf(tenantId, deliveryId)
     const appended = yield* named(reports, reportsByDelivery, tenantId, place)
     const orphans = yield* named(reports, orphansByDelivery, tenantId, place)
-    return Ledger.timelineOf(appended.map(({ event }) => event), orphans.map(({ event }) => event))
+    const kept = new Map<Event.EventId, Report.KeptDetails["details"]>()
+    for (const { event } of [...appended, ...orphans]) {
+      for (const { details: said } of Option.toArray(yield* details.get(tenantId, event.id))) kept.set(event.id, said)
+    }
+    return Ledger.timelineOf(
+      appended.map(({ event }) => event),
+      orphans.map(({ event }) => event),
+      ({ id }) => Option.fromUndefinedOr(kept.get(id))
+    )
   })
 
   const ledger = Ledger.Ledger.of({
@@ -247,9 +262,14 @@ const make = Effect.gen(function*() {
     }) {
       const known = {
         deliveries: yield* deliveries.all(tenantId),
-        reports: yield* Effect.forEach(yield* reports.all(tenantId), storedOf)
+        reports: yield* Effect.forEach(yield* reports.all(tenantId), storedOf),
+        details: yield* details.all(tenantId)
       }
       return yield* settle(Commit.forget(recipient, known, yield* DateTime.now))
+    }, turn),
+    pruneDetails: Effect.fn("Ledger.pruneDetails")(function*(query: Ledger.PruneDetails) {
+      yield* Input.limit(query.limit)
+      return yield* settle(Commit.pruneDetails(query, yield* inScope(Tenant.all, details.all), yield* DateTime.now))
     }, turn),
     delivery: Effect.fn("Ledger.delivery")(findDelivery, turn),
     deliveries: Effect.fn("Ledger.deliveries")(function*({ after, limit, tenantId }: {

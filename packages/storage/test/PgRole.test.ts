@@ -30,6 +30,7 @@ describe("least privilege on PostgreSQL", () => {
           correlations: working,
           deliveries: working,
           epochs: "SELECT",
+          event_details: working,
           events: "SELECT INSERT",
           migrations: "SELECT",
           moved_events: "SELECT",

@@ -72,7 +72,8 @@ export const report: Arbitrary.Arbitrary<History.Report> = Arbitrary.all({
   recipient: sometimes(recipient, 1, 2),
   certain: boolean,
   bounce: sometimes(Arbitrary.schema(Event.BounceClass), 2, 1),
-  key: sometimes(integer(0, 2), 7, 1)
+  key: sometimes(integer(0, 2), 7, 1),
+  words: sometimes(integer(0, 1), 1, 2)
 })
 
 const record: Arbitrary.Arbitrary<History.Step> = Arbitrary.all({

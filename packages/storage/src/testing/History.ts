@@ -50,6 +50,8 @@ export interface Report {
   readonly bounce: Event.BounceClass | undefined
   /** A key of its own; without one it follows from all the rest. */
   readonly key: number | undefined
+  /** Which words the provider says of it, of a few; they tell it from no other. */
+  readonly words?: number | undefined
 }
 
 /**
@@ -203,7 +205,7 @@ const payloads: ReadonlyArray<JsonBag.JsonBag> = [
   { smtpStatus: 421.5, code: "busy", message: "\u{1f4ec} it's \"full\"" }
 ]
 
-const newEvent = (spelling: Spelling) => (report: Report): Event.NewEvent =>
+const newEvent = (spelling: Spelling) => ({ words, ...report }: Report): Event.NewEvent =>
   Event.NewEvent.make({
     type: report.type,
     occurredAt: Given.afterNoon(report.at),
@@ -221,6 +223,7 @@ const newEvent = (spelling: Spelling) => (report: Report): Event.NewEvent =>
     bounceClass: Option.fromUndefinedOr(report.bounce),
     normalizedPayload: payloads[Math.abs(report.at) % payloads.length] ?? {},
     metadata: { at: report.at },
+    details: Option.map(Option.fromUndefinedOr(words), (words) => ({ response: `250 of ${words}`, tags: ["welcome"] })),
     idempotencyKey: report.key === undefined
       ? Option.getOrThrow(IdempotencyKey.fromParts(["report", JSON.stringify(report)]))
       : Given.key(`chosen-${report.key}`)
@@ -526,6 +529,10 @@ export const feedOf = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, cou
   return changes.map(({ event }) => event)
 })
 
+/** What is kept of the words, as JSON. */
+const saidIn = (details: Ledger.TimelineEntry["details"]): Schema.Json =>
+  Option.getOrNull(Option.map(details, ({ response = null, tags = null }) => ({ response, tags })))
+
 /** All that is stored for one tenant. */
 const describeTenant = Effect.fnUntraced(function*(
   tenant: number,
@@ -541,9 +548,9 @@ const describeTenant = Effect.fnUntraced(function*(
   const known = new Set(appended)
   for (const delivery of yield* Effect.orDie(ledger.deliveries({ tenantId, after: Option.none(), limit }))) {
     add("delivery", encodeDelivery(delivery))
-    for (const { event, linkedBy } of yield* ledger.timeline({ tenantId, deliveryId: delivery.id })) {
+    for (const { details, event, linkedBy } of yield* ledger.timeline({ tenantId, deliveryId: delivery.id })) {
       known.add(event.id)
-      add("  ", { event: encodeEvent(event), linkedBy: Option.getOrNull(linkedBy) })
+      add("  ", { event: encodeEvent(event), linkedBy: Option.getOrNull(linkedBy), said: saidIn(details) })
     }
   }
   const pending = orphans.find({ scope: tenantId, limit, insertedFrom: Option.none(), failedOnly: false })

@@ -19,6 +19,7 @@ import { Importer } from "./Importer.ts"
 import { appending } from "./internal/appending.ts"
 import { commands } from "./internal/commands.ts"
 import * as Contract from "./internal/contract.ts"
+import { details } from "./internal/details.ts"
 import { hostile } from "./internal/hostile.ts"
 import * as Laws from "./internal/laws.ts"
 import { orphans } from "./internal/orphans.ts"
@@ -39,6 +40,7 @@ export const suite = <E>(name: string, ledger: Layer.Layer<PgLedger.Ports, E>): 
     appending(contract)
     orphans(contract)
     reading(contract)
+    details(contract)
     hostile(contract)
     contract.histories("the laws hold after whatever happened", Generators.history, Laws.assertHistory)
     contract.histories(

@@ -29,6 +29,18 @@ export const flag = lenient(Schema.Boolean)
 
 export const texts = lenient(Schema.Array(Schema.String))
 
+/** One text, or a list of them. */
+export const oneOrMore = lenient(Schema.Union([Schema.String, Schema.Array(Schema.String)]))
+
+/** An object with any fields, such as the data that the app gave to a message. */
+export const fields = lenient(Schema.Record(Schema.String, Schema.Unknown))
+
+/** The text in a field of an object with any fields. */
+export const textIn = (fields: Readonly<Record<string, unknown>> | undefined, name: string): string | undefined => {
+  const value = fields?.[name]
+  return typeof value === "string" ? value : undefined
+}
+
 /** A text, or a number in its decimal form. */
 export const scalar = lenient(Schema.Union([Schema.String, Schema.Finite]))
 

@@ -76,7 +76,7 @@ export interface Report {
   readonly meaning: Meaning
   readonly payload: Payload
   /** What the provider says in words, which are kept beside the ledger for a while. */
-  readonly details?: Details.Said
+  readonly details?: Details.Said | undefined
   readonly occurredAt: DateTime.Utc
   readonly messageId: string | undefined
   readonly eventId: string | undefined
@@ -116,6 +116,22 @@ const normalizedPayload = ({ meaning, payload }: Report): JsonBag.JsonBag => {
   }
 }
 
+/** The words that are said, in their order: those of a place, of a device. */
+export const listed = (...words: ReadonlyArray<string | undefined>): string | undefined => {
+  const said = words.filter((word) => word !== undefined && word.trim() !== "")
+  return said.length === 0 ? undefined : said.join(", ")
+}
+
+/** The name under which the app's own data echo our delivery id. */
+const echoed = "waybill_delivery_id"
+
+/** The app's own data are kept as they are, but for our delivery id, which the ledger has. */
+const detailsOf = ({ metadata, ...said }: Details.Said): Option.Option<Details.Details> =>
+  Details.make({
+    ...said,
+    metadata: metadata && Object.fromEntries(Object.entries(metadata).filter(([name]) => name !== echoed))
+  })
+
 const providerEventId = Json.decoder(() => Text.bounded(512))
 
 const toEvent = (report: Report, idempotencyKey: IdempotencyKey.IdempotencyKey): Event.NewEvent => ({
@@ -134,7 +150,7 @@ const toEvent = (report: Report, idempotencyKey: IdempotencyKey.IdempotencyKey):
   normalizedPayload: normalizedPayload(report),
   metadata: {},
   traceId: Option.none(),
-  details: Details.make(report.details ?? {}),
+  details: detailsOf(report.details ?? {}),
   idempotencyKey
 })
 

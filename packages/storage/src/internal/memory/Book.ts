@@ -29,6 +29,7 @@ export class Book {
   readonly waiting = new Set<Event.EventId>()
   readonly waitingByCorrelation = new Map<Correlation.Key, Set<Event.EventId>>()
   readonly dismissed = new Set<Event.EventId>()
+  readonly details = new Map<Event.EventId, Report.KeptDetails>()
 }
 
 /** The value under a key, made where there is none. */
@@ -93,6 +94,12 @@ export const putReport = (book: Book, report: Report.Report): void => {
   if (Option.isNone(event.deliveryId)) return putOrphan(book, event)
   lineOf(book, event.deliveryId.value).appended.push(event)
   if (Option.isSome(event.sourceEventId)) putLink(book, event.sourceEventId.value, event.deliveryId.value)
+}
+
+/** Keeps the details of an event, which from then on no reader can change. */
+export const putDetails = (book: Book, kept: Report.KeptDetails): void => {
+  freeze(kept.details)
+  book.details.set(kept.eventId, kept)
 }
 
 /** Takes an orphan out of the queue for good. */

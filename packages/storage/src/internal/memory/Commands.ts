@@ -1,5 +1,5 @@
 /** Records, dispatches, appends and forgets in memory. */
-import { Commit, Correlation, type Delivery, Event, Input, type Recipient, Report, type Tenant } from "@waybill/core"
+import { Commit, Correlation, type Delivery, Event, Input, type Ledger, type Recipient, Report, Tenant } from "@waybill/core"
 import { DateTime, Effect, Option } from "effect"
 import * as Book from "./Book.ts"
 import type { Store } from "./Store.ts"
@@ -8,11 +8,12 @@ import type { Store } from "./Store.ts"
 const owned = (given: Event.NewEvent): Event.NewEvent => ({
   ...given,
   normalizedPayload: structuredClone(given.normalizedPayload),
-  metadata: structuredClone(given.metadata)
+  metadata: structuredClone(given.metadata),
+  details: Option.map(given.details, (details) => structuredClone(details))
 })
 
 /** Makes the commands of a store. */
-export const make = ({ bookOf, known, newEventId, newUuid, settle, turn }: Store) => {
+export const make = ({ bookOf, booksIn, known, newEventId, newUuid, settle, turn }: Store) => {
   const record = Effect.fn("Ledger.record")(function*(input: Delivery.NewDelivery) {
     yield* Effect.fromResult(Input.delivery(input))
     const book = bookOf(input.tenantId)
@@ -59,8 +60,11 @@ export const make = ({ bookOf, known, newEventId, newUuid, settle, turn }: Store
       inputs,
       (input) => Effect.map(newEventId, (id) => Report.fromNew(owned(input), { id, tenantId, insertedAt }))
     )
-    const stored = { stored: (key: Event.Event["idempotencyKey"]) => Book.findByKey(book, key) }
-    return yield* settle(Commit.append(reports, { ...known, ...stored }, insertedAt))
+    const beside = {
+      stored: (key: Event.Event["idempotencyKey"]) => Book.findByKey(book, key),
+      hasDetails: ({ eventId }: Ledger.EventKey) => book.details.has(eventId)
+    }
+    return yield* settle(Commit.append(reports, { ...known, ...beside }, insertedAt))
   }, turn)
 
   const forget = Effect.fn("Ledger.forget")(function*(query: {
@@ -73,11 +77,18 @@ export const make = ({ bookOf, known, newEventId, newUuid, settle, turn }: Store
       query.recipient,
       {
         deliveries: Array.from(book.deliveries.values()),
-        reports: Array.from(book.reports.values(), (report) => Book.storedOf(book, report))
+        reports: Array.from(book.reports.values(), (report) => Book.storedOf(book, report)),
+        details: Array.from(book.details.values())
       },
       now
     ))
   }, turn)
 
-  return { record, dispatch, append, forget }
+  const pruneDetails = Effect.fn("Ledger.pruneDetails")(function*(query: Ledger.PruneDetails) {
+    yield* Input.limit(query.limit)
+    const kept = booksIn(Tenant.all).flatMap(([, book]) => Array.from(book.details.values()))
+    return yield* settle(Commit.pruneDetails(query, kept, yield* DateTime.now))
+  }, turn)
+
+  return { record, dispatch, append, forget, pruneDetails }
 }

@@ -8,8 +8,11 @@ export const timelineOf = (
   { bookOf }: Store,
   { deliveryId, tenantId }: Ledger.DeliveryKey
 ): ReadonlyArray<Ledger.TimelineEntry> => {
-  const line = bookOf(tenantId).lines.get(deliveryId)
-  return line === undefined ? [] : Ledger.timelineOf(line.appended, line.orphans)
+  const { details, lines } = bookOf(tenantId)
+  const line = lines.get(deliveryId)
+  return line === undefined
+    ? []
+    : Ledger.timelineOf(line.appended, line.orphans, ({ id }) => Option.fromUndefinedOr(details.get(id)?.details))
 }
 
 /** Makes the reads of a store. */

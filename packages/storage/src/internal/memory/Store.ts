@@ -47,7 +47,7 @@ export const make = Effect.gen(function*() {
   }
 
   const apply = (
-    { deliveries = [], dismissed = [], forgotten = [] }: Commit.Commit,
+    { deliveries = [], details = [], dismissed = [], erased = [], forgotten = [] }: Commit.Commit,
     appended: ReadonlyArray<Report.Report>
   ): void => {
     commits++
@@ -58,6 +58,8 @@ export const make = Effect.gen(function*() {
     }
     for (const event of dismissed) Book.putDismissed(bookToWrite(event.tenantId), event)
     for (const report of forgotten) bookToWrite(report.event.tenantId).reports.set(report.event.id, report)
+    for (const kept of details) Book.putDetails(bookToWrite(kept.tenantId), kept)
+    for (const { eventId, tenantId } of erased) bookOf(tenantId).details.delete(eventId)
   }
 
   /** Writes all that a command decided and tells of it. */

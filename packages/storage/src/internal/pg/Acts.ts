@@ -13,12 +13,19 @@ import {
 import { DateTime, Effect, Option } from "effect"
 import type { Database } from "./Database.ts"
 import type { Deliveries } from "./Deliveries.ts"
+import type { Details } from "./Details.ts"
 import type { Events } from "./Events.ts"
 import type { Links } from "./Links.ts"
 import * as Parameters from "./Parameters.ts"
 
 /** Opens the acts of a schema. */
-export const make = ({ sql, table, transaction }: Database, events: Events, deliveries: Deliveries, links: Links) => {
+export const make = (
+  { sql, table, transaction }: Database,
+  events: Events,
+  deliveries: Deliveries,
+  links: Links,
+  details: Details
+) => {
   const orphans = table("orphans")
 
   const recordAct = (
@@ -105,7 +112,7 @@ export const make = ({ sql, table, transaction }: Database, events: Events, deli
       Effect.gen(function*() {
         // What `Commit.forget` says: `Delivery.forget` of the deliveries, `Report.forget` of the orphans that named it.
         const digest = sql`(SELECT ${table("recipient_digest")}(${tenantId}, ${recipient}))`
-        const erased = yield* sql`
+        const erased = yield* sql<{ readonly id: string }>`
           UPDATE ${table("deliveries")} SET recipient = NULL, lock_version = lock_version + 1, updated_at = ${
           Parameters.instant(now)
         }
@@ -115,6 +122,7 @@ export const make = ({ sql, table, transaction }: Database, events: Events, deli
           UPDATE ${orphans} SET recipient_digest = '\\x', ready = false
           WHERE tenant_id = ${tenantId} AND recipient_digest = ${digest} RETURNING event_id
         `
+        yield* details.erase(tenantId, recipient, erased.map(({ id }) => id))
         yield* sql`DELETE FROM ${table("recipients")} WHERE tenant_id = ${tenantId} AND digest = ${digest}`
         const forgotten = { deliveries: erased.length, orphans: unnamed.length }
         yield* recordAct("forget", tenantId, null, forgotten, now)

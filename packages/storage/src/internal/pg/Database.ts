@@ -31,6 +31,7 @@ export type Name =
   | "checkpoints"
   | "correlations"
   | "deliveries"
+  | "event_details"
   | "events"
   | "is_elsewhere"
   | "is_linkable"

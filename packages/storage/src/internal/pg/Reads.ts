@@ -1,5 +1,5 @@
 /** Reads deliveries and their timelines. */
-import { Event, Input, Ledger, type Tenant } from "@waybill/core"
+import { Details, Event, Input, Ledger, type Tenant } from "@waybill/core"
 import { Effect, Option, Schema } from "effect"
 import type { Database } from "./Database.ts"
 import { decode, type Deliveries } from "./Deliveries.ts"
@@ -8,7 +8,8 @@ import * as Rows from "./Rows.ts"
 
 const TimelineRow = Schema.Struct({
   ...Rows.EventRow.fields,
-  linkedBy: Schema.OptionFromNullOr(Event.EventId)
+  linkedBy: Schema.OptionFromNullOr(Event.EventId),
+  details: Schema.OptionFromNullOr(Details.Details)
 })
 
 const decodeTimeline = Schema.decodeUnknownEffect(Schema.Array(TimelineRow))
@@ -45,16 +46,17 @@ export const make = ({ sql, statements, table }: Database, events: Events, deliv
       WITH own AS (
         SELECT id, source_event_id FROM ${table("events")} WHERE tenant_id = ${tenantId} AND delivery_id = ${deliveryId}
       )
-      SELECT ${events.columns}, known."linkedBy"
+      SELECT ${events.columns}, known."linkedBy", kept.details
       FROM (
         SELECT id, NULL::uuid AS "linkedBy" FROM own
         UNION ALL
         SELECT source_event_id, id FROM own WHERE source_event_id IS NOT NULL
       ) known JOIN ${table("events")} e ON e.id = known.id
+      LEFT JOIN ${table("event_details")} kept ON kept.tenant_id = e.tenant_id AND kept.event_id = e.id
     `
     )
     return (yield* Effect.orDie(decodeTimeline(rows)))
-      .map(({ linkedBy, ...event }): Ledger.TimelineEntry => ({ event, linkedBy }))
+      .map(({ details, linkedBy, ...event }): Ledger.TimelineEntry => ({ event, linkedBy, details }))
       .toSorted(Ledger.compareEntries)
   })
 

@@ -53,10 +53,22 @@ const decode = Json.decoder(() =>
         "attempt-no": Json.scalar,
         "enhanced-code": Json.text,
         "bounce-type": Json.text,
-        message: Json.text
+        message: Json.text,
+        description: Json.text,
+        "mx-host": Json.text
       })),
-      "client-info": Json.lenient(Schema.Struct({ bot: Json.text })),
-      "user-variables": Json.lenient(Schema.Struct({ waybill_delivery_id: Json.text }))
+      reject: Json.lenient(Schema.Struct({ reason: Json.text, description: Json.text })),
+      ip: Json.text,
+      geolocation: Json.lenient(Schema.Struct({ city: Json.text, region: Json.text, country: Json.text })),
+      "client-info": Json.lenient(Schema.Struct({
+        bot: Json.text,
+        "client-name": Json.text,
+        "client-os": Json.text,
+        "device-type": Json.text,
+        "user-agent": Json.text
+      })),
+      tags: Json.texts,
+      "user-variables": Json.fields
     }))
   })
 )
@@ -170,6 +182,23 @@ const machine = (event: string, bot: string | undefined): Report.Payload["machin
   return bot === "apple" || bot === "gmail" ? bot : "generic"
 }
 
+/** What Mailgun says in words. */
+const details = (data: Data): Report.Report["details"] => {
+  const { "client-info": client, "delivery-status": status, geolocation, reject } = data
+  return {
+    response: status?.message,
+    description: Report.listed(reject?.reason, reject?.description) ?? status?.description,
+    url: data.url,
+    server: status?.["mx-host"],
+    ip: data.ip,
+    userAgent: client?.["user-agent"],
+    client: Report.listed(client?.["client-name"], client?.["client-os"], client?.["device-type"]),
+    location: Report.listed(geolocation?.city, geolocation?.region, geolocation?.country),
+    tags: data.tags,
+    metadata: data["user-variables"]
+  }
+}
+
 /** The first of a list of addresses, as a header has them. */
 const firstOf = (list: string | undefined): string | undefined =>
   /^(?:[^",]|"[^"]*")*/.exec(list?.slice(0, 1000) ?? "")?.[0]
@@ -195,13 +224,14 @@ const ofRaw = (value: unknown, { receivedAt }: Webhook.Received): Report.Item =>
       attempt: status?.["attempt-no"],
       machine: machine(data.event, data["client-info"]?.bot)
     },
+    details: details(data),
     occurredAt: Option.getOrElse(
       Option.orElse(Report.fromSeconds(data.timestamp), () => Report.fromSeconds(signature?.timestamp)),
       () => receivedAt
     ),
     messageId,
     eventId,
-    deliveryId: data["user-variables"]?.waybill_delivery_id,
+    deliveryId: Json.textIn(data["user-variables"], "waybill_delivery_id"),
     recipient: data.recipient === undefined
       ? Report.recipient(firstOf(data.message?.headers?.to), false)
       : Report.recipient(data.recipient, true),
@@ -252,6 +282,16 @@ const ofForm = (form: Form.Form, { receivedAt }: Webhook.Received): Report.Item 
     provider: name,
     meaning: legacyMeaning(event, code, form.first("reason")),
     payload: { event, status: code?.includes(".") === true ? code : form.first("error") },
+    details: {
+      response: form.first("error"),
+      description: form.first("description"),
+      url: form.first("url"),
+      ip: form.first("ip"),
+      userAgent: form.first("user-agent"),
+      client: Report.listed(form.first("client-name"), form.first("client-os"), form.first("device-type")),
+      location: Report.listed(form.first("city"), form.first("region"), form.first("country")),
+      tags: [form.first("tag") ?? ""]
+    },
     occurredAt: Option.getOrElse(Report.fromSeconds(timestamp), () => receivedAt),
     messageId,
     eventId: undefined,

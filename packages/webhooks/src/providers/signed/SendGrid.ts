@@ -130,6 +130,9 @@ const decode = Json.decoder(() =>
     reason: Json.text,
     status: Json.text,
     response: Json.text,
+    ip: Json.text,
+    useragent: Json.text,
+    category: Json.oneOrMore,
     attempt: Json.scalar,
     email: Json.text,
     timestamp: Json.scalar,
@@ -169,6 +172,69 @@ const messageId = (raw: Raw): string | undefined =>
   Option.getOrUndefined(Provider.canonicalMessageId(name, raw.sg_message_id ?? "")) ??
     ownMessageId.exec(raw["smtp-id"] ?? "")?.[1]
 
+const decodeFields = Json.decoder(() => Schema.Record(Schema.String, Schema.Unknown))
+
+/** The fields that are SendGrid's own. Those that an app gives to a message stand beside them. */
+const own = new Set([
+  "event",
+  "type",
+  "reason",
+  "status",
+  "response",
+  "attempt",
+  "email",
+  "timestamp",
+  "send_at",
+  "category",
+  "newsletter",
+  "pool",
+  "ip",
+  "useragent",
+  "url",
+  "url_offset",
+  "tls",
+  "cert_err",
+  "bounce_classification",
+  "smtp-id",
+  "asm_group_id",
+  "sg_event_id",
+  "sg_message_id",
+  "sg_user_id",
+  "sg_machine_open",
+  "sg_content_type",
+  "sg_template_id",
+  "sg_template_name",
+  "marketing_campaign_id",
+  "marketing_campaign_name",
+  "marketing_campaign_version",
+  "marketing_campaign_split_id",
+  "singlesend_id",
+  "singlesend_name",
+  "template_id",
+  "phase_id",
+  "mc_auto_id",
+  "mc_auto_name",
+  "mc_auto_step_id",
+  "mc_pod_id",
+  "mc_stats"
+])
+
+const engagements = new Set(["open", "click"])
+
+/** What SendGrid says in words; the reason of a bounce is what the receiving server answered. */
+const details = (event: string, raw: Raw, value: unknown): Report.Report["details"] => ({
+  response: event === "bounce" ? raw.reason : raw.response,
+  description: event === "bounce" ? undefined : raw.reason,
+  url: raw.url,
+  ip: engagements.has(event) ? raw.ip : undefined,
+  userAgent: raw.useragent,
+  list: groupOf(event, raw)[0],
+  tags: typeof raw.category === "string" ? [raw.category] : raw.category,
+  metadata: Object.fromEntries(
+    Object.entries(Option.getOrElse(decodeFields(value), () => ({}))).filter(([name]) => !own.has(name))
+  )
+})
+
 const groupEvents = new Set(["group_unsubscribe", "group_resubscribe"])
 
 /** The group that an event is about. Any other event may name the group of its message, which tells nothing from others. */
@@ -193,6 +259,7 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
       attempt: raw.attempt,
       machine: raw.sg_machine_open === true ? "apple" : undefined
     },
+    details: details(event, raw, value),
     occurredAt: Option.getOrElse(Report.fromSeconds(raw.timestamp), () => receivedAt),
     messageId: messageId(raw),
     eventId,

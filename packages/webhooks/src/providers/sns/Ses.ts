@@ -27,14 +27,21 @@ import * as SnsTopic from "./SnsTopic.ts"
 const name = Provider.Provider.make("ses")
 
 const decode = Json.decoder(() => {
-  const parties = Json.lenient(Schema.Array(Schema.Struct({ emailAddress: Json.text, status: Json.text })))
+  const parties = Json.lenient(Schema.Array(
+    Schema.Struct({ emailAddress: Json.text, status: Json.text, diagnosticCode: Json.text })
+  ))
   const topics = Json.lenient(Schema.Struct({
     unsubscribeAll: Json.flag,
     topicSubscriptionStatus: Json.lenient(
       Schema.Array(Schema.Struct({ topicName: Json.text, subscriptionStatus: Json.text }))
     )
   }))
-  const engaged = Json.lenient(Schema.Struct({ timestamp: Json.text, ipAddress: Json.text, link: Json.text }))
+  const engaged = Json.lenient(Schema.Struct({
+    timestamp: Json.text,
+    ipAddress: Json.text,
+    userAgent: Json.text,
+    link: Json.text
+  }))
   return Schema.Struct({
     eventType: Json.text,
     notificationType: Json.text,
@@ -43,12 +50,13 @@ const decode = Json.decoder(() => {
       timestamp: Json.text,
       destination: Json.texts,
       headers: Json.lenient(Schema.Array(Schema.Struct({ name: Json.text, value: Json.text }))),
-      tags: Json.lenient(Schema.Struct({ waybill_delivery_id: Json.texts }))
+      tags: Json.lenient(Schema.Record(Schema.String, Schema.Array(Schema.String)))
     })),
     bounce: Json.lenient(Schema.Struct({
       bounceType: Json.text,
       bounceSubType: Json.text,
       bouncedRecipients: parties,
+      reportingMTA: Json.text,
       timestamp: Json.text,
       feedbackId: Json.text
     })),
@@ -56,16 +64,34 @@ const decode = Json.decoder(() => {
       complaintSubType: Json.text,
       complaintFeedbackType: Json.text,
       complainedRecipients: parties,
+      userAgent: Json.text,
       timestamp: Json.text,
       feedbackId: Json.text
     })),
-    delivery: Json.lenient(Schema.Struct({ timestamp: Json.text, recipients: Json.texts })),
+    delivery: Json.lenient(Schema.Struct({
+      timestamp: Json.text,
+      recipients: Json.texts,
+      smtpResponse: Json.text,
+      reportingMTA: Json.text
+    })),
     deliveryDelay: Json.lenient(
-      Schema.Struct({ timestamp: Json.text, delayType: Json.text, delayedRecipients: parties })
+      Schema.Struct({
+        timestamp: Json.text,
+        delayType: Json.text,
+        delayedRecipients: parties,
+        reportingMTA: Json.text
+      })
     ),
     subscription: Json.lenient(
-      Schema.Struct({ timestamp: Json.text, newTopicPreferences: topics, oldTopicPreferences: topics })
+      Schema.Struct({
+        contactList: Json.text,
+        timestamp: Json.text,
+        newTopicPreferences: topics,
+        oldTopicPreferences: topics
+      })
     ),
+    reject: Json.lenient(Schema.Struct({ reason: Json.text })),
+    failure: Json.lenient(Schema.Struct({ errorMessage: Json.text })),
     open: engaged,
     click: engaged
   })
@@ -78,6 +104,8 @@ type Parties = NonNullable<Raw["bounce"]>["bouncedRecipients"]
 interface Named {
   readonly address: string | undefined
   readonly status?: string | undefined
+  /** What the receiving server answered. */
+  readonly response?: string | undefined
 }
 
 /** The part of an event that is named after its type. */
@@ -86,6 +114,8 @@ interface Part {
   readonly time: string | undefined
   readonly subtype?: string | undefined
   readonly feedbackId?: string | undefined
+  /** What Amazon says in words. */
+  readonly details?: Report.Report["details"]
   /** The values that tell two engagements of the same instant from each other. */
   readonly distinct?: ReadonlyArray<string | undefined>
   readonly named: ReadonlyArray<Named>
@@ -94,7 +124,11 @@ interface Part {
 }
 
 const fromParties = (parties: Parties): ReadonlyArray<Named> =>
-  (parties ?? []).map(({ emailAddress, status }) => ({ address: emailAddress, status }))
+  (parties ?? []).map(({ diagnosticCode, emailAddress, status }) => ({
+    address: emailAddress,
+    status,
+    response: diagnosticCode
+  }))
 
 const fromAddresses = (addresses: ReadonlyArray<string> | undefined): ReadonlyArray<Named> =>
   (addresses ?? []).map((address) => ({ address }))
@@ -111,6 +145,7 @@ const bounce = ({ bounce = {} }: Raw): Part => ({
   time: bounce.timestamp,
   subtype: bounce.bounceSubType,
   feedbackId: bounce.feedbackId,
+  details: { server: bounce.reportingMTA },
   named: fromParties(bounce.bouncedRecipients),
   certain: true
 })
@@ -122,6 +157,7 @@ const complaint = ({ complaint = {} }: Raw): Part => ({
   time: complaint.timestamp,
   subtype: complaint.complaintSubType ?? complaint.complaintFeedbackType,
   feedbackId: complaint.feedbackId,
+  details: { description: complaint.complaintFeedbackType, userAgent: complaint.userAgent },
   named: fromParties(complaint.complainedRecipients),
   certain: complaint.complainedRecipients?.length === 1
 })
@@ -141,14 +177,16 @@ const subscription = ({ mail, subscription }: Raw): Part => {
       ? Report.unknown
       : { type: subscription.newTopicPreferences.unsubscribeAll === true || left ? "unsubscribed" : "subscribed" },
     time: subscription?.timestamp,
+    details: { list: subscription?.contactList },
     named: fromAddresses(mail?.destination),
     certain: mail?.destination?.length === 1
   }
 }
 
 /** An event about the message as a whole, and so about each of its recipients; it has the message's own time. */
-const whole = ({ mail }: Raw, meaning: Report.Meaning): Part => ({
+const whole = ({ failure, mail, reject }: Raw, meaning: Report.Meaning): Part => ({
   meaning,
+  details: { description: reject?.reason ?? failure?.errorMessage },
   time: mail?.timestamp,
   named: fromAddresses(mail?.destination),
   certain: true
@@ -162,6 +200,7 @@ const engagement = (
 ): Part => ({
   meaning: { type },
   time: part?.timestamp,
+  details: { url: part?.link, ip: part?.ipAddress, userAgent: part?.userAgent },
   distinct: [part?.link, part?.ipAddress],
   named: fromAddresses(mail?.destination?.slice(0, 1)),
   certain: type !== "unknown" && mail?.destination?.length === 1
@@ -179,6 +218,7 @@ const part = (type: string, raw: Raw): Part => {
       return {
         meaning: { type: "delivered" },
         time: raw.delivery?.timestamp,
+        details: { response: raw.delivery?.smtpResponse, server: raw.delivery?.reportingMTA },
         named: fromAddresses(raw.delivery?.recipients),
         certain: true
       }
@@ -187,6 +227,7 @@ const part = (type: string, raw: Raw): Part => {
         meaning: { type: "deferred" },
         time: raw.deliveryDelay?.timestamp,
         subtype: raw.deliveryDelay?.delayType,
+        details: { server: raw.deliveryDelay?.reportingMTA },
         named: fromParties(raw.deliveryDelay?.delayedRecipients),
         certain: true
       }
@@ -206,7 +247,7 @@ const part = (type: string, raw: Raw): Part => {
 }
 
 const echoed = ({ mail }: Raw): string | undefined =>
-  mail?.tags?.waybill_delivery_id?.[0] ??
+  mail?.tags?.["waybill_delivery_id"]?.[0] ??
     mail?.headers?.find(({ name }) => name?.toLowerCase() === "x-waybill-delivery-id")?.value
 
 /** Whether the message was sent to an address; a report from elsewhere may name another, where that mailbox forwards to. */
@@ -217,6 +258,14 @@ const isSentTo = ({ mail }: Raw, recipient: Option.Option<Event.NamedRecipient>)
       (mail?.destination ?? []).some((each) =>
         Option.exists(Report.recipient(each, true), (known) => Recipient.isSame(known.address, address))
       )
+  )
+
+/** The tags that the app gave to the message; Amazon adds its own, which begin with `ses:`. */
+const tagged = ({ mail }: Raw): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    Object.entries(mail?.tags ?? {})
+      .filter(([name]) => !name.startsWith("ses:"))
+      .map(([name, values]) => [name, values.join(", ")])
   )
 
 /** Notifications that are not about a message that was sent. */
@@ -235,11 +284,12 @@ const published = (value: unknown, around: Around, { receivedAt }: Webhook.Recei
   const type = raw.eventType ?? raw.notificationType
   if (type === undefined || type === "") return Report.undecodable("MissingType")
   if (otherNotifications.has(type)) return Report.ignored(type)
-  const { certain, distinct = [], feedbackId, meaning, named, subtype, time } = part(type, raw)
+  const { certain, details, distinct = [], feedbackId, meaning, named, subtype, time } = part(type, raw)
   const first = named.length === 0 ? { address: raw.mail?.destination?.[0] } : undefined
-  return Report.events(...(first === undefined ? named : [first]).map(({ address, status }: Named) => {
+  return Report.events(...(first === undefined ? named : [first]).map(({ address, response, status }: Named) => {
     const recipient = Report.recipient(address, certain && first === undefined)
     const isCertain = isSentTo(raw, recipient)
+    const otherRecipient = Option.isSome(recipient) && raw.mail?.destination !== undefined && !isCertain
     return {
       provider: name,
       meaning,
@@ -247,7 +297,13 @@ const published = (value: unknown, around: Around, { receivedAt }: Webhook.Recei
         event: type,
         subtype,
         status,
-        otherRecipient: Option.isSome(recipient) && raw.mail?.destination !== undefined && !isCertain
+        otherRecipient
+      },
+      details: {
+        ...details,
+        ...(response !== undefined && { response }),
+        otherRecipient: otherRecipient ? address : undefined,
+        metadata: tagged(raw)
       },
       occurredAt: Option.getOrElse(
         Option.orElse(Report.fromIso(time), () => Report.fromIso(around.time)),

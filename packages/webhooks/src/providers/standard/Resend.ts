@@ -52,10 +52,22 @@ const decode = Json.decoder(() =>
       cc: Json.texts,
       bcc: Json.texts,
       headers: Json.lenient(Schema.Array(Schema.Struct({ name: Json.text }))),
-      tags: Json.lenient(Schema.Struct({ waybill_delivery_id: Json.text })),
-      bounce: Json.lenient(Schema.Struct({ type: Json.text, subType: Json.text, message: Json.text })),
-      suppressed: Json.lenient(Schema.Struct({ type: Json.text })),
-      click: Json.lenient(Schema.Struct({ link: Json.text, timestamp: Json.text }))
+      tags: Json.fields,
+      bounce: Json.lenient(Schema.Struct({
+        type: Json.text,
+        subType: Json.text,
+        message: Json.text,
+        diagnosticCode: Json.oneOrMore
+      })),
+      failed: Json.lenient(Schema.Struct({ reason: Json.text })),
+      suppressed: Json.lenient(Schema.Struct({ type: Json.text, message: Json.text })),
+      open: Json.lenient(Schema.Struct({ ipAddress: Json.text, userAgent: Json.text })),
+      click: Json.lenient(Schema.Struct({
+        link: Json.text,
+        timestamp: Json.text,
+        ipAddress: Json.text,
+        userAgent: Json.text
+      }))
     }))
   })
 )
@@ -94,6 +106,16 @@ const meaning = (type: string, data: Data): Report.Meaning => {
   }
 }
 
+/** What Resend says in words. */
+const details = ({ bounce, click, failed, open, suppressed, tags }: Data): Report.Report["details"] => ({
+  response: typeof bounce?.diagnosticCode === "string" ? bounce.diagnosticCode : bounce?.diagnosticCode?.join("\n"),
+  description: bounce?.message ?? failed?.reason ?? suppressed?.message,
+  url: click?.link,
+  ip: (click ?? open)?.ipAddress,
+  userAgent: (click ?? open)?.userAgent,
+  metadata: tags
+})
+
 /** The events that a server elsewhere reports, which may name another address: where a mailbox forwards to. */
 const fromElsewhere = new Set(["email.bounced", "email.complained", "email.delivery_delayed"])
 
@@ -113,10 +135,11 @@ const item = (value: unknown, { headers, receivedAt }: Webhook.Received): Report
     provider: name,
     meaning: meaning(type, data),
     payload: { event: type, subtype: data.bounce?.subType, status: data.bounce?.message },
+    details: details(data),
     occurredAt: Option.getOrElse(Report.fromIso(time), () => receivedAt),
     messageId: data.email_id,
     eventId,
-    deliveryId: data.tags?.waybill_delivery_id,
+    deliveryId: Json.textIn(data.tags, "waybill_delivery_id"),
     recipient: Report.recipient(data.to?.[0], isCertain(type, data)),
     key: eventId === undefined
       ? Report.keyOfNature(

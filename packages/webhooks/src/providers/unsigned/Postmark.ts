@@ -74,9 +74,16 @@ const decode = Json.decoder(() =>
     ChangedAt: Json.text,
     OriginalLink: Json.text,
     Details: Json.text,
+    Description: Json.text,
+    UserAgent: Json.text,
+    Platform: Json.text,
+    Client: Json.lenient(Schema.Struct({ Name: Json.text })),
+    OS: Json.lenient(Schema.Struct({ Name: Json.text })),
+    Geo: Json.lenient(Schema.Struct({ IP: Json.text, City: Json.text, Region: Json.text, Country: Json.text })),
+    Tag: Json.text,
     SuppressSending: Json.flag,
     SuppressionReason: Json.text,
-    Metadata: Json.lenient(Schema.Struct({ waybill_delivery_id: Json.text }))
+    Metadata: Json.fields
   })
 )
 
@@ -112,6 +119,19 @@ const meaning = (recordType: string, raw: Raw): Report.Meaning => {
 const unheardReason = ({ SuppressionReason: reason }: Raw): ReadonlyArray<string> =>
   reason === undefined || reason === "" || suppressions.has(reason) ? [] : [reason]
 
+/** What Postmark says in words. */
+const details = (raw: Raw): Report.Report["details"] => ({
+  response: raw.Details,
+  description: raw.Description,
+  url: raw.OriginalLink,
+  ip: raw.Geo?.IP,
+  userAgent: raw.UserAgent,
+  client: Report.listed(raw.Client?.Name, raw.OS?.Name, raw.Platform),
+  location: Report.listed(raw.Geo?.City, raw.Geo?.Region, raw.Geo?.Country),
+  tags: [raw.Tag ?? ""],
+  metadata: raw.Metadata
+})
+
 /** The message id of the posts with which Postmark tries an endpoint. */
 const testMessageId = "00000000-0000-0000-0000-000000000000"
 
@@ -138,10 +158,11 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
       subtype: recordType === "SubscriptionChange" ? raw.SuppressionReason : raw.Type,
       status: raw.Details
     },
+    details: details(raw),
     occurredAt: Option.getOrElse(Report.fromIso(time), () => receivedAt),
     messageId: raw.MessageID === testMessageId ? undefined : raw.MessageID,
     eventId,
-    deliveryId: raw.Metadata?.waybill_delivery_id,
+    deliveryId: Json.textIn(raw.Metadata, "waybill_delivery_id"),
     recipient: Report.recipient(address, true),
     key: eventId === undefined
       ? Report.keyOfNature(

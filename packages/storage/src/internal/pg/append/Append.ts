@@ -9,6 +9,7 @@ import * as PgError from "../../../PgError.ts"
 import * as Coalescer from "../../Coalescer.ts"
 import type { Database } from "../Database.ts"
 import type { Deliveries } from "../Deliveries.ts"
+import type { Details, Told } from "../Details.ts"
 import type { Events } from "../Events.ts"
 import type { Meeting } from "../Meeting.ts"
 import type { Updates } from "../Updates.ts"
@@ -25,6 +26,7 @@ export const make = Effect.fnUntraced(function*(
   events: Events,
   deliveries: Deliveries,
   meeting: Meeting,
+  details: Details,
   { publish }: Updates
 ) {
   const { isJoined, sql, statements, transaction } = database
@@ -47,15 +49,21 @@ export const make = Effect.fnUntraced(function*(
     const stored = again.length === 0 ? new Map<string, Stored>() : yield* slow.findStored(tenantId, again)
     const lost = again.find((report) => !stored.has(subjectOf(report)))
     if (lost !== undefined) return yield* Effect.die(new Error("an event is neither inserted nor stored"))
-    return calls.map((call) =>
+    const told: Array<Told> = []
+    const outcomes = calls.map((call) =>
       call.flatMap((report): ReadonlyArray<Ledger.Outcome> => {
         const { event } = report
         const deliveryId = inserted.get(event.id)
         if (deliveryId !== undefined) return [{ _tag: "Appended", eventId: event.id, deliveryId }]
         const known = stored.get(subjectOf(report))
-        return known === undefined ? [] : [Ledger.repeated(event, known)]
+        if (known === undefined) return []
+        const outcome = Ledger.repeated(event, known)
+        if (!Ledger.isConflict(outcome)) told.push({ eventId: outcome.eventId, report })
+        return [outcome]
       })
     )
+    yield* details.keep(tenantId, told)
+    return outcomes
   })
 
   /**
@@ -88,6 +96,10 @@ export const make = Effect.fnUntraced(function*(
       Effect.gen(function*() {
         if (hurried) yield* sql`SELECT set_config('lock_timeout', ${Fast.patience}, true)`
         const inserted = yield* slow.insert(tenantId, reports, calls)
+        yield* details.keep(
+          tenantId,
+          reports.filter(({ event }) => inserted.has(event.id)).map((report) => ({ eventId: report.event.id, report }))
+        )
         yield* announce(calls, inserted)
         return yield* settle(tenantId, calls, inserted)
       })

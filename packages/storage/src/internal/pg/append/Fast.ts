@@ -48,6 +48,8 @@ const parametersOf = (reports: ReadonlyArray<Report>) => [
   Parameters.texts(reports.map(({ recipient }) => recipient))
 ]
 
+const hasDetails = ({ details }: Report): boolean => Option.isSome(details)
+
 /** Whether some calls may take the fast path: each event names a message, and no two calls the same one. */
 export const isSimple = (calls: ReadonlyArray<Call>): boolean => {
   const seen = new Set<string>()
@@ -67,17 +69,24 @@ export const isSimple = (calls: ReadonlyArray<Call>): boolean => {
 /** Opens the fast path of a schema. */
 export const make = ({ quoted, sql }: Database) => {
   const names = Object.keys(columns).join(", ")
+  const keptText = `kept AS (
+      INSERT INTO ${quoted("event_details")} (tenant_id, event_id, inserted_at, details)
+      SELECT met.tenant_id, met.id, met.inserted_at, met.details FROM inserted JOIN met ON met.id = inserted.id
+      WHERE met.details IS NOT NULL AND NOT met.forgotten
+    ), `
   // $1 is the tenant, $2 how many reports there are, $3 how long to wait for a lock or NULL; the columns follow.
   //
   // `patience` is joined first, so that its setting holds before any row is locked, without a statement of its own.
   // `counted` is `Report.meet` for all at once: each report met one delivery alone, or nothing is inserted at all.
-  const text = `
+  // `kept` is `Report.keep` for all that was inserted, where a report brings details.
+  const textWith = (withDetails: boolean) => `
     WITH patience AS MATERIALIZED (
       SELECT set_config('lock_timeout', coalesce($3, current_setting('lock_timeout')), true)
     ), met AS MATERIALIZED (
-      SELECT given.*, d.tenant_id, d.id AS delivery_id
+      SELECT given.*, d.tenant_id, d.id AS delivery_id${withDetails ? ", d.recipient IS NULL AS forgotten" : ""}
       FROM patience
-      CROSS JOIN ${Parameters.unnested([...Object.values(columns), "text"], 4)} AS given (${names}, recipient)
+      CROSS JOIN ${Parameters.unnested([...Object.values(columns), "text", ...withDetails ? ["jsonb"] : []], 4)}
+        AS given (${names}, recipient${withDetails ? ", details" : ""})
       JOIN ${quoted("deliveries")} d ON d.tenant_id = $1
         AND d.provider = given.provider AND d.provider_message_id = given.provider_message_id
         AND ${Meeting.isTo(quoted, "given.recipient")}
@@ -90,19 +99,29 @@ export const make = ({ quoted, sql }: Database) => {
       ORDER BY idempotency_key COLLATE "C"
       ON CONFLICT (tenant_id, idempotency_key) DO NOTHING
       RETURNING tenant_id, delivery_id, inserted_at AS at, ${Projections.factColumns.join(", ")}
-    ), moved AS (${Projections.moveText(quoted, "inserted")})
+    ), ${withDetails ? keptText : ""}moved AS (${Projections.moveText(quoted, "inserted")})
     SELECT id, delivery_id AS "deliveryId" FROM inserted
   `
 
-  /** Inserts all of some events, moves their deliveries and returns what was new; inserts none where one is not bound. */
+  const text = textWith(false)
+  const detailedText = textWith(true)
+
+  /** Inserts all of some events, keeps their details, moves their deliveries and returns what was new; inserts none where one is not bound. */
   const insert = Effect.fnUntraced(function*(
     tenantId: Tenant.TenantId,
     reports: ReadonlyArray<Report>,
     hurried: boolean
   ) {
+    const isDetailed = reports.some(hasDetails)
     const rows = yield* sql.unsafe<{ readonly id: Event.EventId; readonly deliveryId: Event.DeliveryId }>(
-      text,
-      [tenantId, reports.length, hurried ? patience : null, ...parametersOf(reports)]
+      isDetailed ? detailedText : text,
+      [
+        tenantId,
+        reports.length,
+        hurried ? patience : null,
+        ...parametersOf(reports),
+        ...isDetailed ? [Parameters.bags(reports.map(({ details }) => Option.getOrNull(details)))] : []
+      ]
     )
     return new Map(rows.map(({ deliveryId, id }) => [id, Option.some(deliveryId)]))
   })

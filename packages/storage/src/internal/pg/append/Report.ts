@@ -1,5 +1,5 @@
 /** Holds an append while it is in hand: its reports, what is known of them, and what becomes of each. */
-import { Correlation, Event, Recipient, type Tenant, type Timestamp } from "@waybill/core"
+import { Correlation, type Details, Event, Recipient, type Tenant, type Timestamp } from "@waybill/core"
 import { Option } from "effect"
 
 /** One of the events of an append, as the orphan it is until it meets a delivery. */
@@ -8,6 +8,10 @@ export interface Report {
   readonly correlation: Option.Option<Correlation.Key>
   /** The canonical address that it names for certain. */
   readonly recipient: string | null
+  /** The canonical address that it names, for certain or not. */
+  readonly address: string | null
+  /** What the provider says in words. */
+  readonly details: Option.Option<Details.Details>
 }
 
 /** The events of one append, in their order. */
@@ -25,7 +29,9 @@ export const ofNew = (
   return {
     event,
     correlation: Correlation.ofEvent(event),
-    recipient: Option.isSome(recipient) ? Recipient.canonical(recipient.value) : null
+    recipient: Option.isSome(recipient) ? Recipient.canonical(recipient.value) : null,
+    address: Option.isSome(given.recipient) ? Recipient.canonical(given.recipient.value.address) : null,
+    details: given.details
   }
 }
 

@@ -1,0 +1,34 @@
+/**
+ * The statements that give events their details in a schema, whose name is quoted: what providers say in words, beside the ledger.
+ */
+
+/** The statements that add the table of details. */
+export const statements = (schema: string): ReadonlyArray<string> => [
+  // The digest is of whom an event names that met no delivery, so that they are found without one when the recipient is forgotten.
+  `CREATE TABLE ${schema}.event_details (
+    tenant_id text COLLATE "C" NOT NULL,
+    event_id uuid NOT NULL,
+    inserted_at timestamptz NOT NULL,
+    recipient_digest bytea,
+    details jsonb NOT NULL,
+    PRIMARY KEY (tenant_id, event_id)
+  )`,
+  `CREATE INDEX event_details_age ON ${schema}.event_details (inserted_at)`,
+  `CREATE INDEX event_details_recipient ON ${schema}.event_details (tenant_id, recipient_digest)
+    WHERE recipient_digest IS NOT NULL`,
+  // Who may add events may keep and erase their details; row-level security goes on where it is on.
+  `DO $$
+  DECLARE
+    role name;
+  BEGIN
+    FOR role IN SELECT DISTINCT r.rolname FROM pg_class c, aclexplode(c.relacl) a JOIN pg_roles r ON r.oid = a.grantee
+      WHERE c.oid = '${schema}.events'::regclass AND a.privilege_type = 'INSERT' AND a.grantee <> c.relowner LOOP
+      EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ${schema}.event_details TO %I', role);
+    END LOOP;
+    IF (SELECT relrowsecurity FROM pg_class WHERE oid = '${schema}.events'::regclass) THEN
+      ALTER TABLE ${schema}.event_details ENABLE ROW LEVEL SECURITY;
+      CREATE POLICY one_tenant ON ${schema}.event_details
+        USING (current_setting('waybill.tenant_id', true) IN (tenant_id, '*'));
+    END IF;
+  END $$`
+]
