@@ -319,7 +319,9 @@ export const forget = (
   const ofDeliveries = known.reports.filter(({ event, linkedTo }) =>
     Option.exists(Orphan.deliveryOf(event, linkedTo), (id) => ids.has(id))
   )
-  const ofNamed = known.details.filter((kept) => Option.exists(kept.recipient, (named) => Recipient.isSame(named, recipient)))
+  const ofNamed = known.details.filter((kept) =>
+    Option.exists(kept.recipient, (named) => Recipient.isSame(named, recipient))
+  )
   const reports = known.reports.filter((report) => Report.isNaming(report, recipient))
   return {
     answer: { deliveries: deliveries.length, orphans: reports.filter(Orphan.isPending).length },
@@ -349,7 +351,8 @@ export const pruneDetails = (
   const old = kept
     .filter(({ insertedAt }) => insertedAt.epochMilliseconds < before.epochMilliseconds)
     .toSorted((left, right) =>
-      left.insertedAt.epochMilliseconds - right.insertedAt.epochMilliseconds || Text.compare(left.eventId, right.eventId)
+      left.insertedAt.epochMilliseconds - right.insertedAt.epochMilliseconds ||
+      Text.compare(left.eventId, right.eventId)
     )
   if (dryRun) return { answer: old.length, commit: { at } }
   const erased = old.slice(0, limit)

@@ -156,7 +156,11 @@ describe("details", () => {
   })
 
   it("are brought in by a duplicate where none are kept, and by the first that says any", () => {
-    const { commit } = Commit.append([report(1), said(1), said(1, { details: Option.some({ ip: "::1" }) })], knowing([]), at)
+    const { commit } = Commit.append(
+      [report(1), said(1), said(1, { details: Option.some({ ip: "::1" }) })],
+      knowing([]),
+      at
+    )
     assert.deepStrictEqual(commit.details?.map(({ details }) => details), [{ response: "250 ok" }])
     const again = Commit.append([said(1)], knowing([], [stored(1)]), at)
     assert.deepStrictEqual([keptOf(again), again.commit.reports, again.commit.deliveries], [[Given.eventId(1)], [], []])

@@ -8,8 +8,7 @@ import * as Reading from "./Reading.ts"
 const read = (provider: Row.Row, body: unknown) =>
   Reading.normalized(provider, Reading.received(typeof body === "string" ? body : JSON.stringify(body))).events
 
-const details = (provider: Row.Row, body: unknown) =>
-  Option.getOrUndefined(Reading.only(read(provider, body)).details)
+const details = (provider: Row.Row, body: unknown) => Option.getOrUndefined(Reading.only(read(provider, body)).details)
 
 const deliveryId = "00000000-0000-4000-8000-000000000001"
 
@@ -63,7 +62,9 @@ describe("what Postmark says in words", () => {
   })
 
   it("is nothing where it says nothing", () => {
-    assert.isUndefined(details(Postmark.row, { ...message, RecordType: "Delivery", DeliveredAt: "2026-03-01T12:00:00Z" }))
+    assert.isUndefined(
+      details(Postmark.row, { ...message, RecordType: "Delivery", DeliveredAt: "2026-03-01T12:00:00Z" })
+    )
   })
 })
 
@@ -156,7 +157,11 @@ describe("what Amazon SES says in words", () => {
     assert.deepStrictEqual(
       said({
         eventType: "Delivery",
-        delivery: { recipients: ["ann@example.com"], smtpResponse: "250 ok", reportingMTA: "a8-1.smtp-out.amazonses.com" }
+        delivery: {
+          recipients: ["ann@example.com"],
+          smtpResponse: "250 ok",
+          reportingMTA: "a8-1.smtp-out.amazonses.com"
+        }
       }),
       { response: "250 ok", server: "a8-1.smtp-out.amazonses.com" }
     )
@@ -188,13 +193,20 @@ describe("what Amazon SES says in words", () => {
 describe("what Mailgun says in words", () => {
   it("of a bounce and of a click", () => {
     const said = (data: object) =>
-      details(Mailgun.row, { "event-data": { id: "e-1", timestamp: 1772366400.5, recipient: "ann@example.com", ...data } })
+      details(Mailgun.row, {
+        "event-data": { id: "e-1", timestamp: 1772366400.5, recipient: "ann@example.com", ...data }
+      })
     assert.deepStrictEqual(
       said({
         event: "failed",
         severity: "permanent",
         reason: "bounce",
-        "delivery-status": { code: 550, message: "550 5.1.1 no such user", description: "", "mx-host": "mx.example.com" },
+        "delivery-status": {
+          code: 550,
+          message: "550 5.1.1 no such user",
+          description: "",
+          "mx-host": "mx.example.com"
+        },
         tags: ["welcome"],
         "user-variables": { order: { id: 17 }, waybill_delivery_id: deliveryId }
       }),
@@ -211,7 +223,12 @@ describe("what Mailgun says in words", () => {
         url: "https://example.com/",
         ip: "192.0.2.1",
         geolocation: { city: "Berlin", region: "BE", country: "DE" },
-        "client-info": { "client-name": "Chrome", "client-os": "Linux", "device-type": "desktop", "user-agent": "Mozilla/5.0" }
+        "client-info": {
+          "client-name": "Chrome",
+          "client-os": "Linux",
+          "device-type": "desktop",
+          "user-agent": "Mozilla/5.0"
+        }
       }),
       {
         url: "https://example.com/",
@@ -244,7 +261,11 @@ describe("what Mailgun says in words", () => {
 
 describe("what Resend says in words", () => {
   const said = (type: string, data: object) =>
-    details(Resend.row, { type, created_at: "2026-03-01T12:00:00Z", data: { email_id: "m-1", to: ["ann@example.com"], ...data } })
+    details(Resend.row, {
+      type,
+      created_at: "2026-03-01T12:00:00Z",
+      data: { email_id: "m-1", to: ["ann@example.com"], ...data }
+    })
 
   it("of a bounce, a click, and what was not sent", () => {
     assert.deepStrictEqual(
@@ -265,7 +286,9 @@ describe("what Resend says in words", () => {
       }
     )
     assert.deepStrictEqual(
-      said("email.clicked", { click: { link: "https://example.com/", ipAddress: "192.0.2.1", userAgent: "Mozilla/5.0" } }),
+      said("email.clicked", {
+        click: { link: "https://example.com/", ipAddress: "192.0.2.1", userAgent: "Mozilla/5.0" }
+      }),
       { url: "https://example.com/", ip: "192.0.2.1", userAgent: "Mozilla/5.0" }
     )
     assert.deepStrictEqual(said("email.failed", { failed: { reason: "reached_daily_quota" } }), {

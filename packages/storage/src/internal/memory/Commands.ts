@@ -1,5 +1,15 @@
 /** Records, dispatches, appends and forgets in memory. */
-import { Commit, Correlation, type Delivery, Event, Input, type Ledger, type Recipient, Report, Tenant } from "@waybill/core"
+import {
+  Commit,
+  Correlation,
+  type Delivery,
+  Event,
+  Input,
+  type Ledger,
+  type Recipient,
+  Report,
+  Tenant
+} from "@waybill/core"
 import { DateTime, Effect, Option } from "effect"
 import * as Book from "./Book.ts"
 import type { Store } from "./Store.ts"

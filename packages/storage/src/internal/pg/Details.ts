@@ -1,9 +1,9 @@
 /** Keeps what providers say of events in words, beside the ledger: brought in by appends, pruned by age, erased on request. */
 import { type Event, Input, type Ledger, type Recipient, Tenant } from "@waybill/core"
 import { Effect, Option } from "effect"
+import type { Report } from "./append/Report.ts"
 import type { Database } from "./Database.ts"
 import * as Parameters from "./Parameters.ts"
-import type { Report } from "./append/Report.ts"
 
 /** A stored event, and a report that says what it says. */
 export interface Told {
@@ -26,7 +26,9 @@ export const make = ({ quoted, sql, statements, table }: Database) => {
       AS given (event_id, inserted_at, recipient, details)
     JOIN ${quoted("events")} e ON e.tenant_id = $1 AND e.id = given.event_id
     LEFT JOIN ${quoted("events")} link ON link.source_event_id = e.id
-    LEFT JOIN ${quoted("deliveries")} d ON d.tenant_id = e.tenant_id AND d.id = coalesce(e.delivery_id, link.delivery_id)
+    LEFT JOIN ${
+    quoted("deliveries")
+  } d ON d.tenant_id = e.tenant_id AND d.id = coalesce(e.delivery_id, link.delivery_id)
     WHERE (d.id IS NULL OR d.recipient IS NOT NULL) AND (e.recipient_pseudonym IS NULL OR EXISTS (
       SELECT FROM ${quoted("recipients")} known
       WHERE known.tenant_id = e.tenant_id AND known.pseudonym = e.recipient_pseudonym

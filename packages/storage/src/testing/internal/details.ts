@@ -46,14 +46,16 @@ const forget = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, recipient 
   return yield* ledger.forget({ tenantId, recipient })
 })
 
-const text = Arbitrary.schema(Schema.optionalKey(Schema.String).pipe((field) =>
-  Schema.Struct({
-    response: field,
-    url: field,
-    tags: Schema.optionalKey(Schema.Array(Schema.String)),
-    metadata: Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
-  })
-))
+const text = Arbitrary.schema(
+  Schema.optionalKey(Schema.String).pipe((field) =>
+    Schema.Struct({
+      response: field,
+      url: field,
+      tags: Schema.optionalKey(Schema.Array(Schema.String)),
+      metadata: Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
+    })
+  )
+)
 
 /** Declares what holds for details. */
 export const details = ({ example, property }: Contract): void => {
@@ -170,7 +172,12 @@ export const details = ({ example, property }: Contract): void => {
       const other = yield* Given.dispatched(tenantId, "m-6", { recipient: bob })
       yield* appended(tenantId, [Given.report("bounced", "m-6", words(bounce))])
       const orphans = yield* Orphans.Orphans
-      const [first] = yield* orphans.find({ scope: tenantId, limit: 10, insertedFrom: Option.none(), failedOnly: false })
+      const [first] = yield* orphans.find({
+        scope: tenantId,
+        limit: 10,
+        insertedFrom: Option.none(),
+        failedOnly: false
+      })
       assert.isDefined(first)
       yield* forget(tenantId)
       assert.deepStrictEqual(
@@ -181,12 +188,14 @@ export const details = ({ example, property }: Contract): void => {
       const later = { recipient: bob }
       assert.deepStrictEqual(yield* saidOf(yield* Given.dispatched(tenantId, "m-3", later)), [["bounced", null]])
       assert.deepStrictEqual(yield* saidOf(yield* Given.dispatched(tenantId, "m-4", later)), [["bounced", bounce]])
-      for (const { event } of yield* orphans.find({
-        scope: tenantId,
-        limit: 10,
-        insertedFrom: Option.none(),
-        failedOnly: false
-      })) {
+      for (
+        const { event } of yield* orphans.find({
+          scope: tenantId,
+          limit: 10,
+          insertedFrom: Option.none(),
+          failedOnly: false
+        })
+      ) {
         yield* orphans.linkTo({
           tenantId,
           eventId: event.id,
@@ -233,8 +242,10 @@ export const details = ({ example, property }: Contract): void => {
       }
       // What is brought in later is as old as it is kept.
       yield* ledger.append(tenantId, [Given.report("opened", "m-1", words({ description: "opened" }))])
-      const kept = Effect.map(saidOf(delivery), (all) =>
-        all.flatMap(([type, details]) => details === null ? [] : [type]).toSorted())
+      const kept = Effect.map(
+        saidOf(delivery),
+        (all) => all.flatMap(([type, details]) => details === null ? [] : [type]).toSorted()
+      )
       const before = DateTime.subtract(yield* DateTime.now, { hours: 36 })
       assert.strictEqual(yield* ledger.pruneDetails({ before, limit: 10, dryRun: true }), 2)
       assert.strictEqual(yield* ledger.pruneDetails({ before, limit: 1, dryRun: false }), 1)
