@@ -5,6 +5,7 @@
  */
 import { Context, DateTime, type Duration, type Effect, Option, Result, Schema } from "effect"
 import { invalid, type InvalidInput, type LedgerError } from "./LedgerError.ts"
+import type * as Place from "./Place.ts"
 import * as Provider from "./Provider.ts"
 import * as Recipient from "./Recipient.ts"
 import * as Retry from "./Retry.ts"
@@ -315,6 +316,8 @@ export interface ListQuery {
   readonly scope: Tenant.Scope
   readonly status: Option.Option<WebhookStatus>
   readonly limit: number
+  /** Begins after the place of a webhook, by when it was received; at the newest by default. */
+  readonly after?: Place.Place
 }
 
 /**

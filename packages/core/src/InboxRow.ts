@@ -5,6 +5,7 @@
  */
 import { Duration, Option, Result, Schema } from "effect"
 import * as Inbox from "./Inbox.ts"
+import * as Place from "./Place.ts"
 import type * as Provider from "./Provider.ts"
 import * as Text from "./Text.ts"
 import * as Timestamp from "./Timestamp.ts"
@@ -170,11 +171,14 @@ export const claim = (
  * @since 0.2.0
  */
 export const list = (
-  { limit, status }: Pick<Inbox.ListQuery, "limit" | "status">,
+  { after, limit, status }: Pick<Inbox.ListQuery, "after" | "limit" | "status">,
   rows: ReadonlyArray<InboxRow>
 ): ReadonlyArray<Inbox.Summary> =>
   rows
-    .filter(({ webhook }) => Option.isNone(status) || status.value === webhook.status)
+    .filter(({ webhook }) =>
+      (Option.isNone(status) || status.value === webhook.status) &&
+      (after === undefined || Place.compare(Place.of(webhook.receivedAt, webhook.id), after) < 0)
+    )
     .toSorted((left, right) => compare(right, left))
     .slice(0, limit)
     .map(({ webhook: { body: _body, headers: _headers, ...summary } }) => summary)

@@ -19,6 +19,7 @@ import type {
   StaleDelivery
 } from "./LedgerError.ts"
 import * as Orphan from "./Orphan.ts"
+import * as Place from "./Place.ts"
 import type * as Tenant from "./Tenant.ts"
 import * as Text from "./Text.ts"
 import type * as Timestamp from "./Timestamp.ts"
@@ -36,6 +37,8 @@ export interface Query {
   readonly failedOnly: boolean
   /** Leaves out those inserted before this instant. */
   readonly insertedFrom: Option.Option<Timestamp.Timestamp>
+  /** Begins after the place of an orphan, by when it was inserted; at the oldest by default. */
+  readonly after?: Place.Place
 }
 
 /**
@@ -106,12 +109,13 @@ export interface Backlog {
  * @since 0.2.0
  */
 export const select = (
-  { failedOnly, insertedFrom, limit }: Pick<Query, "limit" | "failedOnly" | "insertedFrom">,
+  { after, failedOnly, insertedFrom, limit }: Pick<Query, "after" | "limit" | "failedOnly" | "insertedFrom">,
   orphans: ReadonlyArray<Orphan.Orphan>
 ): ReadonlyArray<Orphan.Orphan> =>
   orphans
     .filter(({ event, failure }) =>
       (!failedOnly || Option.isSome(failure)) &&
+      (after === undefined || Place.compare(Place.of(event.insertedAt, event.id), after) > 0) &&
       (Option.isNone(insertedFrom) || event.insertedAt.epochMilliseconds >= insertedFrom.value.epochMilliseconds)
     )
     .toSorted((left, right) => Orphan.compare(left.event, right.event))

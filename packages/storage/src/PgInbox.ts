@@ -7,7 +7,7 @@
  *
  * @since 0.1.0
  */
-import { Inbox, Input, type LedgerError, Retry, Tenant, type Timestamp } from "@waybill/core"
+import { Inbox, Input, type LedgerError, Place, Retry, Tenant, type Timestamp } from "@waybill/core"
 import { DateTime, Effect, Layer, Option, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { type SqlClient } from "effect/sql"
@@ -223,6 +223,11 @@ const make = Effect.fnUntraced(function*(options: Database.Options) {
     return Option.fromUndefinedOr(found)
   })
 
+  const afterPlace = (place: Place.Place) => {
+    const { id, instant } = Place.parts(place)
+    return sql`AND (w.received_at, w.id) < (${Parameters.instant(instant)}, ${id}::uuid)`
+  }
+
   const list = Effect.fn("Inbox.list")(function*(query: Inbox.ListQuery) {
     const limit = yield* Input.limit(query.limit)
     // What `InboxRow.list` says.
@@ -231,6 +236,7 @@ const make = Effect.fnUntraced(function*(options: Database.Options) {
       sql`
       SELECT ${summaryColumns} FROM ${webhooks} w
       WHERE ${inScope(query.scope)} ${Option.isSome(query.status) ? sql`AND w.status = ${query.status.value}` : sql``}
+        ${query.after === undefined ? sql`` : afterPlace(query.after)}
       ORDER BY w.received_at DESC, w.id DESC LIMIT ${limit}
     `
     )

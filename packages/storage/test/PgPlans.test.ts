@@ -14,6 +14,7 @@ import {
   Inbox,
   Ledger,
   Orphans,
+  Place,
   Provider,
   Recipient,
   Tenant
@@ -356,6 +357,9 @@ describe("plans on PostgreSQL", () => {
         const page = yield* assertIndexed(orphans.find({ ...query, scope: tenant(4) }))
         assert.strictEqual(page.length, 100)
         yield* assertIndexed(orphans.find({ ...query, scope: Tenant.all }))
+        const last = page.at(-1)?.event ?? assert.fail("there is no page")
+        const after = Place.of(last.insertedAt, last.id)
+        assert.lengthOf(yield* assertIndexed(orphans.find({ ...query, after, scope: tenant(4) })), 100)
       }), 30_000)
   })
 })

@@ -6,7 +6,7 @@
  * @since 0.1.0
  */
 import { assert } from "@effect/vitest"
-import { Inbox, Provider, Recipient, Retry, Tenant } from "@waybill/core"
+import { Inbox, Place, Provider, Recipient, Retry, Tenant } from "@waybill/core"
 import { DateTime, Duration, Effect, type Layer, Option } from "effect"
 import { TestClock } from "effect/testing"
 import * as Given from "./Given.ts"
@@ -502,6 +502,14 @@ const reading = ({ example }: Contract.Contract<Inbox.Inbox>): void => {
       assert.deepStrictEqual((yield* list(tenantId, "failed")).map(({ id }) => id), [keys[0]?.id])
       assert.lengthOf(yield* list(tenantId, undefined, 2), 2)
       for (const each of all) assert.doesNotHaveAnyKeys(each, ["body", "headers"])
+      const inbox = yield* Inbox.Inbox
+      const page = (after?: Place.Place) =>
+        inbox.list({ scope: tenantId, status: Option.none(), limit: 1, ...after !== undefined && { after } })
+      const paged: Array<Inbox.WebhookId> = []
+      for (let [row] = yield* page(); row !== undefined; [row] = yield* page(Place.of(row.receivedAt, row.id))) {
+        paged.push(row.id)
+      }
+      assert.deepStrictEqual(paged, all.map(({ id }) => id))
     })
   )
 

@@ -6,6 +6,7 @@ import {
   LedgerError,
   Orphan,
   type Orphans,
+  Place,
   Tenant,
   type Timestamp
 } from "@waybill/core"
@@ -60,6 +61,11 @@ export const make = (
 ) => {
   const orphans = table("orphans")
 
+  const afterPlace = (place: Place.Place) => {
+    const { id, instant } = Place.parts(place)
+    return sql`AND (inserted_at, event_id) > (${Parameters.instant(instant)}, ${id}::uuid)`
+  }
+
   const find = Effect.fn("Orphans.find")(function*(query: Orphans.Query) {
     const limit = yield* Input.limit(query.limit)
     const from = Option.getOrElse(query.insertedFrom, () => longAgo)
@@ -71,6 +77,7 @@ export const make = (
         FROM (
           SELECT event_id, inserted_at, attempts, last_error, next_attempt_at FROM ${orphans}
           WHERE ${inScope(query.scope)} AND inserted_at >= ${Parameters.instant(from)}
+            ${query.after === undefined ? sql`` : afterPlace(query.after)}
             ${sql.literal(query.failedOnly ? "AND last_error IS NOT NULL" : "")}
           ORDER BY inserted_at, event_id LIMIT ${limit}
         ) o JOIN ${table("events")} e ON e.id = o.event_id

@@ -1,6 +1,6 @@
 /** Declares what holds for reading: timelines, listings, the feed and the audit. */
 import { assert } from "@effect/vitest"
-import { Audit, Cursor, type Event, Ledger, type LedgerError, Orphans, type Tenant } from "@waybill/core"
+import { Audit, Cursor, type Event, Ledger, type LedgerError, Orphans, Place, type Tenant } from "@waybill/core"
 import { DateTime, Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
 import * as Given from "../Given.ts"
@@ -138,6 +138,26 @@ const listing = ({ example }: Contract): void => {
       const everyone = yield* find("*", 10_000, 0)
       assert.includeMembers(everyone, [a.eventId, b.eventId, later.eventId, theirs.eventId])
       assert.notInclude(everyone, earlier.eventId)
+      const pageOf = (after?: Place.Place) =>
+        Effect.map(
+          orphans.find({
+            scope: tenantId,
+            limit: 1,
+            insertedFrom: Option.none(),
+            failedOnly: false,
+            ...after !== undefined && { after }
+          }),
+          ([found]) => found?.event
+        )
+      const paged: Array<string> = []
+      for (
+        let event = yield* pageOf();
+        event !== undefined;
+        event = yield* pageOf(Place.of(event.insertedAt, event.id))
+      ) {
+        paged.push(event.id)
+      }
+      assert.deepStrictEqual(paged, [earlier.eventId, ...same, later.eventId])
       const failed = yield* orphans.find({
         scope: tenantId,
         limit: 10,

@@ -1,0 +1,92 @@
+/** Records deliveries, notes that they were dispatched, and tells what became of them. */
+import { Delivery, type Event, Ledger, LedgerError, type Tenant } from "@waybill/core"
+import { Effect, Option } from "effect"
+import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+import { Caller } from "../../Access.ts"
+import { Api } from "../../Api.ts"
+import type { KeyedDelivery } from "../contract/Deliveries.ts"
+import * as answers from "./answers.ts"
+
+/** How many deliveries of one call are recorded at once. */
+const concurrency = 16
+
+const newDelivery = (tenantId: Tenant.TenantId, given: typeof KeyedDelivery.Type): Delivery.NewDelivery => ({
+  tenantId,
+  recipient: given.recipient,
+  mailable: given.mailable,
+  stream: given.stream,
+  id: Option.fromUndefinedOr(given.id),
+  metadata: given.metadata ?? {},
+  idempotencyKey: Option.fromUndefinedOr(given.idempotencyKey),
+  ignoreSuppression: given.ignoreSuppression ?? false
+})
+
+/** Answers `/deliveries`. */
+export const layer = HttpApiBuilder.group(
+  Api,
+  "deliveries",
+  Effect.fnUntraced(function*(handlers) {
+    const ledger = yield* Ledger.Ledger
+
+    const record = (tenantId: Tenant.TenantId, given: typeof KeyedDelivery.Type) =>
+      Effect.map(
+        ledger.record(newDelivery(tenantId, given)),
+        ({ created, delivery, linked }) => ({ delivery, created, linked, suppressedBy: null })
+      )
+
+    const refused = ({ _tag, message }: LedgerError.InvalidInput | LedgerError.DeliveryConflict) =>
+      Effect.succeed({ problem: { tag: _tag, detail: message } })
+
+    const find = Effect.fnUntraced(function*(key: Ledger.DeliveryKey) {
+      const found = yield* ledger.delivery(key)
+      return Option.isSome(found) ? found.value : yield* new LedgerError.DeliveryNotFound({ tenantId: key.tenantId })
+    })
+
+    return handlers.handleAll({
+      record: ({ headers, payload }) =>
+        Effect.flatMap(Caller, ({ tenantId }) => {
+          const idempotencyKey = headers["idempotency-key"]
+          return record(tenantId, { ...payload, ...idempotencyKey !== undefined && { idempotencyKey } })
+        }).pipe(answers.answered, Effect.map(answers.tagged)),
+
+      recordMany: ({ payload }) =>
+        Effect.flatMap(Caller, ({ tenantId }) =>
+          Effect.forEach(
+            payload.deliveries,
+            (given) => record(tenantId, given).pipe(Effect.catchTag(["InvalidInput", "DeliveryConflict"], refused)),
+            { concurrency }
+          )).pipe(answers.answered, Effect.map((results) => ({ results }))),
+
+      list: ({ query }) =>
+        Effect.gen(function*() {
+          const { tenantId } = yield* Caller
+          const limit = answers.pageSize(query)
+          const deliveries = yield* ledger.deliveries({ tenantId, after: Option.fromUndefinedOr(query.after), limit })
+          return { deliveries, next: answers.next(deliveries, limit, ({ id }): Event.DeliveryId => id) }
+        }).pipe(answers.answered),
+
+      get: ({ params, query }) =>
+        Effect.gen(function*() {
+          const { tenantId } = yield* Caller
+          const key = { tenantId, deliveryId: params.id }
+          const delivery = yield* find(key)
+          const whole = yield* ledger.timeline(key)
+          const known = query.asOf === undefined ? whole : Delivery.knownAt(whole, query.asOf)
+          return answers.tagged({
+            delivery: query.asOf === undefined ? delivery : Delivery.asOf(delivery, known),
+            timeline: known.map(({ event, linkedBy }) => ({ event, linkedBy, details: null }))
+          })
+        }).pipe(answers.answered),
+
+      dispatch: ({ headers, params, payload }) =>
+        Effect.flatMap(Caller, ({ tenantId }) =>
+          ledger.dispatch({
+            tenantId,
+            deliveryId: params.id,
+            provider: payload.provider,
+            providerMessageId: payload.providerMessageId,
+            expectedVersion: answers.expectedVersion(headers)
+          })).pipe(answers.answered, Effect.map(({ delivery, linked }) => answers.tagged({ delivery, linked })))
+    })
+  })
+)
