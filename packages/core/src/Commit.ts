@@ -22,6 +22,7 @@ import * as Report from "./Report.ts"
 import type * as Tenant from "./Tenant.ts"
 import * as Text from "./Text.ts"
 import type * as Timestamp from "./Timestamp.ts"
+import * as Unsent from "./Unsent.ts"
 
 /**
  * What one command writes, all or nothing; what is left out stays as it is.
@@ -46,6 +47,8 @@ export interface Commit {
   readonly details?: ReadonlyArray<Report.KeptDetails>
   /** The events whose details are erased. */
   readonly erased?: ReadonlyArray<Ledger.EventKey>
+  /** The places of unsent deliveries as they are from now on, if the deliveries are unsent still. */
+  readonly unsent?: ReadonlyArray<Unsent.Row>
 }
 
 /**
@@ -192,6 +195,101 @@ export const dispatch = (
   return Result.succeed({
     answer: { delivery, linked: orphans.length },
     commit: { at, deliveries: [delivery], reports: [Report.ofOwn(event)], links: pairsWith(deliveryId, orphans) }
+  })
+}
+
+/** The number of an attempt that a `failed` or `deferred` event of our own notes. */
+const attemptOf = ({ normalizedPayload }: Event.Event): number => {
+  const attempt = normalizedPayload["attempt"]
+  return typeof attempt === "number" ? attempt : 0
+}
+
+/**
+ * Decides what a failed attempt to send means: nothing new where its number is noted; else its event, and a later place in the
+ * queue of the unsent.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const fail = (
+  command: Delivery.Fail,
+  known: {
+    readonly stored: Option.Option<Delivery.Delivery>
+    /** The `deferred` and `failed` events of our own of the delivery. */
+    readonly failures: ReadonlyArray<Event.Event>
+    /** Its place in the queue of the unsent. */
+    readonly place: Option.Option<Unsent.Row>
+  },
+  entry: { readonly eventId: Event.EventId; readonly at: Timestamp.Timestamp }
+): Result.Result<Decided<Ledger.Failed>, DeliveryNotFound | StaleDelivery | DispatchConflict> => {
+  const { at, eventId } = entry
+  const { deliveryId, error: { code, message }, final, tenantId } = command
+  if (Option.isNone(known.stored)) return Result.fail(new DeliveryNotFound({ tenantId }))
+  const stored = known.stored.value
+  const version = Delivery.checkVersion(stored, command.expectedVersion)
+  if (Result.isFailure(version)) return Result.fail(version.failure)
+  const begun = Option.isSome(known.place) ? known.place.value.attempts : 0
+  const attempt = Option.getOrElse(command.attempt, () => 1 + Math.max(begun, ...known.failures.map(attemptOf)))
+  const event = Event.failed(
+    deliveryId,
+    {
+      number: attempt,
+      final,
+      code,
+      message: Option.map(message, (text) => Text.withoutAddresses(text, Delivery.maxSentence))
+    },
+    { id: eventId, tenantId, insertedAt: at }
+  )
+  if (known.failures.some(({ idempotencyKey }) => idempotencyKey === event.idempotencyKey)) {
+    return Result.succeed({ answer: { delivery: stored, attempt, noted: false }, commit: { at } })
+  }
+  return Result.map(Delivery.checkUnsent(stored), () => {
+    const delivery = Delivery.evolve(stored, [event], at)
+    return {
+      answer: { delivery, attempt, noted: true },
+      commit: {
+        at,
+        deliveries: delivery === stored ? [] : [delivery],
+        reports: [Report.ofOwn(event)],
+        unsent: Option.toArray(known.place).map((place) => Unsent.postponed(place, attempt, at))
+      }
+    }
+  })
+}
+
+/**
+ * Decides what suppressing one delivery means: nothing new where it was suppressed so already; else its event.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const suppress = (
+  command: Delivery.Suppress,
+  known: {
+    readonly stored: Option.Option<Delivery.Delivery>
+    /** Whether its `suppressed` event of our own is stored. */
+    readonly isNoted: boolean
+  },
+  entry: { readonly eventId: Event.EventId; readonly at: Timestamp.Timestamp }
+): Result.Result<Decided<Ledger.Suppressed>, DeliveryNotFound | StaleDelivery | DispatchConflict> => {
+  const { at, eventId } = entry
+  const { because, deliveryId, tenantId } = command
+  if (Option.isNone(known.stored)) return Result.fail(new DeliveryNotFound({ tenantId }))
+  const stored = known.stored.value
+  const version = Delivery.checkVersion(stored, command.expectedVersion)
+  if (Result.isFailure(version)) return Result.fail(version.failure)
+  if (known.isNoted) return Result.succeed({ answer: { delivery: stored, noted: false }, commit: { at } })
+  return Result.map(Delivery.checkUnsent(stored), () => {
+    const event = Event.suppressed(
+      deliveryId,
+      { id: eventId, tenantId, insertedAt: at },
+      Option.isSome(because) ? { because: Text.withoutAddresses(because.value, Delivery.maxSentence) } : {}
+    )
+    const delivery = Delivery.evolve(stored, [event], at)
+    return {
+      answer: { delivery, noted: true },
+      commit: { at, deliveries: delivery === stored ? [] : [delivery], reports: [Report.ofOwn(event)] }
+    }
   })
 }
 

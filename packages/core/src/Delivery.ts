@@ -229,6 +229,86 @@ export const Dispatch = Schema.Struct({
  */
 export type Dispatch = typeof Dispatch.Type
 
+/** A version that a command has seen. */
+const expectedVersion = Schema.OptionFromNullOr(Schema.Int).pipe(
+  Schema.withConstructorDefault(Effect.succeed(Option.none()))
+)
+
+/** A sentence of the app, of which the ledger keeps what `Text.withoutAddresses` leaves. */
+const sentence = Schema.OptionFromNullOr(Schema.String).pipe(
+  Schema.withConstructorDefault(Effect.succeed(Option.none()))
+)
+
+/**
+ * The longest sentence about a failure or a suppression that the ledger keeps; what is longer is cut.
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const maxSentence = 500
+
+/**
+ * An attempt to send a delivery failed.
+ *
+ * @category schemas
+ * @since 0.2.0
+ */
+export const Fail = Schema.Struct({
+  tenantId: Tenant.TenantId.pipe(Schema.withConstructorDefault(Effect.succeed(Tenant.defaultTenantId))),
+  deliveryId: Event.DeliveryId,
+  error: Schema.Struct({
+    /** A short word for what happened, by which failures can be counted. */
+    code: Schema.String.check(
+      Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/, {
+        message: "must be 1 to 64 letters, digits and any of _ . -, the first a letter or digit"
+      })
+    ),
+    /** A sentence about it; addresses and URLs are taken out, and what is longer than `maxSentence` is cut. */
+    message: sentence
+  }),
+  /** Whether the delivery is given up; else another attempt follows. */
+  final: Schema.Boolean,
+  /** The number of the attempt, which is noted once; without one it is the next, so that each call notes an attempt. */
+  attempt: Schema.OptionFromNullOr(
+    Schema.Int.check(
+      Schema.isBetween({ minimum: 1, maximum: 1_000_000 }, { message: "must be a whole number from 1 to 1000000" })
+    )
+  ).pipe(Schema.withConstructorDefault(Effect.succeed(Option.none()))),
+  /** The `lockVersion` the caller has seen; with another one the command fails with `StaleDelivery`. */
+  expectedVersion
+})
+
+/**
+ * An attempt to send a delivery failed.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Fail = typeof Fail.Type
+
+/**
+ * A delivery was not sent on purpose.
+ *
+ * @category schemas
+ * @since 0.2.0
+ */
+export const Suppress = Schema.Struct({
+  tenantId: Tenant.TenantId.pipe(Schema.withConstructorDefault(Effect.succeed(Tenant.defaultTenantId))),
+  deliveryId: Event.DeliveryId,
+  /** A sentence that says why; addresses and URLs are taken out, and what is longer than `maxSentence` is cut. */
+  because: sentence,
+  /** The `lockVersion` the caller has seen; with another one the command fails with `StaleDelivery`. */
+  expectedVersion
+})
+
+/**
+ * A delivery was not sent on purpose.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Suppress = typeof Suppress.Type
+
 /**
  * Checks that a command has seen the stored version of a delivery, where it says which one it has seen.
  *
@@ -280,7 +360,42 @@ export const decideDispatch = (
 }
 
 /**
- * The refusal of a dispatch: the delivery has another message id, or the message id is taken by another delivery.
+ * Tells whether a provider has a delivery: it was dispatched, or a provider reported it.
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const isHandedOver = (
+  { dispatchedAt, lastEventOwn, providerMessageId }: Pick<
+    Delivery,
+    "dispatchedAt" | "lastEventOwn" | "providerMessageId"
+  >
+): boolean => Option.isSome(dispatchedAt) || Option.isSome(providerMessageId) || !lastEventOwn
+
+/**
+ * Tells whether a delivery waits to be sent: it was recorded, no provider has it, and it was neither given up nor suppressed.
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const isUnsent = (
+  delivery: Pick<Delivery, "status" | "dispatchedAt" | "lastEventOwn" | "providerMessageId">
+): boolean => delivery.status === "queued" && !isHandedOver(delivery)
+
+/**
+ * Decides whether it may be noted that a delivery failed to be sent or was not sent on purpose: not once a provider has it.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const checkUnsent = (
+  delivery: Pick<Delivery, "id" | "tenantId" | "dispatchedAt" | "lastEventOwn" | "providerMessageId">
+): Result.Result<void, DispatchConflict> =>
+  isHandedOver(delivery) ? Result.fail(refuseDispatch(delivery, "handed-over")) : Result.succeed(undefined)
+
+/**
+ * The refusal of a command: the delivery has another message id, the message id is taken by another delivery, or a provider has
+ * the delivery already.
  *
  * @category constructors
  * @since 0.2.0

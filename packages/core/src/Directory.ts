@@ -299,17 +299,6 @@ export const pathOf = (filter: Filter): Path => {
  */
 export const domainOf = (domain: string): string => Recipient.canonical(`x@${domain}`).slice(2)
 
-/**
- * Tells whether a delivery was recorded and never dispatched, failed or suppressed, as after a crash between `record` and the
- * send.
- *
- * @category predicates
- * @since 0.2.0
- */
-export const isUnsent = (
-  { providerMessageId, status }: Pick<Delivery.Delivery, "providerMessageId" | "status">
-): boolean => status === "queued" && Option.isNone(providerMessageId)
-
 /** A delivery and its events, linked orphans among them. */
 export interface Subject {
   readonly delivery: Delivery.Delivery
@@ -366,7 +355,8 @@ const isOn = (path: Path, filter: Filter, { delivery, facts }: Subject, now: Tim
   return holds(
     filter.stuckFor,
     (stuckFor) =>
-      isUnsent(delivery) && delivery.insertedAt.epochMilliseconds <= stuckBefore(stuckFor, now).epochMilliseconds
+      Delivery.isUnsent(delivery) &&
+      delivery.insertedAt.epochMilliseconds <= stuckBefore(stuckFor, now).epochMilliseconds
   )
 }
 

@@ -301,8 +301,8 @@ export const bind = (event: Event, deliveryId: DeliveryId): Event => ({
 
 /** An event that Waybill writes itself about a delivery, at most once for its subject. */
 const own = (
-  type: "queued" | "dispatched" | "reconciled" | "suppressed",
-  subject: EventId | DeliveryId,
+  type: "queued" | "dispatched" | "deferred" | "failed" | "reconciled" | "suppressed",
+  subject: string,
   deliveryId: DeliveryId,
   entry: Omit<Entry, "deliveryId"> & { readonly occurredAt: Timestamp.Timestamp }
 ): Event => ({
@@ -360,6 +360,34 @@ export const dispatched = (
   deliveryId: DeliveryId,
   entry: Omit<Entry, "deliveryId"> & { readonly occurredAt: Timestamp.Timestamp }
 ): Event => own("dispatched", deliveryId, deliveryId, entry)
+
+/** An attempt to send a delivery that failed. */
+interface Attempt {
+  /** Its number, from 1. */
+  readonly number: number
+  /** Whether no other follows. */
+  readonly final: boolean
+  readonly code: string
+  readonly message: Option.Option<string>
+}
+
+/**
+ * The event that `fail` writes: `deferred`, or `failed` where the delivery is given up; once for an attempt.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const failed = (
+  deliveryId: DeliveryId,
+  { code, final, message, number }: Attempt,
+  entry: Omit<Entry, "deliveryId">
+): Event => ({
+  ...own(final ? "failed" : "deferred", `${deliveryId}:${number}`, deliveryId, {
+    ...entry,
+    occurredAt: entry.insertedAt
+  }),
+  normalizedPayload: { attempt: number, code, ...(Option.isSome(message) && { message: message.value }) }
+})
 
 /**
  * The link: the event that ties an orphan to its delivery and moves nothing itself.

@@ -27,7 +27,7 @@ export const IdempotencyKey = Schema.String.check(
 export type IdempotencyKey = typeof IdempotencyKey.Type
 
 /** The first parts of the keys that only the ledger writes. */
-const reserved = /^(?:queued|dispatched|reconciled|suppressed):/
+const reserved = /^(?:queued|dispatched|deferred|failed|reconciled|suppressed):/
 
 /**
  * A key that a caller may choose: one that the ledger does not write itself.
@@ -66,6 +66,6 @@ export const fromParts = (parts: readonly [string, ...ReadonlyArray<string>]): O
  * @since 0.1.0
  */
 export const ofOwn = (
-  type: "queued" | "dispatched" | "reconciled" | "suppressed",
+  type: "queued" | "dispatched" | "deferred" | "failed" | "reconciled" | "suppressed",
   subject: string
 ): IdempotencyKey => IdempotencyKey.make(`${type}:${subject}`)

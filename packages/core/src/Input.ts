@@ -19,6 +19,7 @@ import * as Tenant from "./Tenant.ts"
 import * as Text from "./Text.ts"
 import * as Ticks from "./Ticks.ts"
 import * as Timestamp from "./Timestamp.ts"
+import type * as Unsent from "./Unsent.ts"
 
 /**
  * The most rows that one call returns or claims.
@@ -76,6 +77,35 @@ export const delivery = check("delivery", Delivery.NewDelivery)
  * @since 0.1.0
  */
 export const dispatch = check("dispatch", Delivery.Dispatch)
+
+/**
+ * Checks a failed attempt to send.
+ *
+ * @category validation
+ * @since 0.2.0
+ */
+export const fail = check("failure", Delivery.Fail)
+
+/**
+ * Checks a suppression of one delivery.
+ *
+ * @category validation
+ * @since 0.2.0
+ */
+export const suppress = check("suppression", Delivery.Suppress)
+
+const unsentTimes = check("query", Schema.Struct({ dueTo: Timestamp.Timestamp, until: Timestamp.Timestamp }))
+
+/**
+ * Checks a claim of unsent deliveries.
+ *
+ * @category validation
+ * @since 0.2.0
+ */
+export const unsent = Effect.fnUntraced(function*(query: Unsent.Claim) {
+  yield* limit(query.limit)
+  yield* Effect.fromResult(unsentTimes(query))
+})
 
 /**
  * Checks a link by hand.

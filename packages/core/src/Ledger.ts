@@ -55,6 +55,32 @@ export interface Dispatched {
 }
 
 /**
+ * What `fail` did.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Failed {
+  readonly delivery: Delivery.Delivery
+  /** The number of the attempt. */
+  readonly attempt: number
+  /** False where the attempt was noted already. */
+  readonly noted: boolean
+}
+
+/**
+ * What `suppress` did.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Suppressed {
+  readonly delivery: Delivery.Delivery
+  /** False where it was noted already. */
+  readonly noted: boolean
+}
+
+/**
  * What became of one event of an `append`.
  *
  * `eventId` is the stored event's, also of a duplicate. `deliveryId` is the delivery it is about as of now, directly or by
@@ -273,6 +299,28 @@ export class Ledger extends Context.Service<Ledger, {
   readonly dispatch: (
     command: Delivery.Dispatch
   ) => Effect.Effect<Dispatched, InvalidInput | DeliveryNotFound | DispatchConflict | StaleDelivery | LedgerError>
+
+  /**
+   * Notes that an attempt to send a delivery failed, with a `deferred` event of our own, or with `failed` where it is given up.
+   *
+   * An attempt is noted once by its number: again with the same number nothing changes, whatever it says, so that a call whose
+   * answer was lost can be made again. Without a number each call notes the next attempt.
+   *
+   * After `deferred` the delivery may be dispatched and ends as its provider reports. Giving up is final: a delivery that is sent
+   * all the same can be dispatched, and shows what its provider reports, but its status stays `failed`. Once a provider has the
+   * delivery nothing can be noted: `DispatchConflict`.
+   */
+  readonly fail: (
+    command: Delivery.Fail
+  ) => Effect.Effect<Failed, InvalidInput | DeliveryNotFound | DispatchConflict | StaleDelivery | LedgerError>
+
+  /**
+   * Notes that a delivery is not sent on purpose, with a `suppressed` event of our own, once. Once a provider has the delivery
+   * nothing can be noted: `DispatchConflict`.
+   */
+  readonly suppress: (
+    command: Delivery.Suppress
+  ) => Effect.Effect<Suppressed, InvalidInput | DeliveryNotFound | DispatchConflict | StaleDelivery | LedgerError>
 
   /**
    * Appends a tenant's events, each once per idempotency key, and moves the projections of their deliveries. Returns one

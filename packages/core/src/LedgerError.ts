@@ -18,7 +18,7 @@ import * as Tenant from "./Tenant.ts"
  * @since 0.1.0
  */
 export class InvalidInput extends Schema.TaggedError<InvalidInput>("@waybill/core/InvalidInput")("InvalidInput", {
-  what: Schema.Literals(["delivery", "dispatch", "event", "query", "suppression", "token", "webhook"]),
+  what: Schema.Literals(["delivery", "dispatch", "event", "failure", "query", "suppression", "token", "webhook"]),
   /** The position in the batch; 0 where there is one. */
   index: Schema.Int,
   issue: Schema.String
@@ -98,20 +98,29 @@ export class DeliveryConflict extends Schema.TaggedError<DeliveryConflict>("@way
 }
 
 /**
- * The delivery was dispatched under another message id, or the message id belongs to another delivery to the same
- * recipient; nothing was written.
+ * The delivery was dispatched under another message id, the message id belongs to another delivery to the same recipient, or a
+ * provider has the delivery, so that it can neither fail to be sent nor be suppressed; nothing was written.
  *
  * @category errors
  * @since 0.1.0
  */
 export class DispatchConflict extends Schema.TaggedError<DispatchConflict>("@waybill/core/DispatchConflict")(
   "DispatchConflict",
-  { tenantId: Tenant.TenantId, deliveryId: Event.DeliveryId, reason: Schema.Literals(["other-message", "taken"]) }
+  {
+    tenantId: Tenant.TenantId,
+    deliveryId: Event.DeliveryId,
+    reason: Schema.Literals(["other-message", "taken", "handed-over"])
+  }
 ) {
   override get message(): string {
-    return this.reason === "taken"
-      ? `the message id belongs to another delivery to the same recipient, not to ${this.deliveryId}`
-      : `delivery ${this.deliveryId} was dispatched under another message id`
+    switch (this.reason) {
+      case "taken":
+        return `the message id belongs to another delivery to the same recipient, not to ${this.deliveryId}`
+      case "handed-over":
+        return `delivery ${this.deliveryId} was handed to a provider already`
+      case "other-message":
+        return `delivery ${this.deliveryId} was dispatched under another message id`
+    }
   }
 }
 

@@ -28,6 +28,32 @@ export const bounded = (maxLength: number) =>
     )
   )
 
+/** What stands for an address or a URL that was taken out of a text. */
+const hidden = "[hidden]"
+
+/** What holds an address, also encoded, or a URL. */
+const telling = /@|%40|&#0*64;|&#x0*40;|&commat;|\\u0040|[\uff20\ufe6b]|:\/\/|%3a%2f%2f|^(?:www|mailto)[.:]/i
+
+/** The longest text that is read; what follows is left out. */
+const longest = 10_000
+
+/**
+ * A text without addresses and URLs, of well-formed characters and at most `maxLength` of them: what may stand in the ledger.
+ *
+ * A word that holds an `@`, however encoded, is hidden as a whole, as is a quoted name before one. A recipient is known to the
+ * ledger by digests alone, so that `forget` finds nothing of it here.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const withoutAddresses = (text: string, maxLength: number): string => {
+  const plain = text.slice(0, longest).replaceAll("\u0000", "").toWellFormed()
+    .replace(/"[^"\n]{1,64}"(?=@|%40)/gi, "")
+    .replace(/[^\s<>()[\]{},;"|]+/g, (word) => telling.test(word) ? hidden : word)
+    .trim()
+  return plain.length <= maxLength ? plain : `${plain.slice(0, maxLength - 1)}\u2026`.toWellFormed()
+}
+
 /**
  * Orders texts by their code points, which is the order of their bytes in UTF-8 and that of PostgreSQL's `"C"`.
  *

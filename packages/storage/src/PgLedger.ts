@@ -19,7 +19,8 @@ import {
   Ledger,
   type LedgerError,
   Orphans as CoreOrphans,
-  type Tenant
+  type Tenant,
+  Unsent as CoreUnsent
 } from "@waybill/core"
 import { Context, DateTime, Effect, Layer } from "effect"
 import { type SecureRandom } from "effect/crypto"
@@ -40,6 +41,7 @@ import * as Meeting from "./internal/pg/Meeting.ts"
 import * as Orphans from "./internal/pg/Orphans.ts"
 import * as Reads from "./internal/pg/Reads.ts"
 import * as Sweep from "./internal/pg/Sweep.ts"
+import * as Unsent from "./internal/pg/Unsent.ts"
 import * as Updates from "./internal/pg/Updates.ts"
 import type * as StoragePorts from "./internal/Ports.ts"
 import * as PgMigrations from "./PgMigrations.ts"
@@ -51,6 +53,7 @@ const make = Effect.fnUntraced(function*(options: Database.Options) {
   const deliveries = Deliveries.make(database)
   const meeting = Meeting.make(database, events)
   const links = Links.make(database, events, updates)
+  const unsent = Unsent.make(database, deliveries)
   const details = Details.make(database)
   const { forget, ...byHand } = Acts.make(database, events, deliveries, links, details)
   const write = yield* Append.make(database, events, deliveries, meeting, details, updates)
@@ -68,7 +71,7 @@ const make = Effect.fnUntraced(function*(options: Database.Options) {
   yield* PgMigrations.ensure(database.schema)
 
   const ledger = Ledger.Ledger.of({
-    ...Commands.make(database, events, deliveries, meeting, links, updates),
+    ...Commands.make(database, events, deliveries, meeting, links, unsent, updates),
     append,
     ...Reads.make(database, events, deliveries),
     ...Changes.make(database, events),
@@ -86,7 +89,8 @@ const make = Effect.fnUntraced(function*(options: Database.Options) {
   return Context.make(Ledger.Ledger, ledger).pipe(
     Context.add(CoreOrphans.Orphans, orphans),
     Context.add(CoreAudit.Audit, audit),
-    Context.add(CoreDirectory.Directory, Directory.make(database, deliveries))
+    Context.add(CoreDirectory.Directory, Directory.make(database, deliveries)),
+    Context.add(CoreUnsent.Unsent, CoreUnsent.Unsent.of({ claim: unsent.claim }))
   )
 })
 

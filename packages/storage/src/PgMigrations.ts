@@ -18,6 +18,7 @@ import * as migration0006 from "./internal/migration0006.ts"
 import * as migration0007 from "./internal/migration0007.ts"
 import * as migration0008 from "./internal/migration0008.ts"
 import * as migration0010 from "./internal/migration0010.ts"
+import * as migration0011 from "./internal/migration0011.ts"
 import * as migration0012 from "./internal/migration0012.ts"
 import * as PgError from "./PgError.ts"
 
@@ -39,6 +40,7 @@ const migrations: Readonly<Record<string, (schema: string) => ReadonlyArray<stri
   "0007_keep_details": migration0007.statements,
   "0008_keep_the_last_error": migration0008.statements,
   "0010_find_deliveries": migration0010.statements,
+  "0011_queue_the_unsent": migration0011.statements,
   "0012_create_tokens": migration0012.statements
 }
 
@@ -62,6 +64,7 @@ const compatibleSince: Readonly<Record<string, number>> = {
   "0008_keep_the_last_error": 2,
   // Triggers and a generated column keep what is searched, whichever program writes.
   "0010_find_deliveries": 2,
+  "0011_queue_the_unsent": 2,
   "0012_create_tokens": 2
 }
 
@@ -254,7 +257,8 @@ const workingTables = [
   "webhooks",
   "webhook_tokens",
   "sweeps",
-  "tokens"
+  "tokens",
+  "unsent"
 ]
 
 /** The tables whose every row belongs to a tenant. */

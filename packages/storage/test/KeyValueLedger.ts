@@ -25,7 +25,8 @@ import {
   type Recipient,
   Report,
   Tenant,
-  type Timestamp
+  Timestamp,
+  Unsent
 } from "@waybill/core"
 import { Importer } from "@waybill/storage/testing"
 import { Context, DateTime, Effect, Layer, Option, PubSub, Schema, Semaphore } from "effect"
@@ -55,6 +56,7 @@ const make = Effect.gen(function*() {
   const details = shelf("details", Report.KeptDetails)
   const changes = shelf("change", Schema.Struct({ cursor: Cursor.Cursor, event: Event.Event }))
   const commits = shelf("commit", Schema.Int)
+  const unsent = shelf("unsent", Schema.Struct({ attempts: Schema.Int, dueAt: Timestamp.Timestamp }))
   const checkpoints = shelf("checkpoint", Checkpoints.Checkpoint)
 
   const tenantsIn = (scope: Tenant.Scope) =>
@@ -135,8 +137,17 @@ const make = Effect.gen(function*() {
     }
   })
 
+  const placeOf = ({ deliveryId, tenantId }: Ledger.DeliveryKey) =>
+    Effect.map(unsent.get(tenantId, deliveryId), Option.map((row): Unsent.Row => ({ tenantId, deliveryId, ...row })))
+
+  const putPlace = ({ attempts, deliveryId, dueAt, tenantId }: Unsent.Row) =>
+    unsent.put(tenantId, deliveryId, { attempts, dueAt })
+
   const putDelivery = Effect.fnUntraced(function*(delivery: Delivery.Delivery) {
     const { id, idempotencyKey, tenantId } = delivery
+    const place = yield* placeOf({ tenantId, deliveryId: id })
+    if (!Delivery.isUnsent(delivery)) yield* unsent.remove(tenantId, id)
+    else if (Option.isNone(place)) yield* putPlace(Unsent.ofDelivery(delivery))
     yield* tenants.put("", tenantId, tenantId)
     yield* deliveries.put(tenantId, id, delivery)
     for (const key of Option.toArray(idempotencyKey)) yield* deliveriesByKey.put(keyOf(tenantId, key), id, id)
@@ -186,6 +197,9 @@ const make = Effect.gen(function*() {
       const cursor = Cursor.of(BigInt(number), BigInt(index + 1))
       yield* changes.put(event.tenantId, cursor, { cursor, event })
     }
+    for (const row of commit.unsent ?? []) {
+      if (Option.isSome(yield* placeOf(row))) yield* putPlace(row)
+    }
     for (const event of commit.dismissed ?? []) {
       yield* takeOrphan(Report.ofOwn(event))
       yield* dismissed.put(event.tenantId, event.id, event.id)
@@ -210,6 +224,28 @@ const make = Effect.gen(function*() {
       orphans.map(({ event }) => event),
       ({ id }) => Option.fromUndefinedOr(kept.get(id))
     )
+  })
+
+  const ownOf = Effect.fnUntraced(function*(
+    { deliveryId, tenantId }: Ledger.DeliveryKey,
+    types: ReadonlyArray<Event.Event["type"]>
+  ) {
+    const appended = yield* named(reports, reportsByDelivery, tenantId, keyOf(tenantId, deliveryId))
+    return appended.map(({ event }) => event).filter((event) => Event.isOwn(event) && types.includes(event.type))
+  })
+
+  const queue = Unsent.Unsent.of({
+    claim: Effect.fn("Unsent.claim")(function*(query: Unsent.Claim) {
+      yield* Input.unsent(query)
+      const waits = yield* inScope(query.scope, deliveries.all)
+      const places = yield* Effect.forEach(waits, ({ id, tenantId }) => placeOf({ tenantId, deliveryId: id }))
+      const rows = Unsent.select(Arr.getSomes(places), query).map((row) => Unsent.claimed(row, query))
+      yield* Effect.forEach(rows, putPlace)
+      return Unsent.claimsOf(
+        rows,
+        (row) => Arr.findFirst(waits, ({ id, tenantId }) => id === row.deliveryId && tenantId === row.tenantId)
+      )
+    }, turn)
   })
 
   const ledger = Ledger.Ledger.of({
@@ -242,6 +278,26 @@ const make = Effect.gen(function*() {
           sharing: yield* sharing(input.tenantId, key),
           waiting: yield* waitingOn(input.tenantId, key)
         },
+        { eventId: yield* newEventId, at: yield* DateTime.now }
+      )
+      return yield* settle(yield* Effect.fromResult(decided))
+    }, turn),
+    fail: Effect.fn("Ledger.fail")(function*(input: Delivery.Fail) {
+      yield* Effect.fromResult(Input.fail(input))
+      const known = {
+        stored: yield* findDelivery(input),
+        failures: yield* ownOf(input, ["deferred", "failed"]),
+        place: yield* placeOf(input)
+      }
+      const decided = Commit.fail(input, known, { eventId: yield* newEventId, at: yield* DateTime.now })
+      return yield* settle(yield* Effect.fromResult(decided))
+    }, turn),
+    suppress: Effect.fn("Ledger.suppress")(function*(input: Delivery.Suppress) {
+      yield* Effect.fromResult(Input.suppress(input))
+      const isNoted = (yield* ownOf(input, ["suppressed"])).length > 0
+      const decided = Commit.suppress(
+        input,
+        { stored: yield* findDelivery(input), isNoted },
         { eventId: yield* newEventId, at: yield* DateTime.now }
       )
       return yield* settle(yield* Effect.fromResult(decided))
@@ -458,6 +514,7 @@ const make = Effect.gen(function*() {
     Context.add(Orphans.Orphans, orphans),
     Context.add(Audit.Audit, audit),
     Context.add(Directory.Directory, directory),
+    Context.add(Unsent.Unsent, queue),
     Context.add(Checkpoints.Checkpoints, consumers),
     Context.add(Importer.Importer, importer)
   )

@@ -1,8 +1,8 @@
 /**
  * The statements by which deliveries are found newest first: by age, recipient, domain, what was never sent, and rare events.
  *
- * No column of the projection is in an index, so that moving a projection stays a HOT update. `unsent` changes once in a life,
- * with the dispatch, which changes an indexed column anyway.
+ * No column of the projection is in an index, so that moving a projection stays a HOT update. `unsent`, which is
+ * `Delivery.isUnsent` of the core, changes once in a life, nearly always with the dispatch, which changes an indexed column anyway.
  */
 
 const rare = [
@@ -28,7 +28,9 @@ const marks = `(
 /** The statements that make deliveries searchable in a schema, whose name is quoted. */
 export const statements = (schema: string): ReadonlyArray<string> => [
   `ALTER TABLE ${schema}.deliveries ADD COLUMN unsent boolean NOT NULL
-    GENERATED ALWAYS AS (status = 'queued' AND provider_message_id IS NULL) STORED`,
+    GENERATED ALWAYS AS (
+      status = 'queued' AND last_event_own AND dispatched_at IS NULL AND provider_message_id IS NULL
+    ) STORED`,
   `CREATE INDEX deliveries_age ON ${schema}.deliveries (tenant_id, inserted_at DESC, id DESC)`,
   `CREATE INDEX deliveries_unsent ON ${schema}.deliveries (tenant_id, inserted_at DESC, id DESC) WHERE unsent`,
   `CREATE INDEX deliveries_domain ON ${schema}.deliveries (tenant_id, recipient_domain, inserted_at DESC, id DESC)

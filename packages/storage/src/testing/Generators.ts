@@ -94,6 +94,30 @@ const dispatch: Arbitrary.Arbitrary<History.Step> = Arbitrary.all({
   expected: sometimes(integer(1, 3), 5, 1)
 })
 
+const fail: Arbitrary.Arbitrary<History.Step> = Arbitrary.all({
+  _tag: Arbitrary.Constant("Fail"),
+  tenant,
+  delivery,
+  code: weighted([2, Arbitrary.Constant("timeout")], [1, Arbitrary.Constant("refused")]),
+  final: weighted([3, Arbitrary.Constant(false)], [1, Arbitrary.Constant(true)]),
+  attempt: sometimes(integer(1, 3), 1, 1),
+  expected: sometimes(integer(1, 3), 5, 1)
+})
+
+const ofSender = weighted<History.Step>(
+  [3, fail],
+  [
+    1,
+    Arbitrary.all({
+      _tag: Arbitrary.Constant("Suppress"),
+      tenant,
+      delivery,
+      expected: sometimes(integer(1, 3), 5, 1)
+    })
+  ],
+  [2, Arbitrary.all({ _tag: Arbitrary.Constant("Claim"), tenant, limit: integer(1, 3) })]
+)
+
 const append: Arbitrary.Arbitrary<History.Step> = Arbitrary.all({
   _tag: Arbitrary.Constant("Append"),
   tenant,
@@ -190,6 +214,7 @@ const steps = (more: ReadonlyArray<readonly [number, Arbitrary.Arbitrary<History
       [1, sweep],
       [1, byHand],
       [4, search],
+      [2, ofSender],
       ...more
     ),
     { maxLength: size }

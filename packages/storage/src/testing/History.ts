@@ -22,7 +22,8 @@ import {
   Orphans,
   Provider,
   Recipient,
-  type Tenant
+  type Tenant,
+  Unsent
 } from "@waybill/core"
 import { Clock, DateTime, Duration, Effect, Option, PubSub, Schema } from "effect"
 import * as Arr from "effect/Array"
@@ -106,6 +107,23 @@ export type Step =
     readonly message: number
     readonly expected: number | undefined
   }
+  | {
+    readonly _tag: "Fail"
+    readonly tenant: number
+    readonly delivery: number
+    readonly code: string
+    readonly final: boolean
+    readonly attempt: number | undefined
+    readonly expected: number | undefined
+  }
+  | {
+    readonly _tag: "Suppress"
+    readonly tenant: number
+    readonly delivery: number
+    readonly expected: number | undefined
+  }
+  /** Claims unsent deliveries for a minute. */
+  | { readonly _tag: "Claim"; readonly tenant: number; readonly limit: number }
   | { readonly _tag: "Append"; readonly tenant: number; readonly reports: ReadonlyArray<Report> }
   /** Appends the latest reports of a tenant again, in one batch. */
   | { readonly _tag: "Repeat"; readonly tenant: number; readonly latest: number; readonly reversed: boolean }
@@ -381,6 +399,7 @@ const makeStepper = Effect.fnUntraced(function*(spelling: Spelling, wait: (secon
   const ledger = yield* Ledger.Ledger
   const orphans = yield* Orphans.Orphans
   const directory = yield* Directory.Directory
+  const unsent = yield* Unsent.Unsent
   const importer = yield* Effect.serviceOption(Importer)
   const reported = new Map<number, Array<Event.NewEvent>>()
   const answered = new Map<number, Array<Answer>>()
@@ -453,6 +472,39 @@ const makeStepper = Effect.fnUntraced(function*(spelling: Spelling, wait: (secon
           ),
           ({ delivery, linked }) => ({ delivery: encodeDelivery(delivery), linked })
         )
+      case "Fail":
+        return answer(
+          ledger.fail({
+            tenantId: tenant(step.tenant),
+            deliveryId: deliveryId(step.delivery),
+            error: { code: step.code, message: Option.some(`${step.code} by ann@example.com`) },
+            final: step.final,
+            attempt: Option.fromUndefinedOr(step.attempt),
+            expectedVersion: Option.fromUndefinedOr(step.expected)
+          }),
+          ({ attempt, delivery, noted }) => ({ attempt, delivery: encodeDelivery(delivery), noted })
+        )
+      case "Suppress":
+        return answer(
+          ledger.suppress({
+            tenantId: tenant(step.tenant),
+            deliveryId: deliveryId(step.delivery),
+            because: Option.none(),
+            expectedVersion: Option.fromUndefinedOr(step.expected)
+          }),
+          ({ delivery, noted }) => ({ delivery: encodeDelivery(delivery), noted })
+        )
+      case "Claim":
+        return Effect.flatMap(DateTime.now, (now) =>
+          answer(
+            unsent.claim({
+              scope: tenant(step.tenant),
+              limit: step.limit,
+              dueTo: now,
+              until: DateTime.add(now, { minutes: 1 })
+            }),
+            (claims) => claims.map(({ attempt, delivery }) => ({ attempt, delivery: encodeDelivery(delivery) }))
+          ))
       case "Append": {
         const events = step.reports.map(newEvent(spelling))
         reported.set(step.tenant, [...reportsOf(step.tenant), ...events])

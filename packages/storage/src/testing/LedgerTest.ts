@@ -24,6 +24,7 @@ import { hostile } from "./internal/hostile.ts"
 import * as Laws from "./internal/laws.ts"
 import { orphans } from "./internal/orphans.ts"
 import { reading } from "./internal/reading.ts"
+import { sending } from "./internal/sending.ts"
 
 /** For what runs a history more than once, or much after it. */
 const fewer = { runs: 12 }
@@ -37,6 +38,7 @@ const fewer = { runs: 12 }
 export const suite = <E>(name: string, ledger: Layer.Layer<PgLedger.Ports, E>): void =>
   Contract.declare(name, ledger, (contract) => {
     commands(contract)
+    sending(contract)
     appending(contract)
     orphans(contract)
     reading(contract)

@@ -3,11 +3,12 @@ import {
   type Commit,
   Correlation,
   Delivery,
-  type Event,
+  Event,
   type IdempotencyKey,
   type Orphan,
   type Report,
-  type Tenant
+  type Tenant,
+  Unsent
 } from "@waybill/core"
 import { Option } from "effect"
 
@@ -30,6 +31,7 @@ export class Book {
   readonly waitingByCorrelation = new Map<Correlation.Key, Set<Event.EventId>>()
   readonly dismissed = new Set<Event.EventId>()
   readonly details = new Map<Event.EventId, Report.KeptDetails>()
+  readonly unsent = new Map<Event.DeliveryId, Unsent.Row>()
 }
 
 /** The value under a key, made where there is none. */
@@ -52,11 +54,26 @@ export const putDelivery = (book: Book, delivery: Delivery.Delivery): void => {
   freeze(delivery.metadata)
   Object.freeze(delivery)
   book.deliveries.set(delivery.id, delivery)
+  if (!Delivery.isUnsent(delivery)) book.unsent.delete(delivery.id)
+  else if (!book.unsent.has(delivery.id)) book.unsent.set(delivery.id, Unsent.ofDelivery(delivery))
   if (Option.isSome(delivery.idempotencyKey)) book.deliveryByKey.set(delivery.idempotencyKey.value, delivery.id)
   for (const key of Delivery.keys(delivery)) {
     upsert(book.deliveriesByCorrelation, key, () => new Set()).add(delivery.id)
   }
 }
+
+/** Keeps the place of a delivery that is unsent still. */
+export const putUnsent = (book: Book, row: Unsent.Row): void => {
+  if (book.unsent.has(row.deliveryId)) book.unsent.set(row.deliveryId, row)
+}
+
+/** The events of our own of a delivery, of some types. */
+export const ownOf = (
+  book: Book,
+  id: Event.DeliveryId,
+  types: ReadonlyArray<Event.Event["type"]>
+): ReadonlyArray<Event.Event> =>
+  (book.lines.get(id)?.appended ?? []).filter((event) => Event.isOwn(event) && types.includes(event.type))
 
 const lineOf = (book: Book, id: Event.DeliveryId): Line => upsert(book.lines, id, () => ({ appended: [], orphans: [] }))
 

@@ -1,4 +1,4 @@
-/** Records, dispatches, appends and forgets in memory. */
+/** Records, dispatches, notes what was not sent, appends and forgets in memory. */
 import {
   Commit,
   Correlation,
@@ -59,6 +59,35 @@ export const make = ({ bookOf, booksIn, known, newEventId, newUuid, settle, turn
     return yield* settle(yield* Effect.fromResult(decided))
   }, turn)
 
+  const fail = Effect.fn("Ledger.fail")(function*(input: Delivery.Fail) {
+    yield* Effect.fromResult(Input.fail(input))
+    const book = bookOf(input.tenantId)
+    const decided = Commit.fail(
+      input,
+      {
+        stored: Book.find(book, input.deliveryId),
+        failures: Book.ownOf(book, input.deliveryId, ["deferred", "failed"]),
+        place: Option.fromUndefinedOr(book.unsent.get(input.deliveryId))
+      },
+      { eventId: yield* newEventId, at: yield* DateTime.now }
+    )
+    return yield* settle(yield* Effect.fromResult(decided))
+  }, turn)
+
+  const suppress = Effect.fn("Ledger.suppress")(function*(input: Delivery.Suppress) {
+    yield* Effect.fromResult(Input.suppress(input))
+    const book = bookOf(input.tenantId)
+    const decided = Commit.suppress(
+      input,
+      {
+        stored: Book.find(book, input.deliveryId),
+        isNoted: Book.ownOf(book, input.deliveryId, ["suppressed"]).length > 0
+      },
+      { eventId: yield* newEventId, at: yield* DateTime.now }
+    )
+    return yield* settle(yield* Effect.fromResult(decided))
+  }, turn)
+
   const append = Effect.fn("Ledger.append")(function*(
     tenantId: Tenant.TenantId,
     inputs: ReadonlyArray<Event.NewEvent>
@@ -100,5 +129,5 @@ export const make = ({ bookOf, booksIn, known, newEventId, newUuid, settle, turn
     return yield* settle(Commit.pruneDetails(query, kept, yield* DateTime.now))
   }, turn)
 
-  return { record, dispatch, append, forget, pruneDetails }
+  return { record, dispatch, fail, suppress, append, forget, pruneDetails }
 }

@@ -4,7 +4,8 @@ import {
   Checkpoints as CoreCheckpoints,
   Directory as CoreDirectory,
   Ledger,
-  Orphans as CoreOrphans
+  Orphans as CoreOrphans,
+  Unsent as CoreUnsent
 } from "@waybill/core"
 import { Context } from "effect"
 import type * as StoragePorts from "../Ports.ts"
@@ -15,6 +16,7 @@ import * as Directory from "./Directory.ts"
 import * as Orphans from "./Orphans.ts"
 import * as Reads from "./Reads.ts"
 import type * as Store from "./Store.ts"
+import * as Unsent from "./Unsent.ts"
 
 /** The ports over a store. */
 export const over = (store: Store.Store): Context.Context<StoragePorts.OfLedger> =>
@@ -24,7 +26,8 @@ export const over = (store: Store.Store): Context.Context<StoragePorts.OfLedger>
   ).pipe(
     Context.add(CoreOrphans.Orphans, CoreOrphans.Orphans.of(Orphans.make(store))),
     Context.add(CoreAudit.Audit, CoreAudit.Audit.of(Audit.make(store))),
-    Context.add(CoreDirectory.Directory, Directory.make(store))
+    Context.add(CoreDirectory.Directory, Directory.make(store)),
+    Context.add(CoreUnsent.Unsent, CoreUnsent.Unsent.of(Unsent.make(store)))
   )
 
 /** The ports over a store, and the checkpoints of its feed. */

@@ -47,7 +47,7 @@ export const make = Effect.gen(function*() {
   }
 
   const apply = (
-    { deliveries = [], details = [], dismissed = [], erased = [], forgotten = [] }: Commit.Commit,
+    { deliveries = [], details = [], dismissed = [], erased = [], forgotten = [], unsent = [] }: Commit.Commit,
     appended: ReadonlyArray<Report.Report>
   ): void => {
     commits++
@@ -56,6 +56,7 @@ export const make = Effect.gen(function*() {
       Book.putReport(bookToWrite(report.event.tenantId), report)
       publishTo(report.event)
     }
+    for (const row of unsent) Book.putUnsent(bookToWrite(row.tenantId), row)
     for (const event of dismissed) Book.putDismissed(bookToWrite(event.tenantId), event)
     for (const report of forgotten) bookToWrite(report.event.tenantId).reports.set(report.event.id, report)
     for (const kept of details) Book.putDetails(bookToWrite(kept.tenantId), kept)

@@ -1,6 +1,16 @@
 /** Records deliveries and notes their dispatch, each with the event of its own and the orphans that waited for it. */
 import { PgTypes } from "@effect/sql-pg"
-import { Correlation, Delivery, DeliveryUpdate, Event, Input, LedgerError } from "@waybill/core"
+import {
+  Commit,
+  Correlation,
+  Delivery,
+  DeliveryUpdate,
+  Event,
+  type EventType,
+  Input,
+  type Ledger,
+  LedgerError
+} from "@waybill/core"
 import { DateTime, Effect, Option } from "effect"
 import type { Database } from "./Database.ts"
 import * as Deliveries from "./Deliveries.ts"
@@ -8,6 +18,7 @@ import * as Events from "./Events.ts"
 import type { Links } from "./Links.ts"
 import type { Meeting } from "./Meeting.ts"
 import * as Parameters from "./Parameters.ts"
+import type { Unsent } from "./Unsent.ts"
 import type { Updates } from "./Updates.ts"
 
 /** Opens the commands of a schema. */
@@ -17,6 +28,7 @@ export const make = (
   deliveries: Deliveries.Deliveries,
   meeting: Meeting,
   links: Links,
+  unsent: Unsent,
   { publish }: Updates
 ) => {
   const record = Effect.fn("Ledger.record")(function*(given: Delivery.NewDelivery) {
@@ -112,5 +124,50 @@ export const make = (
     )
   })
 
-  return { record, dispatch }
+  /** Locks a delivery and finds its events of our own, of some types. */
+  const lockWithOwn = Effect.fnUntraced(function*(
+    key: Ledger.DeliveryKey,
+    types: ReadonlyArray<EventType.EventType>
+  ) {
+    const stored = yield* deliveries.find(key, true)
+    return { stored, own: Option.isSome(stored) ? yield* events.ownOf(key, types) : [] }
+  })
+
+  /** Writes what was decided of one delivery that is locked. */
+  const write = Effect.fnUntraced(function*<A>({ answer, commit }: Commit.Decided<A>) {
+    const { at, deliveries: changed = [], reports = [], unsent: places = [] } = commit
+    yield* events.insert(reports.map(({ event }) => event), Events.noRecipient)
+    yield* deliveries.update(changed, at)
+    for (const place of places) yield* unsent.put(place)
+    yield* publish(() => Commit.updatesOf(commit))
+    return answer
+  })
+
+  const fail = Effect.fn("Ledger.fail")(function*(given: Delivery.Fail) {
+    const input = yield* Effect.fromResult(Input.fail(given))
+    const entry = { eventId: yield* events.newId, at: yield* DateTime.now }
+    return yield* transaction(
+      input.tenantId,
+      Effect.gen(function*() {
+        const { own, stored } = yield* lockWithOwn(input, ["deferred", "failed"])
+        const known = { stored, failures: own, place: yield* unsent.place(input) }
+        return yield* write(yield* Effect.fromResult(Commit.fail(input, known, entry)))
+      })
+    )
+  })
+
+  const suppress = Effect.fn("Ledger.suppress")(function*(given: Delivery.Suppress) {
+    const input = yield* Effect.fromResult(Input.suppress(given))
+    const entry = { eventId: yield* events.newId, at: yield* DateTime.now }
+    return yield* transaction(
+      input.tenantId,
+      Effect.gen(function*() {
+        const { own, stored } = yield* lockWithOwn(input, ["suppressed"])
+        const known = { stored, isNoted: own.length > 0 }
+        return yield* write(yield* Effect.fromResult(Commit.suppress(input, known, entry)))
+      })
+    )
+  })
+
+  return { record, dispatch, fail, suppress }
 }

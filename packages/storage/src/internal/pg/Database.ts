@@ -44,6 +44,7 @@ export type Name =
   | "requeue"
   | "sweeps"
   | "tokens"
+  | "unsent"
   | "webhook_tokens"
   | "webhooks"
 

@@ -1,5 +1,5 @@
 /** Appends events to the ledger, and reads them back with the links that tied them to deliveries. */
-import { type Delivery, Event, type Ledger, LedgerError } from "@waybill/core"
+import { type Delivery, Event, type EventType, type Ledger, LedgerError } from "@waybill/core"
 import { Effect, Schema } from "effect"
 import * as Arr from "effect/Array"
 import { SecureRandom } from "effect/crypto"
@@ -21,6 +21,8 @@ const FactRow = Schema.Struct({
 })
 
 const decodeFacts = Schema.decodeUnknownEffect(Schema.Array(FactRow))
+
+const decodeEvents = Schema.decodeUnknownEffect(Schema.Array(Rows.EventRow))
 
 /** A row of `events`, and the delivery that a link gave to it. */
 export const LinkedRow = Schema.Struct({
@@ -101,6 +103,20 @@ export const make = Effect.fnUntraced(function*({ quoted, sql, table }: Database
     return { event, linkedDeliveryId }
   })
 
+  /** Finds the events of our own of a delivery, of some types. */
+  const ownOf = Effect.fnUntraced(function*(
+    { deliveryId, tenantId }: Ledger.DeliveryKey,
+    types: ReadonlyArray<EventType.EventType>
+  ) {
+    const rows = yield* sql`
+      SELECT ${columns} FROM ${events} e
+      WHERE e.tenant_id = ${tenantId} AND e.delivery_id = ${deliveryId} AND e.provider IS NULL AND ${
+      sql.in("type", types)
+    }
+    `
+    return yield* Effect.orDie(decodeEvents(rows))
+  })
+
   /** Finds what the ledger holds of each of some deliveries. */
   const factsOf = Effect.fnUntraced(function*(page: ReadonlyArray<Delivery.Delivery>) {
     if (page.length === 0) return () => []
@@ -128,7 +144,7 @@ export const make = Effect.fnUntraced(function*({ quoted, sql, table }: Database
     return (delivery: Delivery.Delivery) => byDelivery[`${delivery.id}:${delivery.tenantId}`] ?? []
   })
 
-  return { columns, newUuid, newId, newIds, insert, find, factsOf }
+  return { columns, newUuid, newId, newIds, insert, find, ownOf, factsOf }
 })
 
 /** The ledger's events of a schema. */
