@@ -40,6 +40,7 @@ describe("least privilege on PostgreSQL", () => {
           secrets: "",
           sweeps: working,
           tokens: working,
+          unsent: working,
           webhook_tokens: working,
           webhooks: working
         }
