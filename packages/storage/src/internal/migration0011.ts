@@ -31,6 +31,7 @@ export const statements = (schema: string): ReadonlyArray<string> => [
     END IF;
     RETURN NULL;
   END $$`,
+  `REVOKE EXECUTE ON FUNCTION ${schema}.keep_unsent FROM PUBLIC`,
   `CREATE TRIGGER deliveries_unsent AFTER INSERT ON ${schema}.deliveries FOR EACH ROW
     WHEN (NEW.unsent) EXECUTE FUNCTION ${schema}.keep_unsent()`,
   // An update that changes nothing of it, as nearly all are, calls no function.
