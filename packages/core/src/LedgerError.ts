@@ -97,6 +97,13 @@ export class DeliveryConflict extends Schema.TaggedError<DeliveryConflict>("@way
   }
 }
 
+/** The line that tells each refusal of a command about a delivery. */
+const refusals = {
+  "other-message": (id: Event.DeliveryId) => `delivery ${id} was dispatched under another message id`,
+  taken: (id: Event.DeliveryId) => `the message id belongs to another delivery to the same recipient, not to ${id}`,
+  "handed-over": (id: Event.DeliveryId) => `delivery ${id} was handed to a provider already`
+}
+
 /**
  * The delivery was dispatched under another message id, the message id belongs to another delivery to the same recipient, or a
  * provider has the delivery, so that it can neither fail to be sent nor be suppressed; nothing was written.
@@ -113,14 +120,7 @@ export class DispatchConflict extends Schema.TaggedError<DispatchConflict>("@way
   }
 ) {
   override get message(): string {
-    switch (this.reason) {
-      case "taken":
-        return `the message id belongs to another delivery to the same recipient, not to ${this.deliveryId}`
-      case "handed-over":
-        return `delivery ${this.deliveryId} was handed to a provider already`
-      case "other-message":
-        return `delivery ${this.deliveryId} was dispatched under another message id`
-    }
+    return refusals[this.reason](this.deliveryId)
   }
 }
 

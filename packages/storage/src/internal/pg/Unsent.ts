@@ -2,7 +2,7 @@
  * Claims unsent deliveries, from the queue that the triggers of `deliveries` keep: a row for each delivery that
  * `Delivery.isUnsent` tells.
  */
-import { Input, Tenant, Unsent as CoreUnsent } from "@waybill/core"
+import { Input, Tenant, type Unsent as CoreUnsent } from "@waybill/core"
 import { Effect, Option, Schema } from "effect"
 import type { Database } from "./Database.ts"
 import type { Deliveries } from "./Deliveries.ts"
