@@ -155,3 +155,39 @@ export const unsubscribeKeys: Setting.Setting<Option.Option<Unsubscribe.Keys>> =
     ` a secret of at least ${Unsubscribe.minSecretBytes} bytes`,
   parse: (text) => Option.getSuccess(Unsubscribe.parseKeys(text))
 }))
+
+/**
+ * The parts that `serve` can answer by.
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const parts = ["webhooks", "api", "probes", "metrics"] as const
+
+/**
+ * A part that `serve` can answer by.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Part = typeof parts[number]
+
+const isPart = (text: string): text is Part => parts.some((part) => part === text)
+
+/**
+ * The parts that `serve` answers by; the schedules run whatever they are.
+ *
+ * @category settings
+ * @since 0.2.0
+ */
+export const served: Setting.Setting<ReadonlySet<Part>> = Kind.plain({
+  name: "WAYBILL_SERVE",
+  about: `what serve answers: some of ${parts.join(", ")}, with commas between`,
+  fallback: parts.join(","),
+  issue: `must be some of ${parts.join(", ")}, with commas between`,
+  parse: (text: string) => {
+    const named = text.split(",").map((part) => part.trim()).filter((part) => part !== "")
+    const known = named.filter(isPart)
+    return known.length === named.length ? Option.some(new Set(known)) : Option.none()
+  }
+})

@@ -311,6 +311,7 @@ export const all: ReadonlyArray<Setting.Setting<unknown>> = [
   EdgeSettings.adminHost,
   EdgeSettings.adminPort,
   EdgeSettings.keepAlive,
+  EdgeSettings.served,
   node,
   logFormat,
   logLevel,

@@ -12,6 +12,7 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
+import type * as EdgeSettings from "../config/EdgeSettings.ts"
 import type * as Database from "../store/Database.ts"
 import * as Readiness from "./Readiness.ts"
 
@@ -49,14 +50,17 @@ const exactly = <E, R>(
  * @since 0.2.0
  */
 export const layer = (
-  options: Readiness.Options
+  options: Readiness.Options,
+  parts: ReadonlySet<EdgeSettings.Part>
 ): Layer.Layer<never, never, HttpRouter.HttpRouter | Database.Database | Ticks.Ticks> =>
   HttpRouter.use(Effect.fnUntraced(function*(router) {
     const kept = yield* Effect.context<Database.Database | Ticks.Ticks>()
     const answers = [
-      ["/healthz", health],
-      ["/readyz", Effect.provide(readiness(options), kept)],
-      ["/metrics", metrics]
+      ["probes", "/healthz", health],
+      ["probes", "/readyz", Effect.provide(readiness(options), kept)],
+      ["metrics", "/metrics", metrics]
     ] as const
-    for (const [path, answer] of answers) yield* router.add("GET", path, exactly(path, answer))
+    for (const [part, path, answer] of answers) {
+      if (parts.has(part)) yield* router.add("GET", path, exactly(path, answer))
+    }
   }))

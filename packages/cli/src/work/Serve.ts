@@ -6,6 +6,8 @@
  *
  * @since 0.1.0
  */
+import type * as ApiServer from "@waybill/api/ApiServer"
+import * as Closing from "@waybill/api/Closing"
 import { LedgerError } from "@waybill/core"
 import type * as Backlog from "@waybill/runtime/Backlog"
 import * as Pruner from "@waybill/runtime/Pruner"
@@ -83,11 +85,20 @@ const migrated = Layer.effectDiscard(Effect.gen(function*() {
   if ((yield* database.pending).length > 0) yield* new LedgerError.SchemaNotMigrated({ schema: database.schema })
 }))
 
+/** The HTTP API, whose modules are loaded where it is served alone. */
+const api = Effect.fnUntraced(function*(limits: ApiServer.Options) {
+  const Api = yield* Effect.promise(() => import("./Api.ts"))
+  return Layer.merge(Api.layer(limits), Layer.effectDiscard(Api.tellWithoutToken))
+})
+
 /** What requests are answered by, once it is known what the jobs have seen. */
 const answers = Effect.fnUntraced(function*(startedAt: DateTime.Utc, { lastBatchAt, unfinished }: Jobs.Seen) {
   const cron = yield* Effect.fromResult(
     Schedules.parse(yield* Setting.read(Settings.reconcileCron), yield* Setting.read(Settings.timeZone))
   )
+  const parts = yield* Setting.read(EdgeSettings.served)
+  const maxBodySize = yield* Setting.read(EdgeSettings.maxBodySize)
+  const bodyTimeout = yield* Setting.read(EdgeSettings.bodyTimeout)
   return {
     admin: Admin.layer({
       cron,
@@ -95,11 +106,12 @@ const answers = Effect.fnUntraced(function*(startedAt: DateTime.Utc, { lastBatch
       startedAt,
       lastBatchAt: Ref.get(lastBatchAt),
       unfinished: Ref.get(unfinished)
-    }),
-    open: Layer.merge(
+    }, parts),
+    api: parts.has("api") ? yield* api({ maxBodySize, bodyTimeout }) : Layer.empty,
+    webhooks: !parts.has("webhooks") ? Layer.empty : Layer.merge(
       WebhookRoutes.layer({
-        maxBodySize: yield* Setting.read(EdgeSettings.maxBodySize),
-        bodyTimeout: yield* Setting.read(EdgeSettings.bodyTimeout),
+        maxBodySize,
+        bodyTimeout,
         maxBodiesInFlight: yield* Setting.read(EdgeSettings.maxBodiesInFlight),
         publicUrl: Option.getOrUndefined(yield* Setting.read(EdgeSettings.publicUrl)),
         trustProxy: yield* Setting.read(EdgeSettings.trustProxy)
@@ -133,6 +145,11 @@ const tellReady = Effect.fnUntraced(function*(admin: Ref.Ref<Option.Option<strin
   )
 })
 
+/** Lets what streams end first when the process stops, so that the server need not wait for it. */
+const closesFirst = Layer.effectDiscard(
+  Effect.flatMap(Closing.Closing, ({ close }) => Effect.addFinalizer(() => close))
+)
+
 /** The schedules and the HTTP servers, none of which waits for another to stop. */
 const working = ({ admin, keepAlive }: Pick<Options, "admin" | "keepAlive">) =>
   Layer.unwrap(Effect.gen(function*() {
@@ -144,10 +161,10 @@ const working = ({ admin, keepAlive }: Pick<Options, "admin" | "keepAlive">) =>
     const adminUrl = yield* Ref.make(Option.none<string>())
     const answer = yield* answers(startedAt, seen)
     const served = Option.match(admin, {
-      onNone: () => HttpRouter.serve(Layer.merge(answer.open, answer.admin), options),
+      onNone: () => HttpRouter.serve(Layer.mergeAll(answer.webhooks, answer.api, answer.admin), options),
       onSome: (address) =>
         Layer.merge(
-          HttpRouter.serve(answer.open, options),
+          HttpRouter.serve(Layer.merge(answer.webhooks, answer.api), options),
           Layer.merge(
             HttpRouter.serve(answer.admin, options),
             Layer.effectDiscard(Effect.flatMap(urlOf, (url) => Ref.set(adminUrl, Option.some(url))))
@@ -155,9 +172,9 @@ const working = ({ admin, keepAlive }: Pick<Options, "admin" | "keepAlive">) =>
         )
     })
     return Layer.provide(
-      Layer.effectDiscard(tellReady(adminUrl)),
+      Layer.merge(Layer.effectDiscard(tellReady(adminUrl)), closesFirst),
       Layer.merge(Layer.unwrap(Jobs.scheduled(seen)), served)
-    )
+    ).pipe(Layer.provide(Closing.layer))
   }))
 
 /**
