@@ -11,7 +11,12 @@ import type * as HttpClient from "effect/http/HttpClient"
 import * as Mailgun from "./providers/signed/Mailgun.ts"
 import * as SendGrid from "./providers/signed/SendGrid.ts"
 import * as Ses from "./providers/sns/Ses.ts"
+import * as AhaSend from "./providers/standard/AhaSend.ts"
+import * as Lettermint from "./providers/standard/Lettermint.ts"
+import * as Loops from "./providers/standard/Loops.ts"
 import * as Resend from "./providers/standard/Resend.ts"
+import * as Sweego from "./providers/standard/Sweego.ts"
+import * as UseSend from "./providers/standard/UseSend.ts"
 import * as Postmark from "./providers/unsigned/Postmark.ts"
 import * as Row from "./Row.ts"
 
@@ -26,7 +31,12 @@ export const all: ReadonlyArray<Row.Row> = [
   SendGrid.row,
   Resend.row,
   Ses.row,
-  Mailgun.row
+  Mailgun.row,
+  Loops.row,
+  AhaSend.row,
+  Sweego.row,
+  UseSend.row,
+  Lettermint.row
 ]
 
 const lookupIn = <R extends Pick<Row.Row, "name">>(rows: ReadonlyArray<R>): (name: string) => Option.Option<R> => {

@@ -38,6 +38,8 @@ export interface Report {
 export interface Composer {
   /** The types that the provider has a word for; any other is written with a word that no receiver knows. */
   readonly types: ReadonlyArray<EventType.ReportedType>
+  /** Whether the provider gives our own delivery id back; it does by default. */
+  readonly echoes?: false
   /** The requests that report this, in one batch where the provider sends batches. */
   readonly compose: (reports: ReadonlyArray<Report>, sentAt: DateTime.Utc) => ReadonlyArray<Webhook.Request>
 }
