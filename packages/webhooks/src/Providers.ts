@@ -8,8 +8,10 @@
  */
 import { Context, Effect, Layer, Option } from "effect"
 import type * as HttpClient from "effect/http/HttpClient"
+import * as MailChannels from "./providers/signed/MailChannels.ts"
 import * as Mailgun from "./providers/signed/Mailgun.ts"
 import * as SendGrid from "./providers/signed/SendGrid.ts"
+import * as Scaleway from "./providers/sns/Scaleway.ts"
 import * as Ses from "./providers/sns/Ses.ts"
 import * as AhaSend from "./providers/standard/AhaSend.ts"
 import * as Lettermint from "./providers/standard/Lettermint.ts"
@@ -17,6 +19,7 @@ import * as Loops from "./providers/standard/Loops.ts"
 import * as Resend from "./providers/standard/Resend.ts"
 import * as Sweego from "./providers/standard/Sweego.ts"
 import * as UseSend from "./providers/standard/UseSend.ts"
+import * as Azure from "./providers/unsigned/Azure.ts"
 import * as Postmark from "./providers/unsigned/Postmark.ts"
 import * as Row from "./Row.ts"
 
@@ -36,7 +39,10 @@ export const all: ReadonlyArray<Row.Row> = [
   AhaSend.row,
   Sweego.row,
   UseSend.row,
-  Lettermint.row
+  Lettermint.row,
+  Azure.row,
+  MailChannels.row,
+  Scaleway.row
 ]
 
 const lookupIn = <R extends Pick<Row.Row, "name">>(rows: ReadonlyArray<R>): (name: string) => Option.Option<R> => {

@@ -27,8 +27,8 @@ describe("Answer", () => {
 
   it("asks for another attempt where that can mend it", () => {
     for (const provider of Providers.all) {
-      assert.strictEqual(Answer.status(provider, "unavailable"), 503)
-      assert.strictEqual(Answer.status(provider, "misconfigured"), 503)
+      assert.strictEqual(Answer.status(provider, "unavailable"), provider.unavailable)
+      assert.strictEqual(Answer.status(provider, "misconfigured"), provider.unavailable)
       assert.strictEqual(Answer.status(provider, "too_large"), 413)
       assert.strictEqual(Answer.status(provider, "tenant_unresolved"), 422)
     }
@@ -58,13 +58,9 @@ describe("Answer", () => {
   })
 
   it("has a row for every provider under its name", () => {
-    assert.deepStrictEqual(Providers.all.map(({ name }) => String(name)), [
-      "postmark",
-      "sendgrid",
-      "resend",
-      "ses",
-      "mailgun"
-    ])
+    const names = Providers.all.map(({ name }) => String(name))
+    assert.includeMembers(names, ["postmark", "sendgrid", "resend", "ses", "mailgun"])
+    assert.strictEqual(new Set(names).size, names.length)
     for (const provider of Providers.all) {
       assert.isTrue(Option.contains(Providers.get(provider.name), provider))
       for (const { secrets } of provider.schemes) assert.match(secrets.variable, /^WAYBILL_[A-Z_]+$/)

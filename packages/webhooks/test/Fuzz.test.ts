@@ -137,7 +137,7 @@ const mutateHeaders = (next: Next, headers: Webhook.Request["headers"]): Webhook
 /** What a provider signs, without the envelope in which it puts the signature. */
 const content = (provider: Provider.Provider, { body }: Webhook.Request): Uint8Array => {
   const text = Signing.textOf(body)
-  if (provider === "ses") return Signing.bytes(JSON.parse(text).Message)
+  if (provider === "ses" || provider === "scaleway") return Signing.bytes(JSON.parse(text).Message)
   return provider === "mailgun" ? Signing.bytes(JSON.stringify(JSON.parse(text)["event-data"])) : body
 }
 

@@ -314,3 +314,15 @@ export const batch =
         onNone: () => malformed(provider, "NotAnArray"),
         onSome: (items) => Result.succeed(pieces(items, (value) => item(value, received)))
       }))
+
+/** Reads a body of JSON that is one item or a list of items. */
+export const oneOrMany = (
+  provider: Provider.Provider,
+  item: (value: unknown, received: Webhook.Received) => Item
+): Row.Row["normalize"] =>
+(received) =>
+  Result.map(json(provider, received), (value) =>
+    Option.match(decodeArray(value), {
+      onNone: () => [collect([item(value, received)])],
+      onSome: (items) => pieces(items, (value) => item(value, received))
+    }))

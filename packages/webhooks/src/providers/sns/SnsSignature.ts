@@ -26,8 +26,11 @@ const signedFields: ReadonlyMap<string, ReadonlyArray<keyof SnsEnvelope.SnsEnvel
 /**
  * The text that is signed; none where a field is missing or, but for the message, holds a line break: fields joined by line breaks
  * could then be read in more than one way.
+ *
+ * @category verification
+ * @since 0.2.0
  */
-const stringToSign = (envelope: SnsEnvelope.SnsEnvelope): Option.Option<string> => {
+export const stringToSign = (envelope: SnsEnvelope.SnsEnvelope): Option.Option<string> => {
   const lines: Array<string> = []
   for (const field of signedFields.get(envelope.Type ?? "") ?? []) {
     const value = envelope[field]
@@ -38,9 +41,21 @@ const stringToSign = (envelope: SnsEnvelope.SnsEnvelope): Option.Option<string> 
   return lines.length === 0 ? Option.none() : Option.some(lines.join(""))
 }
 
-const digests: ReadonlyMap<string, string> = new Map([["1", "sha1"], ["2", "sha256"]])
+/**
+ * The digests of the versions of a signature.
+ *
+ * @category verification
+ * @since 0.2.0
+ */
+export const digests: ReadonlyMap<string, string> = new Map([["1", "sha1"], ["2", "sha256"]])
 
-const isSignedBy = Option.liftThrowable((digest: string, key: KeyObject, text: string, signature: Uint8Array) =>
+/**
+ * Whether a text was signed with the private half of a key; none where that cannot be told.
+ *
+ * @category verification
+ * @since 0.2.0
+ */
+export const isSignedBy = Option.liftThrowable((digest: string, key: KeyObject, text: string, signature: Uint8Array) =>
   createVerify(digest).update(text).verify(key, signature)
 )
 
