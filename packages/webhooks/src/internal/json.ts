@@ -47,12 +47,6 @@ export const scalar = lenient(Schema.Union([Schema.String, Schema.Finite]))
 /** An object of whatever is in it, such as an app's own data. */
 export const bag = lenient(Schema.Record(Schema.String, Schema.Json))
 
-/** The text under a name of an object; none where there is none. */
-export const textIn = (bag: Readonly<Record<string, Schema.Json>> | undefined, name: string): string | undefined => {
-  const value = bag !== undefined && Object.hasOwn(bag, name) ? bag[name] : undefined
-  return typeof value === "string" ? value : undefined
-}
-
 type Decode<A> = (value: unknown) => Option.Option<A>
 
 /**

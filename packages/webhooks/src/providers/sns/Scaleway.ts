@@ -21,6 +21,7 @@ import type * as Scheme from "../../Scheme.ts"
 import * as Sender from "../../Sender.ts"
 import * as Webhook from "../../Webhook.ts"
 import * as SnsEnvelope from "./SnsEnvelope.ts"
+import type * as Sns from "./SnsSignature.ts"
 
 const name = Provider.Provider.make("scaleway")
 
@@ -67,8 +68,6 @@ const loaded = Effect.all([
   Effect.promise(() => import("./ScalewayCertificates.ts"))
 ])
 
-type SnsSignature = typeof import("./SnsSignature.ts")
-
 /**
  * Checks that the topic is among the secrets, and the signature with a certificate that Scaleway's authority issued and that is
  * valid at the time of receipt.
@@ -78,7 +77,7 @@ type SnsSignature = typeof import("./SnsSignature.ts")
  */
 export const verify = (
   certificateOf: CertificateOf,
-  { digests, isSignedBy, stringToSign }: SnsSignature
+  { digests, isSignedBy, stringToSign }: typeof Sns
 ): Scheme.Verify =>
   Effect.fnUntraced(function*({ body, receivedAt, secrets }) {
     const read = SnsEnvelope.read(body)
