@@ -117,7 +117,8 @@ export const Shown = Schema.Struct({
     eventId: Schema.String,
     type: Schema.String,
     occurredAt: Schema.String,
-    linkedBy: Schema.NullOr(Schema.String)
+    linkedBy: Schema.NullOr(Schema.String),
+    details: Schema.NullOr(Schema.Record(Schema.String, Schema.Json))
   }))
 })
 

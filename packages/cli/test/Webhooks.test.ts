@@ -39,7 +39,12 @@ const Replayed = Schema.Struct({
   }))
 })
 
-const Pruned = Schema.Struct({ dryRun: Schema.Boolean, webhooks: Schema.Int, sweeps: Schema.NullOr(Schema.Int) })
+const Pruned = Schema.Struct({
+  dryRun: Schema.Boolean,
+  webhooks: Schema.Int,
+  details: Schema.Int,
+  sweeps: Schema.NullOr(Schema.Int)
+})
 
 const Sent = Schema.Struct({
   provider: Schema.String,
@@ -180,10 +185,20 @@ describe("prune", () => {
         ).pipe(Effect.provide(inbox(env)))
 
         const dry = ["prune", "--dry-run"]
-        assert.deepStrictEqual(yield* Waybill.json(Pruned, dry, env), { dryRun: true, webhooks: 1, sweeps: null })
+        assert.deepStrictEqual(yield* Waybill.json(Pruned, dry, env), {
+          dryRun: true,
+          webhooks: 1,
+          details: 0,
+          sweeps: null
+        })
         const shorter = { ...env, WAYBILL_KEEP_DEAD_DAYS: "15", WAYBILL_KEEP_SUCCEEDED_DAYS: "forever" }
         assert.strictEqual((yield* Waybill.json(Pruned, dry, shorter)).webhooks, 1)
-        assert.deepStrictEqual(yield* Waybill.json(Pruned, ["prune"], env), { dryRun: false, webhooks: 1, sweeps: 0 })
+        assert.deepStrictEqual(yield* Waybill.json(Pruned, ["prune"], env), {
+          dryRun: false,
+          webhooks: 1,
+          details: 0,
+          sweeps: 0
+        })
         assert.deepStrictEqual((yield* list(env)).map(({ status }) => status), ["dead"])
         assert.lengthOf((yield* Waybill.json(Waybill.Orphans, ["orphans"], env)).orphans, 1)
       }),

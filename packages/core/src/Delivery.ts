@@ -478,7 +478,7 @@ interface Entry {
  * @category folding
  * @since 0.1.0
  */
-export const knownAt = (timeline: ReadonlyArray<Entry>, at: Timestamp.Timestamp): ReadonlyArray<Entry> => {
+export const knownAt = <E extends Entry>(timeline: ReadonlyArray<E>, at: Timestamp.Timestamp): ReadonlyArray<E> => {
   const known = new Set(
     timeline.filter(({ event }) => event.insertedAt.epochMilliseconds <= at.epochMilliseconds).map(({ event }) =>
       event.id

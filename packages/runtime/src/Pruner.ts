@@ -1,12 +1,13 @@
 /**
- * Deletes raw webhooks and the rows of old ticks that were kept long enough. Nothing in the ledger is ever pruned.
+ * Deletes raw webhooks, the details of events and the rows of old ticks that were kept long enough. Nothing in the ledger is
+ * ever pruned.
  *
- * Webhooks go in bounded batches, so that no transaction is long; interrupted, it lets the batch in hand commit and begins no
+ * Webhooks and details go in bounded batches, so that no transaction is long; interrupted, it lets the batch in hand commit and begins no
  * other.
  *
  * @since 0.1.0
  */
-import { Inbox, LedgerError, Ticks } from "@waybill/core"
+import { Inbox, Ledger, LedgerError, Ticks } from "@waybill/core"
 import * as Attributes from "@waybill/core/Attributes"
 import { Context, DateTime, Duration, Effect, Layer, Option } from "effect"
 import * as Metrics from "./Metrics.ts"
@@ -33,6 +34,8 @@ export interface Keep {
   readonly dead?: Days
   /** Webhooks that are to be tried again; forever by default. */
   readonly failed?: Days
+  /** The details of events; 30 by default. With `none` all that there are go at once. */
+  readonly details?: Days | "none"
   /** The rows of ticks that ended; 30 by default. */
   readonly ticks?: Days
 }
@@ -43,7 +46,7 @@ export interface Keep {
  * @category constants
  * @since 0.1.0
  */
-export const defaultKeep: Required<Keep> = { succeeded: 14, dead: 90, failed: "forever", ticks: 30 }
+export const defaultKeep: Required<Keep> = { succeeded: 14, dead: 90, failed: "forever", details: 30, ticks: 30 }
 
 /**
  * The longest time that can be named, in days: a hundred years.
@@ -54,7 +57,7 @@ export const defaultKeep: Required<Keep> = { succeeded: 14, dead: 90, failed: "f
 export const maxDays = 36_500
 
 /**
- * How many webhooks one transaction deletes at most.
+ * How many webhooks, or details, one transaction deletes at most.
  *
  * @category constants
  * @since 0.1.0
@@ -69,7 +72,7 @@ export const batchSize = 1000
  */
 export interface PruneOptions {
   readonly keep?: Keep
-  /** Counts the webhooks that would be deleted, and deletes nothing. */
+  /** Counts the webhooks and the details that would be deleted, and deletes nothing. */
   readonly dryRun?: boolean
   /** Told after each batch what has been deleted so far. */
   readonly onBatch?: (sofar: Pruned) => Effect.Effect<void>
@@ -83,12 +86,14 @@ export interface PruneOptions {
  */
 export interface Pruned {
   readonly webhooks: number
+  /** Of how many events the details were deleted. */
+  readonly details: number
   /** Absent in a dry run, which does not count them, and if they are kept forever. */
   readonly ticks: Option.Option<number>
 }
 
 /**
- * Deletes raw webhooks and old ticks that were kept long enough.
+ * Deletes raw webhooks, details and old ticks that were kept long enough.
  *
  * @category services
  * @since 0.1.0
@@ -100,9 +105,10 @@ export class Pruner extends Context.Service<Pruner, {
   ) => Effect.Effect<Pruned, LedgerError.InvalidInput | LedgerError.LedgerError>
 }>()("@waybill/runtime/Pruner") {}
 
-const kinds = ["succeeded", "dead", "failed", "ticks"] as const
+const kinds = ["succeeded", "dead", "failed", "details", "ticks"] as const
 
-const isDays = (days: Days): boolean => days === "forever" || (Number.isInteger(days) && days >= 1 && days <= maxDays)
+const isDays = (days: Days | "none"): boolean =>
+  days === "forever" || (typeof days === "number" && Number.isInteger(days) && days >= 1 && days <= maxDays)
 
 /**
  * Checks how long things are to be kept, and fills in the defaults.
@@ -112,13 +118,15 @@ const isDays = (days: Days): boolean => days === "forever" || (Number.isInteger(
  */
 export const checkKeep = (keep: Keep = {}): Effect.Effect<Required<Keep>, LedgerError.InvalidInput> => {
   const filled = { ...defaultKeep, ...keep }
-  const wrong = kinds.find((kind) => !isDays(filled[kind]))
+  const wrong = kinds.find((kind) => !isDays(filled[kind]) && !(kind === "details" && filled.details === "none"))
   return wrong === undefined
     ? Effect.succeed(filled)
     : Effect.fail(
       LedgerError.invalid(
         "query",
-        `keep.${wrong}: must be a whole number of days from 1 to ${maxDays}, or "forever"`
+        `keep.${wrong}: must be a whole number of days from 1 to ${maxDays}, or "forever"${
+          wrong === "details" ? ", or \"none\"" : ""
+        }`
       )
     )
 }
@@ -126,7 +134,21 @@ export const checkKeep = (keep: Keep = {}): Effect.Effect<Required<Keep>, Ledger
 const limited = (days: Days): Option.Option<Duration.Duration> =>
   days === "forever" ? Option.none() : Option.some(Duration.days(days))
 
+/** The time before which the details were stored that are not to be kept any longer; none where all are. */
+const detailsBefore = (days: Days | "none", now: DateTime.Utc): Option.Option<DateTime.Utc> => {
+  switch (days) {
+    case "forever":
+      return Option.none()
+    case "none":
+      // What another process brings in meanwhile, by a clock that is ahead, goes too.
+      return Option.some(DateTime.add(now, { days: 1 }))
+    default:
+      return Option.some(DateTime.subtract(now, { days }))
+  }
+}
+
 const make = Effect.gen(function*() {
+  const ledger = yield* Ledger.Ledger
   const inbox = yield* Inbox.Inbox
   const ticks = yield* Ticks.Ticks
 
@@ -137,12 +159,17 @@ const make = Effect.gen(function*() {
       dead: limited(keep.dead),
       failed: limited(keep.failed)
     }
+    const before = detailsBefore(keep.details, yield* DateTime.now)
+    const pruneDetails = (dryRun: boolean) =>
+      Option.isNone(before)
+        ? Effect.succeed(0)
+        : ledger.pruneDetails({ before: before.value, limit: batchSize, dryRun })
     if (options.dryRun === true) {
       const webhooks = yield* inbox.prune({ retention, limit: batchSize, dryRun: true })
-      return { webhooks, ticks: Option.none<number>() }
+      return { webhooks, details: yield* pruneDetails(true), ticks: Option.none<number>() }
     }
 
-    let pruned: Pruned = { webhooks: 0, ticks: Option.none() }
+    let pruned: Pruned = { webhooks: 0, details: 0, ticks: Option.none() }
     const tell = (sofar: Pruned) => {
       pruned = sofar
       return options.onBatch?.(pruned) ?? Effect.void
@@ -154,6 +181,12 @@ const make = Effect.gen(function*() {
       return deleted
     }))
     while ((yield* nextBatch) === batchSize) yield* Effect.yieldNow
+
+    const nextDetails = Effect.uninterruptible(Effect.tap(
+      pruneDetails(false),
+      (deleted) => deleted > 0 ? tell({ ...pruned, details: pruned.details + deleted }) : Effect.void
+    ))
+    while ((yield* nextDetails) === batchSize) yield* Effect.yieldNow
 
     if (keep.ticks !== "forever") {
       const before = DateTime.subtract(yield* DateTime.now, { days: keep.ticks })
@@ -168,7 +201,11 @@ const make = Effect.gen(function*() {
   return Pruner.of({ prune })
 })
 
-const countsOf = ({ ticks, webhooks }: Pruned) => ({ webhooks, ticks: Option.getOrElse(ticks, () => 0) })
+const countsOf = ({ details, ticks, webhooks }: Pruned) => ({
+  webhooks,
+  details,
+  ticks: Option.getOrElse(ticks, () => 0)
+})
 
 /**
  * The pruner of an installation.
@@ -176,7 +213,7 @@ const countsOf = ({ ticks, webhooks }: Pruned) => ({ webhooks, ticks: Option.get
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<Pruner, never, Inbox.Inbox | Ticks.Ticks> = Layer.effect(Pruner, make)
+export const layer: Layer.Layer<Pruner, never, Ledger.Ledger | Inbox.Inbox | Ticks.Ticks> = Layer.effect(Pruner, make)
 
 /**
  * The cron of pruning by default: at three in the morning.

@@ -91,7 +91,7 @@ describe("on the embedded database", () => {
   it.live("pruning and auditing find nothing to do on a new ledger", () =>
     Effect.gen(function*() {
       yield* Given.recorded(acme)
-      assert.deepStrictEqual(yield* Pruner.recordedPrune(), { webhooks: 0, ticks: Option.some(0) })
+      assert.deepStrictEqual(yield* Pruner.recordedPrune(), { webhooks: 0, details: 0, ticks: Option.some(0) })
       assert.deepStrictEqual(yield* Auditor.Auditor.use(({ verify }) => verify()), {
         deliveries: 1,
         orphans: 0,

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Inbox, Tenant, Ticks } from "@waybill/core"
+import { Inbox, Ledger, Tenant, Ticks } from "@waybill/core"
 import { Metrics, Pruner } from "@waybill/runtime"
 import { MemoryStorage } from "@waybill/storage"
 import { Given } from "@waybill/storage/testing"
@@ -58,15 +58,15 @@ describe("prune", () => {
     Effect.gen(function*() {
       yield* each
       yield* TestClock.adjust("14 days")
-      assert.deepStrictEqual(yield* prune(), { webhooks: 0, ticks: Option.some(0) })
+      assert.deepStrictEqual(yield* prune(), { webhooks: 0, details: 0, ticks: Option.some(0) })
       yield* TestClock.adjust("1 millis")
-      assert.deepStrictEqual(yield* prune(), { webhooks: 1, ticks: Option.some(0) })
+      assert.deepStrictEqual(yield* prune(), { webhooks: 1, details: 0, ticks: Option.some(0) })
       yield* TestClock.adjust("16 days")
-      assert.deepStrictEqual(yield* prune(), { webhooks: 0, ticks: Option.some(1) })
+      assert.deepStrictEqual(yield* prune(), { webhooks: 0, details: 0, ticks: Option.some(1) })
       yield* TestClock.adjust("60 days")
-      assert.deepStrictEqual(yield* prune(), { webhooks: 1, ticks: Option.some(0) })
+      assert.deepStrictEqual(yield* prune(), { webhooks: 1, details: 0, ticks: Option.some(0) })
       yield* TestClock.adjust("36500 days")
-      assert.deepStrictEqual(yield* prune(), { webhooks: 0, ticks: Option.some(0) })
+      assert.deepStrictEqual(yield* prune(), { webhooks: 0, details: 0, ticks: Option.some(0) })
       assert.deepStrictEqual(yield* left, ["failed 1", "processing 1"])
     }).pipe(Effect.provide(everything)))
 
@@ -75,7 +75,7 @@ describe("prune", () => {
       yield* each
       yield* TestClock.adjust("2 days")
       const keep = { succeeded: "forever", dead: "forever", failed: 1, ticks: "forever" } as const
-      assert.deepStrictEqual(yield* prune({ keep }), { webhooks: 1, ticks: Option.none() })
+      assert.deepStrictEqual(yield* prune({ keep }), { webhooks: 1, details: 0, ticks: Option.none() })
       assert.deepStrictEqual(yield* left, ["dead 1", "processing 1", "succeeded 1"])
       assert.lengthOf(yield* recentTicks, 1)
     }).pipe(Effect.provide(everything)))
@@ -85,9 +85,33 @@ describe("prune", () => {
       yield* each
       yield* ended({ _tag: "Succeeded" }, 1500)
       yield* TestClock.adjust("100 days")
-      assert.deepStrictEqual(yield* prune({ dryRun: true }), { webhooks: 1502, ticks: Option.none() })
+      assert.deepStrictEqual(yield* prune({ dryRun: true }), { webhooks: 1502, details: 0, ticks: Option.none() })
       assert.deepStrictEqual(yield* left, ["dead 1", "failed 1", "processing 1", "succeeded 1501"])
       assert.lengthOf(yield* recentTicks, 1)
+    }).pipe(Effect.provide(everything)))
+
+  it.effect("deletes details after 30 days, in bounded batches, or as it is told", () =>
+    Effect.gen(function*() {
+      const ledger = yield* Ledger.Ledger
+      const details = Option.some({ response: "250 ok" })
+      const kept = (count: number) =>
+        ledger.append(
+          acme,
+          Array.from({ length: count }, (_, index) => Given.report("opened", `m-${count}-${index}`, { details }))
+        )
+      const sofar: Array<number> = []
+      yield* kept(2100)
+      yield* TestClock.adjust("30 days")
+      assert.strictEqual((yield* prune()).details, 0)
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual((yield* prune({ keep: { details: "forever" } })).details, 0)
+      assert.strictEqual((yield* prune({ dryRun: true })).details, 2100)
+      const onBatch = ({ details }: Pruner.Pruned) => Effect.sync(() => sofar.push(details))
+      assert.strictEqual((yield* prune({ onBatch })).details, 2100)
+      assert.deepStrictEqual(sofar, [1000, 2000, 2100, 2100])
+      yield* kept(3)
+      assert.strictEqual((yield* prune({ keep: { details: 1 } })).details, 0)
+      assert.strictEqual((yield* prune({ keep: { details: "none" } })).details, 3)
     }).pipe(Effect.provide(everything)))
 
   it.effect("deletes in bounded batches until none is left, and counts them", () =>
@@ -101,7 +125,7 @@ describe("prune", () => {
       assert.deepStrictEqual(counter?.state, { count: 2100, incremental: true })
     }).pipe(Effect.provide(everything), Effect.provideService(Metric.MetricRegistry, new Map())))
 
-  for (const keep of [{ succeeded: 0 }, { dead: 1.5 }, { failed: -1 }, { ticks: Infinity }]) {
+  for (const keep of [{ succeeded: 0 }, { dead: 1.5 }, { failed: -1 }, { details: 0 }, { ticks: Infinity }]) {
     it.effect(`refuses to keep ${JSON.stringify(keep)}`, () =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(prune({ keep }))
@@ -123,7 +147,7 @@ describe("layerCron", () => {
 
       assert.deepStrictEqual(
         (yield* recentTicks).map(({ counts, schedule, tick }) => [schedule, DateTime.formatIso(tick), counts]),
-        [["prune", "1970-01-16T03:00:00.000Z", { webhooks: 1, ticks: 0 }]]
+        [["prune", "1970-01-16T03:00:00.000Z", { webhooks: 1, details: 0, ticks: 0 }]]
       )
     }).pipe(Effect.provide(everything)))
 
@@ -148,7 +172,7 @@ describe("layerCron", () => {
 
       assert.deepStrictEqual(yield* left, ["succeeded 2000"])
       assert.deepStrictEqual((yield* recentTicks).map(({ counts, error }) => [counts, Option.getOrNull(error)]), [
-        [{ webhooks: 1000, ticks: 0 }, "stopped by a shutdown"]
+        [{ webhooks: 1000, details: 0, ticks: 0 }, "stopped by a shutdown"]
       ])
     }).pipe(Effect.provide(everything)))
 
@@ -169,7 +193,7 @@ describe("recordedPrune", () => {
       assert.lengthOf(yield* recentTicks, 0)
       assert.strictEqual((yield* Pruner.recordedPrune()).webhooks, 2)
       assert.deepStrictEqual((yield* recentTicks).map(({ counts, schedule }) => [schedule, counts]), [
-        ["prune by hand", { webhooks: 2, ticks: 0 }]
+        ["prune by hand", { webhooks: 2, details: 0, ticks: 0 }]
       ])
     }).pipe(Effect.provide(everything)))
 })

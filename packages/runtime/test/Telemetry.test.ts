@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Inbox, Ledger, LedgerError, Orphans, Tenant, Ticks } from "@waybill/core"
+import { Details, Inbox, Ledger, LedgerError, Orphans, Tenant, Ticks } from "@waybill/core"
 import {
   Auditor,
   Backlog,
@@ -267,6 +267,7 @@ const everyPath = Effect.fnUntraced(function*(secret: { address: string; subject
       traceId: Option.some(subject),
       normalizedPayload: bag,
       metadata: bag,
+      details: Details.make({ response: text, url: `https://${address}/`, otherRecipient: address, metadata: bag }),
       idempotencyKey: Given.key(`${type}.${message}.${address}`)
     })
   const broken = Effect.andThen(Effect.fail({ _tag: text, message: text }), Effect.void)

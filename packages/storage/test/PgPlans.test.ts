@@ -24,6 +24,7 @@ import { Context, DateTime, Effect, Layer, Option, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as Reactivity from "effect/reactivity/Reactivity"
 import { SqlClient, type SqlConnection } from "effect/sql"
+import { TestClock } from "effect/testing"
 import * as TestDatabase from "./TestDatabase.ts"
 
 interface Sent {
@@ -104,6 +105,13 @@ const fill = Effect.gen(function*() {
       FROM waybill.events WHERE needs_reconciliation ORDER BY id
     `
     yield* sql`
+      INSERT INTO waybill.event_details (tenant_id, event_id, inserted_at, recipient_digest, details)
+      SELECT tenant_id, id, now() - row_number() OVER () * interval '1 second',
+        CASE WHEN needs_reconciliation THEN waybill.recipient_digest(tenant_id, 'r1@example.com') END,
+        '{"response": "250 ok"}'
+      FROM waybill.events WHERE type IN ('delivered', 'opened')
+    `
+    yield* sql`
       INSERT INTO waybill.webhooks (id, tenant_id, provider, headers, body, status, attempts, received_at, claimed_at)
       SELECT gen_random_uuid(), 'tenant-1', 'postmark', '{}', '{}', 'processing', 1, now(), now()
       FROM generate_series(1, ${webhooks}::integer)
@@ -156,7 +164,7 @@ const decodePlans = Schema.decodeUnknownEffect(Schema.Array(Schema.Struct({ "QUE
 
 const nodes = (node: Node): ReadonlyArray<Node> => [node, ...(node.Plans ?? []).flatMap(nodes)]
 
-const large = new Set(["events", "deliveries", "orphans", "webhooks"])
+const large = new Set(["events", "deliveries", "orphans", "webhooks", "event_details"])
 
 const isPlanned = ({ text }: Sent): boolean => /^\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH)\b/.test(text)
 
@@ -281,6 +289,27 @@ describe("plans on PostgreSQL", () => {
           outcomes.filter((outcome) => outcome._tag === "Appended" && Option.isSome(outcome.deliveryId)).length,
           1
         )
+      }), 30_000)
+
+    it.effect("keeping, reading, pruning and erasing details go by indexes", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger.Ledger
+        const details = Option.some({ response: "250 ok" })
+        const said = batch("said", 500).map((event) => ({ ...event, details }))
+        const waiting = said.map((event, index) => ({
+          ...event,
+          providerMessageId: Option.some(Provider.MessageId.make(`unheard-${index}`)),
+          idempotencyKey: IdempotencyKey.IdempotencyKey.make(`unheard-${index}`)
+        }))
+        for (const events of [said, said, waiting, waiting]) yield* assertIndexed(ledger.append(tenant(2), events))
+        const [known] = yield* ledger.deliveries({ tenantId: tenant(2), after: Option.none(), limit: 1 })
+        const { id } = yield* Effect.fromNullishOr(known)
+        const entries = yield* assertIndexed(ledger.timeline({ tenantId: tenant(2), deliveryId: id }))
+        assert.isTrue(entries.some(({ details }) => Option.isSome(details)))
+        const before = DateTime.subtract(yield* TestClock.withLive(DateTime.now), { minutes: 30 })
+        assert.strictEqual(yield* assertIndexed(ledger.pruneDetails({ before, limit: 100, dryRun: false })), 100)
+        const recipient = Recipient.Recipient.make("r7@example.com")
+        yield* assertIndexed(ledger.forget({ tenantId: tenant(2), recipient }), 1000)
       }), 30_000)
 
     it.effect("recording and dispatching go by indexes", () =>

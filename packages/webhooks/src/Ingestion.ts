@@ -215,11 +215,11 @@ const kept = (provider: Pick<Row.Row, "headers">, headers: Webhook.Request["head
 const tellGivenUp = ({ provider, tenantId }: Inbox.Webhook) =>
   Effect.logError("webhook given up").pipe(Attributes.annotateLogs({ tenant_id: tenantId, provider }))
 
-const make = Effect.gen(function*() {
+const make = Effect.fnUntraced(function*({ keepDetails }: { readonly keepDetails: boolean }) {
   const inbox = yield* Inbox.Inbox
   const ledger = yield* Ledger.Ledger
   const providers = yield* Providers
-  const read = Reading.make(ledger, yield* Secrets, batchSize)
+  const read = Reading.make(ledger, yield* Secrets, { batchSize, keepDetails })
   const scope = yield* Effect.scope
 
   /** Notes how a try ended; where even that cannot be noted, a sweep finds the webhook stalled. */
@@ -341,12 +341,23 @@ const make = Effect.gen(function*() {
 })
 
 /**
+ * Takes webhooks into an inbox and a ledger as `layer` does, with or without what the providers say in words.
+ *
+ * @category layers
+ * @since 0.2.0
+ */
+export const layerWith = (options: {
+  /** Whether the ledger is given the details of events; where not, they stay in the raw webhook alone. */
+  readonly keepDetails: boolean
+}): Layer.Layer<Ingestion, never, Inbox.Inbox | Ledger.Ledger | Providers | Secrets> =>
+  Layer.effect(Ingestion, make(options))
+
+/**
  * Takes webhooks into an inbox and a ledger, reading them by the rows of `Providers`.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<Ingestion, never, Inbox.Inbox | Ledger.Ledger | Providers | Secrets> = Layer.effect(
-  Ingestion,
-  make
-)
+export const layer: Layer.Layer<Ingestion, never, Inbox.Inbox | Ledger.Ledger | Providers | Secrets> = layerWith({
+  keepDetails: true
+})

@@ -260,6 +260,25 @@ export const kept = (name: string, about: string, fallback: Pruner.Days): Settin
   })
 
 /**
+ * How long something is kept, in days, or that it is not kept at all.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const keptIfAtAll = (
+  name: string,
+  about: string,
+  fallback: Pruner.Days | "none"
+): Setting<Pruner.Days | "none"> =>
+  plain<Pruner.Days | "none">({
+    name,
+    about,
+    fallback: String(fallback),
+    issue: `must be a whole number of days from 1 to ${Pruner.maxDays}, forever or none`,
+    parse: (text) => text === "none" ? Option.some(text) : parseDays(text)
+  })
+
+/**
  * One secret or several, shown only where they are public.
  *
  * @category constructors

@@ -247,6 +247,18 @@ export const keepFailedDays = Kind.kept(
 )
 
 /**
+ * How long the details of events are kept, if they are.
+ *
+ * @category settings
+ * @since 0.2.0
+ */
+export const keepDetailsDays = Kind.keptIfAtAll(
+  "WAYBILL_KEEP_DETAILS_DAYS",
+  "how many days the details of events are kept, or forever, or none to keep none",
+  Pruner.defaultKeep.details
+)
+
+/**
  * How long the history of sweeps is kept.
  *
  * @category settings
@@ -326,6 +338,7 @@ export const all: ReadonlyArray<Setting.Setting<unknown>> = [
   keepSucceededDays,
   keepDeadDays,
   keepFailedDays,
+  keepDetailsDays,
   keepTicksDays,
   EdgeSettings.maxBodySize,
   EdgeSettings.bodyTimeout,
@@ -351,7 +364,7 @@ export const nodeName: Effect.Effect<string, Setting.BadSetting | Config.ConfigE
 )
 
 /**
- * How long raw webhooks and the history of sweeps are kept.
+ * How long raw webhooks, details and the history of sweeps are kept.
  *
  * @category reading
  * @since 0.1.0
@@ -360,5 +373,6 @@ export const keep: Effect.Effect<Required<Pruner.Keep>, Setting.BadSetting | Con
   succeeded: Setting.read(keepSucceededDays),
   dead: Setting.read(keepDeadDays),
   failed: Setting.read(keepFailedDays),
+  details: Setting.read(keepDetailsDays),
   ticks: Setting.read(keepTicksDays)
 })

@@ -3,7 +3,8 @@
  *
  * @since 0.1.0
  */
-import { Console, DateTime, Duration, type Effect, Option, type Schema } from "effect"
+import { Console, DateTime, Duration, Effect, Option, type Schema } from "effect"
+import { stdout } from "node:process"
 
 /**
  * A line of cells.
@@ -39,6 +40,31 @@ export const fields = (entries: Iterable<readonly [name: string, value: string]>
   const width = Math.max(...all.map(([name]) => name.length))
   return all.map(([name, value]) => `${name.padEnd(width)}  ${value}`.trimEnd()).join("\n")
 }
+
+/** What moves a terminal's cursor, colours it or turns the direction of writing, breaks lines, or cannot be seen. */
+const unseen = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]+/gu
+
+/**
+ * The words of others as one line that cannot do anything to a terminal, cut to so many columns.
+ *
+ * @category rendering
+ * @since 0.2.0
+ */
+export const line = (text: string, columns: Option.Option<number> = Option.none()): string => {
+  const letters = Array.from(text.replaceAll(unseen, " ").trim())
+  const most = Math.max(Option.getOrElse(columns, () => letters.length), 1)
+  return letters.length <= most ? letters.join("") : `${letters.slice(0, most - 1).join("")}\u2026`
+}
+
+/**
+ * The width of the terminal that standard output is; none where it is another thing.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const columns: Effect.Effect<Option.Option<number>> = Effect.sync(() =>
+  stdout.isTTY ? Option.some(stdout.columns) : Option.none()
+)
 
 /**
  * The age of what began at an instant; zero if that lies ahead, as where clocks differ.

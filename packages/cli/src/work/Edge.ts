@@ -11,7 +11,8 @@ import * as Secrets from "@waybill/webhooks/Secrets"
 import { type Config, Effect, Layer } from "effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Credentials from "../config/Credentials.ts"
-import type * as Setting from "../config/Setting.ts"
+import * as Setting from "../config/Setting.ts"
+import * as Settings from "../config/Settings.ts"
 
 /**
  * The secrets of the settings.
@@ -52,10 +53,27 @@ export const door: Layer.Layer<Door, Setting.BadSetting | Config.ConfigError> = 
 export type Edge = Door | Ingestion.Ingestion
 
 /**
+ * Takes webhooks into an inbox and a ledger, with the details of their events unless none are kept.
+ *
+ * @category layers
+ * @since 0.2.0
+ */
+export const ingestion: Layer.Layer<
+  Ingestion.Ingestion,
+  Setting.BadSetting | Config.ConfigError,
+  Inbox.Inbox | Ledger.Ledger | Providers.Providers | Secrets.Secrets
+> = Layer.unwrap(
+  Effect.map(
+    Setting.read(Settings.keepDetailsDays),
+    (days) => Ingestion.layerWith({ keepDetails: days !== "none" })
+  )
+)
+
+/**
  * Takes webhooks into an inbox and a ledger.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<Edge, Setting.BadSetting | Config.ConfigError, Inbox.Inbox | Ledger.Ledger> = Ingestion
-  .layer.pipe(Layer.provideMerge(door))
+export const layer: Layer.Layer<Edge, Setting.BadSetting | Config.ConfigError, Inbox.Inbox | Ledger.Ledger> = ingestion
+  .pipe(Layer.provideMerge(door))

@@ -156,7 +156,7 @@ export const ingest = Effect.fn("Ingest.ingest")(function*(
     const token = verified ? yield* verify(provider, tenantId, received) : Option.none()
     return yield* Effect.provide(
       take({ ...received, provider, tenantId, token }),
-      Layer.provideMerge(Ingestion.layer, Store.layer)
+      Layer.provideMerge(Edge.ingestion, Store.layer)
     )
   }).pipe(Effect.provide(Edge.door))
 })

@@ -88,9 +88,12 @@ const isStorable = (event: Event.NewEvent): boolean => Result.isSuccess(Input.ev
 const append = Effect.fnUntraced(function*(
   ledger: Ledger.Ledger["Service"],
   { receivedAt, tenantId }: Pick<Inbox.Webhook, "receivedAt" | "tenantId">,
-  reported: ReadonlyArray<Event.NewEvent>
+  reported: ReadonlyArray<Event.NewEvent>,
+  keepDetails: boolean
 ) {
-  const events = reported.map((event) => Event.received(event, receivedAt))
+  const events = reported.map((event) =>
+    Event.received(keepDetails ? event : { ...event, details: Option.none() }, receivedAt)
+  )
   const appended = (events: ReadonlyArray<Event.NewEvent>) => Distinct.append(ledger, tenantId, events)
   return yield* Effect.catchTag(appended(events), "InvalidInput", (error) => {
     const storable = events.filter(isStorable)
@@ -98,8 +101,12 @@ const append = Effect.fnUntraced(function*(
   })
 })
 
-/** Reads webhooks into a ledger, so many events in a transaction. */
-export const make = (ledger: Ledger.Ledger["Service"], secrets: Secrets["Service"], batchSize: number) => {
+/** Reads webhooks into a ledger, so many events in a transaction, with or without what the provider says in words. */
+export const make = (
+  ledger: Ledger.Ledger["Service"],
+  secrets: Secrets["Service"],
+  { batchSize, keepDetails }: { readonly batchSize: number; readonly keepDetails: boolean }
+) => {
   const appendAll = Effect.fnUntraced(function*(
     pieces: Iterable<Webhook.Normalized>,
     webhook: Inbox.Webhook,
@@ -114,7 +121,7 @@ export const make = (ledger: Ledger.Ledger["Service"], secrets: Secrets["Service
       if (!isFirst) yield* Effect.yieldNow
       isFirst = false
       for (const batch of Arr.chunksOf(piece.events, batchSize)) {
-        const { events, outcomes } = yield* append(ledger, webhook, batch)
+        const { events, outcomes } = yield* append(ledger, webhook, batch, keepDetails)
         unstorable += batch.length - events.length
         for (const [index, outcome] of outcomes.entries()) {
           const event = events[index]

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Delivery, IdempotencyKey, Ledger, LedgerError, Recipient } from "@waybill/core"
+import { Delivery, Details, IdempotencyKey, Ledger, LedgerError, Recipient } from "@waybill/core"
 import { DateTime, Effect, Option, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as Store from "../../store/Store.ts"
@@ -103,6 +103,27 @@ export const dispatch = Command.make(
 
 const encode = Schema.encodeSync(Delivery.Delivery)
 
+const encodeDetails = Schema.encodeSync(Details.Details)
+
+/** What the provider said of an event, a line for each field; nothing where no details are kept. */
+const saidOf = (
+  { details, event }: Ledger.TimelineEntry,
+  columns: Option.Option<number>
+): ReadonlyArray<string> => {
+  if (Option.isNone(details)) return []
+  const { cut, metadata = {}, tags = [], ...words } = details.value
+  const said = Output.fields([
+    ...Object.entries(words),
+    ...(tags.length > 0 ? [["tags", tags.join(", ")] as const] : []),
+    ...Object.entries(metadata).map(([name, value]) => [Output.line(`metadata.${name}`), value] as const)
+  ].map(([name, value]) => [name, Output.line(value)]))
+  return [
+    "",
+    `details of ${event.type} at ${DateTime.formatIso(event.occurredAt)}${cut === true ? " (cut)" : ""}`,
+    ...said.split("\n").map((text) => `  ${Output.line(text, Option.map(columns, (width) => width - 2))}`)
+  ]
+}
+
 const hidden = new Set(["lastEventId", "lastEventOwn"])
 
 /**
@@ -126,12 +147,14 @@ export const show = Command.make(
     const whole = yield* ledger.timeline(key)
     const known = Option.isSome(asOf) ? Delivery.knownAt(whole, asOf.value) : whole
     const delivery = encode(Option.isSome(asOf) ? Delivery.asOf(found.value, known) : found.value)
-    const timeline = known.map(({ event, linkedBy }) => ({
+    const timeline = known.map(({ details, event, linkedBy }) => ({
       eventId: event.id,
       type: event.type,
       occurredAt: DateTime.formatIso(event.occurredAt),
-      linkedBy: Option.getOrNull(linkedBy)
+      linkedBy: Option.getOrNull(linkedBy),
+      details: Option.getOrNull(Option.map(details, encodeDetails))
     }))
+    const columns = yield* Output.columns
     return yield* Output.write(json, { delivery, timeline }, () =>
       [
         Output.fields(
@@ -144,7 +167,8 @@ export const show = Command.make(
           ["occurred at", "event", "id", "linked by"],
           timeline.map(({ eventId, linkedBy, occurredAt, type }) => [occurredAt, type, eventId, linkedBy ?? ""]),
           "no event yet"
-        )
+        ),
+        ...known.flatMap((entry) => saidOf(entry, columns))
       ].join("\n"))
   }, Effect.provide(Store.layer))
 ).pipe(

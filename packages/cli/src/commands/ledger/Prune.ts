@@ -1,5 +1,5 @@
 /**
- * Deletes raw webhooks and the history of sweeps that were kept long enough.
+ * Deletes raw webhooks, the details of events and the history of sweeps that were kept long enough.
  *
  * @since 0.1.0
  */
@@ -33,13 +33,17 @@ export const prune = Command.make(
     const node = yield* Settings.nodeName
     const pruned = yield* Effect.provide(Pruner.recordedPrune({ keep, dryRun, node }), layer)
     const sweeps = Option.getOrNull(pruned.ticks)
-    yield* Output.write(json, { dryRun, webhooks: pruned.webhooks, sweeps }, () =>
+    yield* Output.write(json, { dryRun, webhooks: pruned.webhooks, details: pruned.details, sweeps }, () =>
       dryRun
-        ? `${pruned.webhooks} raw webhooks would be deleted`
-        : `${pruned.webhooks} raw webhooks and ${sweeps ?? 0} old sweeps deleted`)
+        ? `${pruned.webhooks} raw webhooks and the details of ${pruned.details} events would be deleted`
+        : `${pruned.webhooks} raw webhooks, the details of ${pruned.details} events and ${
+          sweeps ?? 0
+        } old sweeps deleted`)
   })
 ).pipe(
-  Command.withDescription("Delete raw webhooks and the history of sweeps that were kept long enough; never the ledger"),
+  Command.withDescription(
+    "Delete raw webhooks, details and the history of sweeps that were kept long enough; never the ledger"
+  ),
   Command.withExamples([
     { command: "waybill prune --dry-run", description: "What would be deleted" },
     {
