@@ -16,6 +16,7 @@ const benches: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   "sweep-growth": () => import("./benches/SweepGrowth.ts"),
   "sweep-junk": () => import("./benches/SweepJunk.ts"),
   append: () => import("./benches/Append.ts"),
+  details: () => import("./benches/Details.ts"),
   ingest: () => import("./benches/Ingest.ts"),
   "time-to-link": () => import("./benches/TimeToLink.ts"),
   fold: () => import("./benches/Fold.ts"),

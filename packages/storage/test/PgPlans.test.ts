@@ -295,8 +295,8 @@ describe("plans on PostgreSQL", () => {
       Effect.gen(function*() {
         const ledger = yield* Ledger.Ledger
         const details = Option.some({ response: "250 ok" })
-        const said = batch("said", 500).map((event) => ({ ...event, details }))
-        const waiting = said.map((event, index) => ({
+        const said = Array.from(batch("said", 500), (event): Event.NewEvent => ({ ...event, details }))
+        const waiting = Array.from(said, (event, index): Event.NewEvent => ({
           ...event,
           providerMessageId: Option.some(Provider.MessageId.make(`unheard-${index}`)),
           idempotencyKey: IdempotencyKey.IdempotencyKey.make(`unheard-${index}`)
