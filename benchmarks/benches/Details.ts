@@ -1,6 +1,6 @@
 /** Appending the events of webhooks in batches, with and without what their provider says in words. */
 import { Details, Ledger, Tenant } from "@waybill/core"
-import { Effect, Option } from "effect"
+import { Effect, type Option } from "effect"
 import { SqlClient } from "effect/sql"
 import type { Bench } from "../harness/Bench.ts"
 import * as Fill from "../harness/Fill.ts"
