@@ -17,9 +17,11 @@ import * as AhaSend from "./providers/standard/AhaSend.ts"
 import * as Lettermint from "./providers/standard/Lettermint.ts"
 import * as Loops from "./providers/standard/Loops.ts"
 import * as Resend from "./providers/standard/Resend.ts"
+import * as Svix from "./providers/standard/Svix.ts"
 import * as Sweego from "./providers/standard/Sweego.ts"
 import * as UseSend from "./providers/standard/UseSend.ts"
 import * as Azure from "./providers/unsigned/Azure.ts"
+import * as Cloudflare from "./providers/unsigned/Cloudflare.ts"
 import * as Postmark from "./providers/unsigned/Postmark.ts"
 import * as Row from "./Row.ts"
 
@@ -42,7 +44,9 @@ export const all: ReadonlyArray<Row.Row> = [
   Lettermint.row,
   Azure.row,
   MailChannels.row,
-  Scaleway.row
+  Scaleway.row,
+  Svix.row,
+  Cloudflare.row
 ]
 
 const lookupIn = <R extends Pick<Row.Row, "name">>(rows: ReadonlyArray<R>): (name: string) => Option.Option<R> => {

@@ -113,6 +113,7 @@ const isRecord = Schema.is(Schema.Record(Schema.String, Schema.Unknown))
 const ids = new Set([
   "ID",
   "event_id",
+  "eventId",
   "message_id",
   "x-transaction-id",
   "request_id",
