@@ -22,7 +22,8 @@ const benches: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   fold: () => import("./benches/Fold.ts"),
   memory: () => import("./benches/Memory.ts"),
   start: () => import("./benches/Start.ts"),
-  embedded: () => import("./benches/Embedded.ts")
+  embedded: () => import("./benches/Embedded.ts"),
+  search: () => import("./benches/Search.ts")
 }
 
 const usage = `benchmarks: ${Object.keys(benches).join(", ")}; a size is given as --name number`

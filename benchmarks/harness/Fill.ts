@@ -105,7 +105,7 @@ export const others = ({ count, from }: Numbers) =>
 
 const indexes = `SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition
   FROM pg_index WHERE indrelid = ANY(ARRAY['waybill.events', 'waybill.deliveries', 'waybill.orphans',
-    'waybill.correlations', 'waybill.recipients']::regclass[])
+    'waybill.correlations', 'waybill.recipients', 'waybill.occurrences']::regclass[])
     AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = indexrelid)`
 
 /** Fills without the indexes that are no constraint, and builds them at the end. */

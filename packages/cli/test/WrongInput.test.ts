@@ -45,6 +45,15 @@ const wrong: Readonly<Record<string, Wrong>> = {
     says: /^waybill: Unknown subcommand \(/
   },
   "a recipient as a flag": { args: ["status", "--reader@example.com"], code: 2, says: /: Unrecognized flag \(/ },
+  "a status of no delivery": { args: ["find", "--status", "lost"], code: 2, says: /^waybill find: .*--status.*queued/ },
+  "an unknown event": { args: ["find", "--event", "exploded"], code: 2, says: /^waybill find: .*--event/ },
+  "a day in words": { args: ["find", "--since", "yesterday"], code: 2, says: /^waybill find: .*--since/ },
+  "an age in words": { args: ["find", "--stuck", "--older-than", "soon"], code: 2, says: /--older-than.*60s/ },
+  "a cursor that is none": {
+    args: ["find", "--after", "page 2"],
+    code: 2,
+    says: /--after.*must be the next of a page/
+  },
   "a role of nobody": {
     args: ["migrate", "--grant-to", ""],
     code: 2,

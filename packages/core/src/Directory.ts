@@ -6,7 +6,7 @@
  *
  * @since 0.2.0
  */
-import { Context, DateTime, type Duration, Effect, Hash, Option, Result, Schema } from "effect"
+import { Context, Effect, Hash, Option, Result, Schema } from "effect"
 import * as Delivery from "./Delivery.ts"
 import * as Event from "./Event.ts"
 import * as EventType from "./EventType.ts"
@@ -14,9 +14,9 @@ import * as IdempotencyKey from "./IdempotencyKey.ts"
 import * as Input from "./Input.ts"
 import * as Ledger from "./Ledger.ts"
 import { invalid, type InvalidInput, type LedgerError } from "./LedgerError.ts"
-import type * as Projection from "./Projection.ts"
 import * as Provider from "./Provider.ts"
 import * as Recipient from "./Recipient.ts"
+import * as Search from "./Search.ts"
 import type * as Tenant from "./Tenant.ts"
 import * as Text from "./Text.ts"
 import * as Timestamp from "./Timestamp.ts"
@@ -194,193 +194,6 @@ const placeAfter = (query: Query): Result.Result<Option.Option<Place>, InvalidIn
 }
 
 /**
- * What a search marks a delivery with: a type of event that is rare and occurred to it, or that something made it fail.
- *
- * @category models
- * @since 0.2.0
- */
-export type Mark = EventType.EventType | "failure"
-
-/**
- * The types of event by which a delivery is found through its marks: those that few deliveries have.
- *
- * @category constants
- * @since 0.2.0
- */
-export const rareTypes: ReadonlyArray<EventType.EventType> = [
-  "rejected",
-  "failed",
-  "bounced",
-  "deferred",
-  "autoresponded",
-  "complained",
-  "unsubscribed",
-  "subscribed",
-  "unknown",
-  "suppressed"
-]
-
-const isRare = (type: EventType.EventType): boolean => rareTypes.includes(type)
-
-/** A fact of a delivery, as a search compares it. */
-export type Fact = Pick<Projection.Fact, "type" | "occurredAt" | "bounceClass">
-
-/**
- * The marks that an event sets.
- *
- * @category getters
- * @since 0.2.0
- */
-export const marksOf = ({ bounceClass, type }: Fact): ReadonlyArray<Mark> => [
-  ...isRare(type) ? [type] : [],
-  ...EventType.impact(type, Option.contains(bounceClass, "soft")).status === "failed" ? ["failure" as const] : []
-]
-
-/**
- * By what a search goes through deliveries, newest first; what else the filter asks for is compared with each.
- *
- * @category models
- * @since 0.2.0
- */
-export type Path =
-  | {
-    readonly _tag:
-      | "deliveryId"
-      | "idempotencyKey"
-      | "providerMessageId"
-      | "recipient"
-      | "stuckFor"
-      | "recipientDomain"
-      | "age"
-  }
-  | { readonly _tag: "mark"; readonly mark: Mark }
-
-/**
- * The fields of a filter by which a search may go.
- *
- * @category constants
- * @since 0.2.0
- */
-export const pathNames = [
-  "deliveryId",
-  "idempotencyKey",
-  "providerMessageId",
-  "recipient",
-  "stuckFor",
-  "recipientDomain"
-] as const satisfies ReadonlyArray<Path["_tag"] & keyof Filter>
-
-/** The mark that every delivery has which a filter finds by its events, its last event or its status. */
-const markOf = ({ event, lastEventType, status }: Filter): Option.Option<Mark> => {
-  if (Option.isSome(event) && isRare(event.value)) return event
-  if (Option.isSome(lastEventType) && isRare(lastEventType.value)) return lastEventType
-  if (Option.contains(status, "failed")) return Option.some("failure")
-  return Option.contains(status, "suppressed") ? Option.some("suppressed") : Option.none()
-}
-
-/**
- * Decides by what a search goes: by what the fewest deliveries have.
- *
- * @category decisions
- * @since 0.2.0
- */
-export const pathOf = (filter: Filter): Path => {
-  const name = pathNames.find((name) => filter[name]._tag === "Some")
-  if (name !== undefined && name !== "recipientDomain") return { _tag: name }
-  const mark = markOf(filter)
-  return Option.isSome(mark) ? { _tag: "mark", mark: mark.value } : { _tag: name ?? "age" }
-}
-
-/**
- * The canonical form of a domain in any spelling.
- *
- * @category getters
- * @since 0.2.0
- */
-export const domainOf = (domain: string): string => Recipient.canonical(`x@${domain}`).slice(2)
-
-/** A delivery and its events, linked orphans among them. */
-export interface Subject {
-  readonly delivery: Delivery.Delivery
-  readonly facts: ReadonlyArray<Fact>
-}
-
-/** Whether an instant is from one on and before another. */
-const isWithin = (
-  { epochMilliseconds }: Timestamp.Timestamp,
-  from: Option.Option<Timestamp.Timestamp>,
-  to: Option.Option<Timestamp.Timestamp>
-): boolean =>
-  !Option.exists(from, (first) => epochMilliseconds < first.epochMilliseconds) &&
-  !Option.exists(to, (end) => epochMilliseconds >= end.epochMilliseconds)
-
-/** Whether an option names nothing, or something that holds. */
-const holds = <A>(named: Option.Option<A>, predicate: (value: A) => boolean): boolean =>
-  Option.isNone(named) || predicate(named.value)
-
-/**
- * The newest recording that counts as stuck.
- *
- * @category getters
- * @since 0.2.0
- */
-export const stuckBefore = (stuckFor: Duration.Duration, now: Timestamp.Timestamp): DateTime.Utc =>
-  DateTime.subtractDuration(now, stuckFor)
-
-/** Whether a delivery is among those that a search goes through. */
-const isOn = (path: Path, filter: Filter, { delivery, facts }: Subject, now: Timestamp.Timestamp): boolean => {
-  if (!isWithin(delivery.insertedAt, filter.recordedFrom, filter.recordedTo)) return false
-  switch (path._tag) {
-    case "age":
-      return true
-    case "deliveryId":
-      return Option.contains(filter.deliveryId, delivery.id)
-    case "idempotencyKey":
-      return Option.getOrNull(filter.idempotencyKey) === Option.getOrNull(delivery.idempotencyKey)
-    case "mark":
-      return facts.some((fact) => marksOf(fact).includes(path.mark))
-    case "providerMessageId":
-      return holds(filter.providerMessageId, (raw) =>
-        Option.isSome(delivery.providerMessageId) &&
-        holds(filter.provider, (provider) => Option.contains(delivery.provider, provider)) &&
-        Option.contains(
-          Provider.canonicalMessageId(Option.getOrElse(delivery.provider, () => ""), raw),
-          delivery.providerMessageId.value
-        ))
-    case "recipient":
-      return holds(filter.recipient, (recipient) => Delivery.isTo(delivery, recipient))
-    case "recipientDomain":
-      return holds(filter.recipientDomain, (domain) => Option.contains(delivery.recipientDomain, domainOf(domain)))
-  }
-  return holds(
-    filter.stuckFor,
-    (stuckFor) =>
-      Delivery.isUnsent(delivery) &&
-      delivery.insertedAt.epochMilliseconds <= stuckBefore(stuckFor, now).epochMilliseconds
-  )
-}
-
-/** Whether a filter asks for an event. */
-export const asksForEvent = ({ event, happenedFrom, happenedTo }: Filter): boolean =>
-  Option.isSome(event) || Option.isSome(happenedFrom) || Option.isSome(happenedTo)
-
-/** Whether a delivery is all that a filter names. */
-const matches = (filter: Filter, subject: Subject, now: Timestamp.Timestamp): boolean => {
-  const { delivery, facts } = subject
-  return pathNames.every((name) => filter[name]._tag === "None" || isOn({ _tag: name }, filter, subject, now)) &&
-    holds(filter.mailable, (mailable) => delivery.mailable === mailable) &&
-    holds(filter.stream, (stream) => delivery.stream === stream) &&
-    holds(filter.provider, (provider) => Option.contains(delivery.provider, provider)) &&
-    holds(filter.status, (status) => delivery.status === status) &&
-    holds(filter.lastEventType, (type) => Option.contains(delivery.lastEventType, type)) &&
-    (!asksForEvent(filter) ||
-      facts.some((fact) =>
-        holds(filter.event, (type) => fact.type === type) &&
-        isWithin(fact.occurredAt, filter.happenedFrom, filter.happenedTo)
-      ))
-}
-
-/**
  * A delivery that a search looked at.
  *
  * @category models
@@ -420,14 +233,14 @@ export const pageOf = (query: Query, looked: ReadonlyArray<Looked>): Page => {
 export interface Checked extends Query {
   readonly place: Option.Option<Place>
   readonly reach: number
-  readonly path: Path
+  readonly path: Search.Path
 }
 
 const isFilter = Schema.decodeUnknownResult(Schema.toType(Filter))
 
 /** Whether a message id has a canonical form, by its provider or by any. */
 const hasForm = ({ provider, providerMessageId }: Filter): boolean =>
-  holds(providerMessageId, (raw) => Provider.canonicalForms(raw, provider).length > 0)
+  Search.holds(providerMessageId, (raw) => Provider.canonicalForms(raw, provider).length > 0)
 
 /**
  * Checks a query, and that its cursor is its own.
@@ -443,7 +256,7 @@ export const check = Effect.fnUntraced(
     yield* Input.limit(limit)
     yield* Input.limit(reach)
     if (!hasForm(filter)) yield* invalid("query", "providerMessageId: must be the id that the provider gave")
-    return { ...query, reach, place: yield* Effect.fromResult(placeAfter(query)), path: pathOf(filter) }
+    return { ...query, reach, place: yield* Effect.fromResult(placeAfter(query)), path: Search.pathOf(filter) }
   }
 )
 
@@ -453,12 +266,13 @@ export const check = Effect.fnUntraced(
  * @category decisions
  * @since 0.2.0
  */
-export const select = (query: Checked, subjects: ReadonlyArray<Subject>, now: Timestamp.Timestamp): Page => {
+export const select = (query: Checked, subjects: ReadonlyArray<Search.Subject>, now: Timestamp.Timestamp): Page => {
   const { filter, path, place, reach } = query
   const looked = subjects
     .map((subject) => ({ subject, place: placeOf(subject.delivery) }))
     .filter((each) =>
-      holds(place, (after) => comparePlaces(each.place, after) > 0) && isOn(path, filter, each.subject, now)
+      Search.holds(place, (after) => comparePlaces(each.place, after) > 0) &&
+      Search.isOn(path, filter, each.subject, now)
     )
     .toSorted((left, right) => comparePlaces(left.place, right.place))
     .slice(0, reach)
@@ -467,7 +281,7 @@ export const select = (query: Checked, subjects: ReadonlyArray<Subject>, now: Ti
     looked.map(({ place, subject }, index) => ({
       delivery: subject.delivery,
       place,
-      isMatch: matches(filter, subject, now),
+      isMatch: Search.matches(filter, subject, now),
       isLast: index + 1 === reach
     }))
   )

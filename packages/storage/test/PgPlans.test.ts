@@ -9,6 +9,7 @@ import {
   Audit,
   Cursor,
   Delivery,
+  Directory,
   Event,
   IdempotencyKey,
   Inbox,
@@ -20,7 +21,7 @@ import {
   Tenant
 } from "@waybill/core"
 import { PgInbox, PgLedger } from "@waybill/storage"
-import { Context, DateTime, Effect, Layer, Option, Schema } from "effect"
+import { Context, DateTime, Duration, Effect, Layer, Option, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as Reactivity from "effect/reactivity/Reactivity"
 import { SqlClient, type SqlConnection } from "effect/sql"
@@ -86,6 +87,20 @@ const fill = Effect.gen(function*() {
       SELECT gen_random_uuid(), 'tenant-' || t, 'welcome', 'bulk', 'r' || n || '@example.com',
         waybill.recipient_digest('tenant-' || t, 'r' || n || '@example.com'), 'postmark', 'm-' || n
       FROM generate_series(1, ${tenants}::integer) t CROSS JOIN generate_series(1, ${deliveriesEach}::integer) n
+    `
+    yield* sql`
+      UPDATE waybill.deliveries SET recipient_domain = 'd' || length(recipient) % 7 || '.example',
+        inserted_at = now() - substr(provider_message_id, 3)::integer * interval '1 minute'
+    `
+    yield* sql`
+      INSERT INTO waybill.deliveries (id, tenant_id, mailable, stream, recipient, inserted_at)
+      SELECT gen_random_uuid(), 'tenant-' || t, 'welcome', 'bulk', 'u' || n || '@example.com', now() - interval '1 hour'
+      FROM generate_series(1, ${tenants}::integer) t CROSS JOIN generate_series(1, 20) n
+    `
+    yield* sql`
+      INSERT INTO waybill.occurrences (tenant_id, mark, recorded_at, delivery_id, event_id)
+      SELECT tenant_id, mark, inserted_at, id, gen_random_uuid()
+      FROM waybill.deliveries CROSS JOIN unnest(ARRAY['bounced', 'failure']) mark WHERE provider_message_id LIKE '%00'
     `
     yield* sql`
       INSERT INTO waybill.events (id, tenant_id, delivery_id, type, occurred_at, inserted_at, provider, idempotency_key)
@@ -377,6 +392,87 @@ describe("plans on PostgreSQL", () => {
             yield* assertIndexed(audit.verify({ ...query, after: first.next }), 100)
           }
         }
+      }), 30_000)
+
+    it.effect(
+      "a search goes by the index of its path, from the first page and from a later one, and skips by no count",
+      () =>
+        Effect.gen(function*() {
+          const directory = yield* Directory.Directory
+          const sent = yield* Recorded
+          const client = yield* PgClient.PgClient
+          const some = Option.some
+          const since = some(DateTime.makeUnsafe("2000-01-01T00:00:00Z"))
+          const paths: Readonly<Record<string, ReadonlyArray<Partial<Directory.Filter>>>> = {
+            deliveries_age: [{}, { recordedFrom: since }, { mailable: some("nothing") }, { event: some("opened") }],
+            deliveries_recipient: [{ recipient: some(Recipient.Recipient.make("r7@example.com")) }],
+            deliveries_message: [{ providerMessageId: some("<m-7>") }],
+            deliveries_domain: [{ recipientDomain: some("D1.example") }, {
+              recipientDomain: some("d1.example"),
+              recordedFrom: since
+            }],
+            deliveries_unsent: [{ stuckFor: some(Duration.minutes(10)) }],
+            occurrences_pkey: [
+              { status: some("failed") },
+              { event: some("bounced") },
+              { lastEventType: some("bounced") },
+              { event: some("bounced"), recipientDomain: some("d1.example"), happenedFrom: since }
+            ]
+          }
+          for (const [index, filters] of Object.entries(paths)) {
+            for (const fields of filters) {
+              const filter = { ...Directory.Filter.make({}), ...fields }
+              const query = { tenantId: tenant(1), filter, limit: 5, reach: 500 }
+              let after: Option.Option<Directory.Cursor> = Option.none()
+              for (let page = 0; page < 2; page++) {
+                const { next }: Directory.Page = yield* assertIndexed(directory.search({ ...query, after }), 1000)
+                const { parameters, text } = yield* Effect.fromNullishOr(sent.find(isPlanned))
+                const plan = yield* client.unsafe<{ readonly "QUERY PLAN": string }>(`EXPLAIN ${text}`, parameters)
+                assert.include(plan.map((row) => row["QUERY PLAN"]).join("\n"), index, JSON.stringify(fields))
+                assert.notMatch(text, /\bOFFSET\b/i)
+                if (Option.isNone(next)) break
+                after = next
+              }
+            }
+          }
+        }),
+      60_000
+    )
+
+    it.effect("no column of a projection is in an index, and moving one writes to none", () =>
+      Effect.gen(function*() {
+        const client = yield* PgClient.PgClient
+        const indexed = yield* client<{ readonly name: string }>`
+          SELECT DISTINCT a.attname AS name FROM pg_index i
+          JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
+            AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid
+          JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = d.refobjsubid
+          WHERE i.indrelid = 'waybill.deliveries'::regclass ORDER BY a.attname
+        `
+        assert.deepStrictEqual(indexed.map(({ name }) => name), [
+          "id",
+          "idempotency_key",
+          "inserted_at",
+          "provider",
+          "provider_message_id",
+          "recipient_digest",
+          "recipient_domain",
+          "tenant_id",
+          "unsent"
+        ])
+        const [moved] = yield* client.withTransaction(Effect.andThen(
+          client`
+            UPDATE waybill.deliveries SET status = 'failed', terminal = true, last_event_type = 'bounced',
+              last_event_at = now(), last_event_id = gen_random_uuid(), last_event_own = false, bounced_at = now(),
+              opened_at = now(), lock_version = lock_version + 1, updated_at = now()
+            WHERE tenant_id = ${tenant(4)} AND provider_message_id IN ('m-1', 'm-2', 'm-3')
+          `,
+          client<{ readonly all: number; readonly hot: number }>`
+            SELECT n_tup_upd::integer AS all, n_tup_hot_upd::integer AS hot FROM pg_stat_xact_user_tables
+            WHERE relid = 'waybill.deliveries'::regclass
+          `
+        ))
+        assert.deepStrictEqual(moved, { all: 3, hot: 3 })
       }), 30_000)
 
     it.effect("a page of pending orphans goes by indexes", () =>

@@ -18,7 +18,7 @@ const rare = [
   "suppressed"
 ].map((type) => `'${type}'`).join(", ")
 
-/** The marks of an event `e`, as `Directory.marksOf` of the core gives them. */
+/** The marks of an event `e`, as `Search.marksOf` of the core gives them. */
 const marks = `(
   SELECT e.type AS mark WHERE e.type IN (${rare})
   UNION ALL

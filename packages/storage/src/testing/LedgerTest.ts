@@ -24,6 +24,7 @@ import { hostile } from "./internal/hostile.ts"
 import * as Laws from "./internal/laws.ts"
 import { orphans } from "./internal/orphans.ts"
 import { reading } from "./internal/reading.ts"
+import { searching } from "./internal/searching.ts"
 import { sending } from "./internal/sending.ts"
 
 /** For what runs a history more than once, or much after it. */
@@ -43,6 +44,7 @@ export const suite = <E>(name: string, ledger: Layer.Layer<PgLedger.Ports, E>): 
     orphans(contract)
     reading(contract)
     details(contract)
+    searching(contract)
     hostile(contract)
     contract.histories("the laws hold after whatever happened", Generators.history, Laws.assertHistory)
     contract.histories(

@@ -4,7 +4,7 @@
  * A statement goes through one index, which gives the order, and looks at no more rows than the query may. What else the filter
  * asks for is compared with each, outside of the part that the limit bounds, so that the planner has no other way to go.
  */
-import { Directory, Provider } from "@waybill/core"
+import { type Delivery, Directory, Provider, Search } from "@waybill/core"
 import { DateTime, Effect, Option, Schema } from "effect"
 import type { Statement } from "effect/sql"
 import type { Database } from "./Database.ts"
@@ -12,14 +12,19 @@ import type { Deliveries } from "./Deliveries.ts"
 import * as Parameters from "./Parameters.ts"
 import * as Rows from "./Rows.ts"
 
-const LookedRow = Schema.Struct({
-  ...Rows.DeliveryRow.fields,
-  micros: Schema.BigIntFromString,
-  isMatch: Schema.Boolean,
-  isLast: Schema.Boolean
-})
+/** A delivery, and the microseconds by which it was recorded after the millisecond that a delivery tells. */
+const FoundRow = Schema.Struct({ ...Rows.DeliveryRow.fields, rest: Schema.Int })
 
-const decode = Schema.decodeUnknownEffect(Schema.Array(LookedRow))
+const decodeFound = Schema.decodeUnknownEffect(Schema.Array(FoundRow))
+
+const LookedRow = Schema.Struct({ ...FoundRow.fields, isMatch: Schema.Boolean, isLast: Schema.Boolean })
+
+const decodeLooked = Schema.decodeUnknownEffect(Schema.Array(LookedRow))
+
+const placeOf = (delivery: Delivery.Delivery, rest: number): Directory.Place => {
+  const { id, micros } = Directory.placeOf(delivery)
+  return { id, micros: micros + BigInt(rest) }
+}
 
 /** A place in a listing as texts of a `timestamptz`, which has microseconds, and a `uuid`. */
 const textsOf = ({ id, micros }: Directory.Place): readonly [at: string, id: string] => {
@@ -63,7 +68,7 @@ export const make = ({ sql, statements, table }: Database, { columns }: Deliveri
     })`
   }
 
-  /** The conditions on a delivery `d` by which a search may go, as `Directory.isOn` of the core says them. */
+  /** The conditions on a delivery `d` by which a search may go, as `Search.isOn` of the core says them. */
   const onPath = (query: Directory.Checked, now: DateTime.Utc) => {
     const { filter, tenantId } = query
     return {
@@ -76,11 +81,11 @@ export const make = ({ sql, statements, table }: Database, { columns }: Deliveri
       ),
       stuckFor: given(
         filter.stuckFor,
-        (stuckFor) => sql`d.unsent AND d.inserted_at <= ${Parameters.instant(Directory.stuckBefore(stuckFor, now))}`
+        (stuckFor) => sql`d.unsent AND d.inserted_at <= ${Parameters.instant(Search.stuckBefore(stuckFor, now))}`
       ),
       recipientDomain: given(
         filter.recipientDomain,
-        (domain) => sql`d.recipient_domain = ${Directory.domainOf(domain)}`
+        (domain) => sql`d.recipient_domain = ${Search.domainOf(domain)}`
       ),
       age: []
     }
@@ -104,29 +109,34 @@ export const make = ({ sql, statements, table }: Database, { columns }: Deliveri
     )`
   }
 
-  /** What a filter asks for beside the path: all that the core's `matches` compares and the path does not hold already. */
+  /** What a filter asks for beside the path: all that `Search.matches` of the core compares and the path does not hold already. */
   const residual = (query: Directory.Checked, now: DateTime.Utc): ReadonlyArray<Statement.Fragment> => {
     const { filter, path } = query
     const paths = onPath(query, now)
     const isMarked = path._tag === "mark" && Option.contains(filter.event, path.mark) &&
       Option.isNone(filter.happenedFrom) && Option.isNone(filter.happenedTo)
     return [
-      ...Directory.pathNames.filter((name) => name !== path._tag).flatMap((name) => paths[name]),
+      ...Search.pathNames.filter((name) => name !== path._tag).flatMap((name) => paths[name]),
       ...given(filter.mailable, (mailable) => sql`d.mailable = ${mailable}`),
       ...given(filter.stream, (stream) => sql`d.stream = ${stream}`),
       ...given(filter.provider, (provider) => sql`d.provider = ${provider}`),
       ...given(filter.status, (status) => sql`d.status = ${status}`),
       ...given(filter.lastEventType, (type) => sql`d.last_event_type = ${type}`),
-      ...Directory.asksForEvent(filter) && !isMarked ? [occurred(filter)] : []
+      ...Search.asksForEvent(filter) && !isMarked ? [occurred(filter)] : []
     ]
   }
 
   /** So many of the deliveries that a search goes through, newest first. */
-  const candidates = (query: Directory.Checked, count: number, now: DateTime.Utc) => {
+  const candidates = (
+    query: Directory.Checked,
+    count: number,
+    now: DateTime.Utc,
+    selected: Statement.Fragment
+  ) => {
     const { path, tenantId } = query
     if (path._tag !== "mark") {
       return sql`
-        SELECT d.* FROM ${table("deliveries")} d
+        SELECT ${selected} FROM ${table("deliveries")} d
         WHERE ${
         all([
           sql`d.tenant_id = ${tenantId}`,
@@ -139,10 +149,8 @@ export const make = ({ sql, statements, table }: Database, { columns }: Deliveri
     }
     // Marks of one delivery stand side by side, and rarely more than one does.
     return sql`
-      SELECT d.* FROM (
-        SELECT marked.recorded_at, marked.delivery_id FROM (
-          SELECT o.recorded_at, o.delivery_id,
-            lag(o.delivery_id) OVER (ORDER BY o.recorded_at DESC, o.delivery_id DESC) AS before
+      SELECT ${selected} FROM (
+        SELECT DISTINCT ON (o.recorded_at, o.delivery_id) o.recorded_at, o.delivery_id
           FROM ${table("occurrences")} o
           WHERE ${
       all([
@@ -151,9 +159,7 @@ export const make = ({ sql, statements, table }: Database, { columns }: Deliveri
         ...bounds(query, sql`o.recorded_at`, sql`o.delivery_id`)
       ])
     }
-        ) marked
-        WHERE marked.before IS DISTINCT FROM marked.delivery_id
-        ORDER BY marked.recorded_at DESC, marked.delivery_id DESC LIMIT ${count}
+        ORDER BY o.recorded_at DESC, o.delivery_id DESC LIMIT ${count}
       ) marked
       JOIN ${table("deliveries")} d
         ON d.tenant_id = ${tenantId} AND d.id = marked.delivery_id AND d.inserted_at = marked.recorded_at
@@ -161,42 +167,52 @@ export const make = ({ sql, statements, table }: Database, { columns }: Deliveri
     `
   }
 
-  const micros = sql`(extract(epoch FROM d.inserted_at) * 1000000)::bigint::text AS micros`
+  const found = sql`${columns}, extract(microseconds FROM d.inserted_at)::integer % 1000 AS rest`
+
+  /** What a search looks at where nothing is left to compare: no more than its page shows. */
+  const show = Effect.fnUntraced(function*(query: Directory.Checked, now: DateTime.Utc) {
+    const count = Math.min(query.reach, query.limit + 1)
+    const rows = yield* statements(query.tenantId, candidates(query, count, now, found))
+    return (yield* Effect.orDie(decodeFound(rows))).map(({ rest, ...delivery }, index): Directory.Looked => ({
+      delivery,
+      place: placeOf(delivery, rest),
+      isMatch: true,
+      isLast: index + 1 === query.reach
+    }))
+  })
+
+  /** What matches of all that a search looks at, and the last of that. */
+  const compare = Effect.fnUntraced(function*(
+    query: Directory.Checked,
+    now: DateTime.Utc,
+    conditions: ReadonlyArray<Statement.Fragment>
+  ) {
+    const rows = yield* statements(
+      query.tenantId,
+      sql`
+        SELECT ${found}, d."isMatch", d."isLast" FROM (
+          SELECT d.*, coalesce(${all(conditions)}, false) AS "isMatch",
+            row_number() OVER (ORDER BY d.inserted_at DESC, d.id DESC) = ${query.reach} AS "isLast"
+          FROM (${candidates(query, query.reach, now, sql`d.*`)}) d
+        ) d
+        WHERE d."isMatch" OR d."isLast" ORDER BY d.inserted_at DESC, d.id DESC LIMIT ${query.limit + 1}
+      `
+    )
+    return (yield* Effect.orDie(decodeLooked(rows))).map((
+      { isLast, isMatch, rest, ...delivery }
+    ): Directory.Looked => ({
+      delivery,
+      place: placeOf(delivery, rest),
+      isMatch,
+      isLast
+    }))
+  })
 
   const search = Effect.fn("Directory.search")(function*(given: Directory.Query) {
     const query = yield* Directory.check(given)
     const now = yield* DateTime.now
-    const { limit, reach, tenantId } = query
     const conditions = residual(query, now)
-    // Where nothing is left to compare, a page looks at no more than it shows.
-    const rows = yield* statements(
-      tenantId,
-      conditions.length === 0
-        ? sql`
-          SELECT ${columns}, ${micros}, true AS "isMatch",
-            row_number() OVER (ORDER BY d.inserted_at DESC, d.id DESC) = ${reach} AS "isLast"
-          FROM (${candidates(query, Math.min(reach, limit + 1), now)}) d
-          ORDER BY d.inserted_at DESC, d.id DESC
-        `
-        : sql`
-          SELECT ${columns}, ${micros}, d."isMatch", d."isLast" FROM (
-            SELECT d.*, coalesce(${all(conditions)}, false) AS "isMatch",
-              row_number() OVER (ORDER BY d.inserted_at DESC, d.id DESC) = ${reach} AS "isLast"
-            FROM (${candidates(query, reach, now)}) d
-          ) d
-          WHERE d."isMatch" OR d."isLast" ORDER BY d.inserted_at DESC, d.id DESC LIMIT ${limit + 1}
-        `
-    )
-    const looked = yield* Effect.orDie(decode(rows))
-    return Directory.pageOf(
-      query,
-      looked.map(({ isLast, isMatch, micros, ...delivery }) => ({
-        delivery,
-        isLast,
-        isMatch,
-        place: { micros, id: delivery.id }
-      }))
-    )
+    return Directory.pageOf(query, yield* conditions.length === 0 ? show(query, now) : compare(query, now, conditions))
   })
 
   return Directory.Directory.of({ search })
