@@ -53,6 +53,12 @@ const Sent = Schema.Struct({
   answer: Schema.String
 })
 
+const Unknown = Schema.Struct({
+  webhooks: Schema.Int,
+  complete: Schema.Boolean,
+  kinds: Schema.Array(Schema.Struct({ provider: Schema.String, name: Schema.String, count: Schema.Int }))
+})
+
 const delivered = (messageId: string) =>
   JSON.stringify({ RecordType: "Delivery", MessageID: messageId, Recipient: "reader@example.com" })
 
@@ -245,4 +251,25 @@ describe("send-test", () => {
       assert.strictEqual(refused.code, 1)
       assert.strictEqual(refused.stderr, "waybill: the endpoint answered 401\n")
     }), 120_000)
+
+  it.live("count the kinds of events that are not understood, by provider and name", () =>
+    Effect.gen(function*() {
+      const env = yield* Waybill.migrated
+      const ingest = (provider: string, body: unknown) =>
+        Waybill.run(["ingest", "--provider", provider, "--unverified"], env, JSON.stringify(body))
+      const loops = (eventName: string, eventTime: number) =>
+        ingest("loops", { eventName, eventTime, contactIdentity: { email: "a@b.example" }, email: { id: "m" } })
+      yield* loops("email.reacted", 1_772_619_967)
+      yield* loops("email.reacted", 1_772_619_968)
+      yield* loops("email.delivered", 1_772_619_969)
+      yield* ingest("sendgrid", [{ event: "wave", email: "a@b.example", timestamp: 1_772_619_967 }])
+      const { complete, kinds, webhooks } = yield* Waybill.json(Unknown, ["webhooks", "unknown"], env)
+      assert.deepStrictEqual([webhooks, complete], [4, true])
+      assert.deepStrictEqual(kinds.map(({ count, name, provider }) => [provider, name, count]), [
+        ["loops", "email.reacted", 2],
+        ["sendgrid", "wave", 1]
+      ])
+      const some = yield* Waybill.json(Unknown, ["webhooks", "unknown", "--limit", "1"], env)
+      assert.deepStrictEqual([some.webhooks, some.complete], [1, false])
+    }), 90_000)
 })

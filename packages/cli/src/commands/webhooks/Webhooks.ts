@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Inbox } from "@waybill/core"
-import { DateTime, Effect, Option, Schema } from "effect"
+import { DateTime, Duration, Effect, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as Store from "../../store/Store.ts"
 import * as Output from "../../terminal/Output.ts"
@@ -178,6 +178,45 @@ const replay = Command.make(
   ])
 )
 
+const unknown = Command.make(
+  "unknown",
+  {
+    scope: Parameters.scope,
+    hours: Flag.Int("hours").pipe(
+      Flag.filter((hours) => hours >= 1 && hours <= 8760, () => "must be a whole number of hours from 1 to 8760"),
+      Flag.withDescription("Webhooks of the last so many hours (default: 24)"),
+      Flag.withDefault(24)
+    ),
+    limit: Flag.Int("limit").pipe(
+      Flag.withDescription("How many webhooks to read at most, newest first (default: 1000)"),
+      Flag.withDefault(1000)
+    ),
+    json: Parameters.json
+  },
+  Effect.fnUntraced(function*({ hours, json, limit, scope }) {
+    const Unknown = yield* Effect.promise(() => import("../../work/Unknown.ts"))
+    const { complete, kinds, webhooks } = yield* Unknown.count({ scope, since: Duration.hours(hours), limit })
+    yield* Output.write(
+      json,
+      { webhooks, complete, kinds: kinds.map((kind) => ({ ...kind })) },
+      () => {
+        const table = Output.table(
+          ["provider", "name", "count", "newest webhook"],
+          kinds.map(({ count, name, provider, webhookId }) => [provider, name, String(count), webhookId]),
+          `all of ${webhooks} webhooks was understood`
+        )
+        return complete ? table : `${table}\n(the newest ${webhooks} webhooks; there are more: --limit)`
+      }
+    )
+  }, Effect.provide(Store.layer))
+).pipe(
+  Command.withDescription("Count the kinds of events that came and are not understood, by provider and name"),
+  Command.withExamples([
+    { command: "waybill webhooks unknown", description: "Of the last day" },
+    { command: "waybill webhooks unknown --hours 168 --limit 10000 --json", description: "Of a week, for a script" }
+  ])
+)
+
 /**
  * `waybill webhooks`
  *
@@ -186,7 +225,7 @@ const replay = Command.make(
  */
 export const webhooks = Command.make("webhooks").pipe(
   Command.withDescription("Show the raw webhooks that are kept, and process them again"),
-  Command.withSubcommands([list, show, replay]),
+  Command.withSubcommands([list, show, replay, unknown]),
   Command.withExamples([
     { command: "waybill webhooks list --dead", description: "What was given up" },
     { command: "waybill webhooks replay --dead", description: "Try it again from the raw bytes" }
