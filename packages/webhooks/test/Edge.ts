@@ -16,7 +16,7 @@ import {
   WebhookRoutes
 } from "@waybill/webhooks"
 import type { Sender } from "@waybill/webhooks/testing"
-import { DateTime, Effect, Layer, Logger, Option } from "effect"
+import { DateTime, Effect, Layer, Logger, Option, Redacted } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { FetchHttpClient, HttpRouter, HttpServer } from "effect/http"
 import { createServer } from "node:http"
@@ -70,6 +70,11 @@ export const rows = (
 /** A table of rows, opened. */
 export const table = (rows: ReadonlyArray<Row.Row>): Layer.Layer<Providers.Providers> =>
   Providers.layer.pipe(Layer.provide([Layer.succeed(Providers.Table, rows), FetchHttpClient.layer]))
+
+/** The providers of the table in use. */
+export const providers = Providers.Providers.useSync((providers) => providers)
+
+export const secret = (text: string): Redacted.Redacted => Redacted.make(text)
 
 /** Everything that any server of this process has logged. */
 export const logged: Array<unknown> = []
