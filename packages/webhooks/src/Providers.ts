@@ -8,9 +8,17 @@
  */
 import { Context, Effect, Layer, Option } from "effect"
 import type * as HttpClient from "effect/http/HttpClient"
+import * as Custom from "./providers/own/Custom.ts"
+import * as Dsn from "./providers/own/Dsn.ts"
+import * as CustomerIo from "./providers/signed/CustomerIo.ts"
 import * as MailChannels from "./providers/signed/MailChannels.ts"
+import * as MailerSend from "./providers/signed/MailerSend.ts"
 import * as Mailgun from "./providers/signed/Mailgun.ts"
+import * as Mailtrap from "./providers/signed/Mailtrap.ts"
+import * as Mandrill from "./providers/signed/Mandrill.ts"
+import * as Postal from "./providers/signed/Postal.ts"
 import * as SendGrid from "./providers/signed/SendGrid.ts"
+import * as Unisender from "./providers/signed/Unisender.ts"
 import * as Scaleway from "./providers/sns/Scaleway.ts"
 import * as Ses from "./providers/sns/Ses.ts"
 import * as AhaSend from "./providers/standard/AhaSend.ts"
@@ -21,8 +29,11 @@ import * as Svix from "./providers/standard/Svix.ts"
 import * as Sweego from "./providers/standard/Sweego.ts"
 import * as UseSend from "./providers/standard/UseSend.ts"
 import * as Azure from "./providers/unsigned/Azure.ts"
+import * as Brevo from "./providers/unsigned/Brevo.ts"
 import * as Cloudflare from "./providers/unsigned/Cloudflare.ts"
+import * as Mailjet from "./providers/unsigned/Mailjet.ts"
 import * as Postmark from "./providers/unsigned/Postmark.ts"
+import * as SparkPost from "./providers/unsigned/SparkPost.ts"
 import * as Row from "./Row.ts"
 
 /**
@@ -46,7 +57,18 @@ export const all: ReadonlyArray<Row.Row> = [
   MailChannels.row,
   Scaleway.row,
   Svix.row,
-  Cloudflare.row
+  Cloudflare.row,
+  Brevo.row,
+  Mailjet.row,
+  Mandrill.row,
+  MailerSend.row,
+  Mailtrap.row,
+  SparkPost.row,
+  Postal.row,
+  Unisender.row,
+  CustomerIo.row,
+  Custom.row,
+  Dsn.row
 ]
 
 const lookupIn = <R extends Pick<Row.Row, "name">>(rows: ReadonlyArray<R>): (name: string) => Option.Option<R> => {

@@ -88,6 +88,11 @@ export interface Row {
   /** Tells a verified request that only sets the webhooks up; none does by default. */
   readonly setup?: (received: Webhook.Received) => Option.Option<Setup>
   /**
+   * Turns a body into what `normalize` reads, where that takes a library which is loaded when it is needed; what is kept is the
+   * body as it came. Absent where `normalize` reads that.
+   */
+  readonly unpack?: (received: Webhook.Received) => Effect.Effect<Webhook.Received, Webhook.MalformedBody>
+  /**
    * Reduces a body to events, piece by piece, each when it is asked for, so that a body of many items holds up nobody. The
    * same event gives the same idempotency key, however often and in whatever batch.
    */
@@ -239,3 +244,15 @@ export const standing = (row: Row, credentials: Credentials.Credentials): Standi
       : Option.fromUndefinedOr(row.schemes.find(({ proof }) => proof === "signature"))
   }
 }
+
+/**
+ * Reduces a body, as it came, to events: unpacks it where the row says how, then normalizes it.
+ *
+ * @category normalization
+ * @since 0.2.0
+ */
+export const read = (
+  { normalize, unpack = Effect.succeed }: Pick<Row, "normalize" | "unpack">,
+  received: Webhook.Received
+): Effect.Effect<Iterable<Webhook.Normalized>, Webhook.MalformedBody> =>
+  Effect.flatMap(unpack(received), (unpacked) => Effect.fromResult(normalize(unpacked)))

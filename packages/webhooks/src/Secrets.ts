@@ -83,8 +83,9 @@ export const layer = (
 /** The first or last line of a public key in PEM, with the line breaks at it; some spell them out, as `\n`. */
 const armour = /(?:\s|\\[rn])*-----(?:BEGIN|END) PUBLIC KEY-----(?:\s|\\[rn])*/g
 
-/** The base64 of a public key of an elliptic curve, which may be broken into lines. */
-const publicKey = /\bM[A-Za-z0-9+/]{4,7}YHKoZIzj0C(?:[A-Za-z0-9+/\s]|\\[rn])*?={1,2}/g
+/** The base64 of a public key, of an elliptic curve or of RSA, which may be broken into lines. */
+const publicKey =
+  /\bM[A-Za-z0-9+/]{4,7}YHKoZIzj0C(?:[A-Za-z0-9+/\s]|\\[rn])*?={1,2}|\bMI[A-Za-z0-9+/]{2,6}(?:ANBgkqhkiG9w0BAQ|MA0GCSqGSIb3DQEB)(?:[A-Za-z0-9+/\s]|\\[rn])*?(?:A\s*Q\s*A\s*B\b|={1,2})/g
 
 const lineBreak = /\s|\\[rn]/g
 

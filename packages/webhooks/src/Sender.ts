@@ -58,8 +58,12 @@ export interface Sender {
   readonly types: ReadonlyArray<EventType.ReportedType>
   /** Signs a request, whatever its body is. */
   readonly sign: (request: Webhook.Request, sentAt: DateTime.Utc) => Webhook.Request
-  /** The requests that report this, in one batch where the provider sends batches. */
-  readonly send: (reports: ReadonlyArray<Report>, sentAt: DateTime.Utc) => ReadonlyArray<Webhook.Request>
+  /** The requests that report this, in one batch where the provider sends batches; some sign the address to which they go. */
+  readonly send: (
+    reports: ReadonlyArray<Report>,
+    sentAt: DateTime.Utc,
+    publicUrl?: string
+  ) => ReadonlyArray<Webhook.Request>
 }
 
 /**
@@ -71,3 +75,14 @@ export interface Sender {
 export const typesOf = (table: ReadonlyMap<EventType.ReportedType, unknown>): ReadonlyArray<EventType.ReportedType> => [
   ...table.keys()
 ]
+
+/**
+ * The request that posts a value as JSON.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const json = (value: unknown): Webhook.Request => ({
+  headers: { "content-type": "application/json" },
+  body: new TextEncoder().encode(JSON.stringify(value))
+})

@@ -84,7 +84,10 @@ export const logger = Logger.layer([Logger.map(Logger.formatStructured, (entry) 
 
 /** The server, and everything behind it. */
 export const layer = <E>({ certificates, providers, routes, secrets, storage, subscriptions, tenants }: Setting<E>) =>
-  HttpRouter.serve(WebhookRoutes.layer(routes), { disableLogger: true, disableListenLog: true }).pipe(
+  HttpRouter.serve(WebhookRoutes.layer({ publicUrl: "https://hooks.example", ...routes }), {
+    disableLogger: true,
+    disableListenLog: true
+  }).pipe(
     Layer.provideMerge(NodeHttpServer.layer(createServer, { port: 0, host: "127.0.0.1" })),
     Layer.provideMerge(Layer.merge(Ingestion.layer, Intake.layer)),
     Layer.provideMerge(storage),

@@ -9,7 +9,7 @@ import { Inbox, Ledger, Tenant } from "@waybill/core"
 import * as Ingestion from "@waybill/webhooks/Ingestion"
 import * as Intake from "@waybill/webhooks/Intake"
 import * as Providers from "@waybill/webhooks/Providers"
-import type * as Row from "@waybill/webhooks/Row"
+import * as Row from "@waybill/webhooks/Row"
 import * as Secrets from "@waybill/webhooks/Secrets"
 import type * as Webhook from "@waybill/webhooks/Webhook"
 import { Effect, Layer, Option, Schema } from "effect"
@@ -151,7 +151,7 @@ export const ingest = Effect.fn("Ingest.ingest")(function*(
   verified: boolean
 ) {
   const provider = yield* providerOf(name)
-  if (!verified) yield* Effect.fromResult(provider.normalize(received))
+  if (!verified) yield* Row.read(provider, received)
   return yield* Effect.gen(function*() {
     const token = verified ? yield* verify(provider, tenantId, received) : Option.none()
     return yield* Effect.provide(

@@ -121,13 +121,17 @@ export const send = Effect.fn("SendTest.send")(function*(asked: Asked) {
   const random = yield* SecureRandom.SecureRandom
   const now = yield* DateTime.now
   const messageId = Option.isSome(asked.messageId) ? asked.messageId.value : `waybill-test-${yield* random.uuidV4()}`
-  const [request] = sender.send([{
-    type: asked.type,
-    messageId,
-    recipient: asked.recipient,
-    at: now,
-    eventId: yield* random.uuidV4()
-  }], now)
+  const [request] = sender.send(
+    [{
+      type: asked.type,
+      messageId,
+      recipient: asked.recipient,
+      at: now,
+      eventId: yield* random.uuidV4()
+    }],
+    now,
+    asked.url
+  )
   if (request === undefined) return yield* new CannotSign({ provider: provider.name, issue: "it has nothing to send" })
   const { answer, status } = yield* post(asked.url, request)
   return { messageId, status, answer }

@@ -3,6 +3,8 @@
  */
 
 export interface Form {
+  /** Every field with its value, in their order. */
+  readonly fields: ReadonlyArray<readonly [name: string, value: string]>
   readonly first: (field: string) => string | undefined
   readonly last: (field: string) => string | undefined
 }
@@ -17,14 +19,11 @@ const parts = (text: string): ReadonlyArray<readonly [string, string]> => {
 }
 
 export const read = (text: string): Form => {
-  const fields = new Map<string, Array<string>>()
-  for (const [field, value] of text.startsWith("--") ? parts(text) : new URLSearchParams(text)) {
-    const values = fields.get(field)
-    if (values === undefined) fields.set(field, [value])
-    else values.push(value)
-  }
+  const fields = text.startsWith("--") ? parts(text) : [...new URLSearchParams(text)]
+  const byName = Map.groupBy(fields, ([field]) => field)
   return {
-    first: (field) => fields.get(field)?.at(0),
-    last: (field) => fields.get(field)?.at(-1)
+    fields,
+    first: (field) => byName.get(field)?.at(0)?.[1],
+    last: (field) => byName.get(field)?.at(-1)?.[1]
   }
 }

@@ -10,7 +10,7 @@ import { Effect, Option, Result, Schema } from "effect"
 import * as Arr from "effect/Array"
 import type { Counts, Processed } from "../Processed.ts"
 import type * as Refusals from "../Refusals.ts"
-import type * as Row from "../Row.ts"
+import * as Row from "../Row.ts"
 import type { Secrets } from "../Secrets.ts"
 import type * as Webhook from "../Webhook.ts"
 import * as Distinct from "./distinct.ts"
@@ -143,7 +143,7 @@ export const make = (
   })
 
   const read = Effect.fnUntraced(function*(row: Row.OpenRow, webhook: Inbox.Webhook, told: Told | undefined) {
-    const pieces = row.normalize(webhook)
+    const pieces = yield* Effect.result(Row.read(row, webhook))
     if (Result.isFailure(pieces)) {
       return vain(failed(pieces.failure.message), pieces.failure.reason, Option.some(pieces.failure))
     }

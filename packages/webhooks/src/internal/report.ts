@@ -299,7 +299,8 @@ const decodeArray = Json.decoder(() => Schema.Array(Schema.Unknown))
 /** How many items a piece of a batch has. */
 const pieceSize = 1000
 
-function* pieces(items: ReadonlyArray<unknown>, read: (value: unknown) => Item): Iterable<Webhook.Normalized> {
+/** Reads items a thousand at a time. */
+export function* pieces(items: ReadonlyArray<unknown>, read: (value: unknown) => Item): Iterable<Webhook.Normalized> {
   for (let first = 0; first < items.length; first += pieceSize) {
     yield collect(items.slice(first, first + pieceSize).map(read), first)
   }

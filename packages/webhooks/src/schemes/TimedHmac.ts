@@ -1,6 +1,6 @@
 /**
- * Verifies requests that are signed by HMAC-SHA256 over a time, a dot and the raw body, in hexadecimal: near kin of Standard
- * Webhooks, without an id.
+ * Verifies requests that are signed by HMAC-SHA256 over a time and the raw body, in hexadecimal: near kin of Standard Webhooks,
+ * without an id.
  *
  * @since 0.2.0
  */
@@ -37,6 +37,10 @@ export interface Variant {
   readonly digits: 10 | 13
   /** Reads the headers; none where one is missing. A field that cannot be read is empty. */
   readonly read: (headers: Webhook.Request["headers"]) => Option.Option<Signed>
+  /** The beginning of what is signed, before the body; the time and a dot by default. */
+  readonly prefix?: (time: string) => string
+  /** Whether the time is judged; not where later tries are sent with the time of the first. It is by default. */
+  readonly isTimely?: false
   /** The headers that say a signature. */
   readonly write: (time: string, signature: string) => Readonly<Record<string, string>>
 }
@@ -45,8 +49,10 @@ const isTime = ({ digits }: Variant, time: string): boolean => /^\d+$/.test(time
 
 const millis = ({ digits }: Variant, time: string): number => digits === 13 ? Number(time) : Number(time) * 1000
 
-const digestOf = (secret: string, time: string, body: Uint8Array): string =>
-  createHmac("sha256", secret).update(`${time}.`).update(body).digest("hex")
+const dotted = (time: string): string => `${time}.`
+
+const digestOf = ({ prefix = dotted }: Variant, secret: string, time: string, body: Uint8Array): string =>
+  createHmac("sha256", secret).update(prefix(time)).update(body).digest("hex")
 
 const read = (provider: Provider.Provider, variant: Variant) => {
   const refuse = Signature.refusal(provider)
@@ -61,7 +67,7 @@ const read = (provider: Provider.Provider, variant: Variant) => {
 }
 
 /**
- * The scheme of a provider that signs so. A time that is more than five minutes from ours is refused.
+ * The scheme of a provider that signs so. A time that is judged and more than five minutes from ours is refused.
  *
  * @category constructors
  * @since 0.2.0
@@ -72,11 +78,13 @@ export const make = (provider: Provider.Provider, variant: Variant): Scheme.Sche
     const { signatures, time } = yield* signed(headers)
     yield* Signature.judge(provider, secrets, (secret) => {
       if (secret === "") return Option.none()
-      const expected = digestOf(secret, time, body)
+      const expected = digestOf(variant, secret, time, body)
       return Option.some(signatures.map((each) => Signature.isEqual(each, expected)).includes(true))
     })
     const apart = Math.abs(receivedAt.epochMilliseconds - millis(variant, time))
-    if (apart > Duration.toMillis(tolerance)) return yield* Signature.refusal(provider)("TimestampOutOfTolerance")
+    if (variant.isTimely !== false && apart > Duration.toMillis(tolerance)) {
+      return yield* Signature.refusal(provider)("TimestampOutOfTolerance")
+    }
     return Webhook.verified()
   })
   return {
@@ -95,7 +103,7 @@ export const make = (provider: Provider.Provider, variant: Variant): Scheme.Sche
           return {
             ...request,
             body,
-            headers: { ...headers, ...variant.write(time, digestOf(Redacted.value(secret), time, body)) }
+            headers: { ...headers, ...variant.write(time, digestOf(variant, Redacted.value(secret), time, body)) }
           }
         }
       })

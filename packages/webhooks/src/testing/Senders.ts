@@ -49,7 +49,10 @@ export const make = (row: Row.Row, signers: Signers): Sender => {
     secrets: Object.fromEntries(used.map(({ key, signer: { secrets } }) => [key, secrets])),
     types,
     sign,
-    send: (reports, sentAt) => compose(reports, sentAt).map((request) => sign(request, sentAt))
+    send: (reports, sentAt, publicUrl) =>
+      compose(reports, sentAt).map((request) =>
+        sign(publicUrl === undefined ? request : { ...request, publicUrl }, sentAt)
+      )
   }
 }
 
