@@ -87,6 +87,8 @@ export interface Row {
   readonly isGreeting?: (received: Webhook.Received) => boolean
   /** Tells a verified request that only sets the webhooks up; none does by default. */
   readonly setup?: (received: Webhook.Received) => Option.Option<Setup>
+  /** Whether what a command gets through a pipe of its own machine is believed without a proof, since nobody signs it. */
+  readonly isPiped?: true
   /**
    * Turns a body into what `normalize` reads, where that takes a library which is loaded when it is needed; what is kept is the
    * body as it came. Absent where `normalize` reads that.

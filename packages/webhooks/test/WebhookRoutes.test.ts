@@ -131,7 +131,8 @@ for (const [storage, layer] of storages) {
           assert.strictEqual((yield* Edge.post(`/webhooks/${provider}`, request)).text.slice(0, 6), "orphan")
         }
         const known = yield* Edge.orphans()
-        assert.lengthOf(known, sent.length + Edge.sender("sendgrid").types.length - 1 + others.length + 1)
+        const reports = Signing.senders.reduce((sum, { types }) => sum + types.length, 0)
+        assert.lengthOf(known, reports + others.length + 1)
         const forgotten = {
           tenantId: Tenant.defaultTenantId,
           recipient: Recipient.Recipient.make("Ann@Reader.example")
@@ -485,6 +486,8 @@ describe("WebhookRoutes when something is down", () => {
       yield* answers("unavailable", "misconfigured")
       for (const { provider } of Signing.senders) {
         for (const body of ["", "not json", "x".repeat(2000)]) {
+          // Whether a provider only tries the address is told by a body, which has a limit.
+          if (body.length > 1000 && rowOf(provider).isGreeting !== undefined) continue
           const reply = yield* Edge.post(`/webhooks/${provider}`, { headers: {}, body: bytes(body) })
           assert.deepStrictEqual([reply.status, reply.text], [rowOf(provider).unavailable, "misconfigured"], provider)
         }

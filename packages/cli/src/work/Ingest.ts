@@ -153,7 +153,8 @@ export const ingest = Effect.fn("Ingest.ingest")(function*(
   const provider = yield* providerOf(name)
   if (!verified) yield* Row.read(provider, received)
   return yield* Effect.gen(function*() {
-    const token = verified ? yield* verify(provider, tenantId, received) : Option.none()
+    const isProven = verified && provider.isPiped !== true
+    const token = isProven ? yield* verify(provider, tenantId, received) : Option.none()
     return yield* Effect.provide(
       take({ ...received, provider, tenantId, token }),
       Layer.provideMerge(Edge.ingestion, Store.layer)

@@ -113,6 +113,10 @@ export const ingest = Command.make(
       description: "A webhook of Postmark, kept in a file"
     },
     {
+      command: "waybill ingest --provider dsn < mail",
+      description: "A bounce or a complaint as raw mail, as a mail server pipes it"
+    },
+    {
       command: "curl -s https://example.com/sample.json | waybill ingest --provider sendgrid --unverified --json",
       description: "A sample, not verified, from standard input"
     }

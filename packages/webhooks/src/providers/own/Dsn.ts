@@ -275,6 +275,7 @@ export const row: Row.Row = {
   headers: [],
   refusal: 401,
   unavailable: 503,
+  isPiped: true,
   unpack,
   normalize,
   composer: DsnSender.composer
