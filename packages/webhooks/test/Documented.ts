@@ -117,7 +117,7 @@ export const documented: Readonly<Record<string, Documented>> = {
     body: first,
     isBatch: false,
     item: (n, { type, ...data }) => ({
-      type: `activity.${type}`,
+      type: `activity.${String(type)}`,
       created_at: `${iso(n)}.000000Z`,
       data: { id: `e-${n}`, type, recipient: reader(n), message_id: `m-${n}`, tags: null, ...data }
     }),
