@@ -19,7 +19,7 @@ import type * as Timestamp from "./Timestamp.ts"
  * @since 0.2.0
  */
 export interface Query {
-  readonly part: "deliveries" | "orphans"
+  readonly part: "deliveries" | "orphans" | "suppressions"
   readonly scope: Tenant.Scope
   /** The `next` of the page before. */
   readonly after: Option.Option<string>
@@ -59,7 +59,7 @@ const pageOf = <A extends Place>(
     .slice(0, limit)
 
 /**
- * The deliveries of one page, by tenant and id.
+ * The deliveries of one page, or the addresses whose suppressions are compared, by tenant and id.
  *
  * @category decisions
  * @since 0.2.0
@@ -100,7 +100,7 @@ export const nextOf = (
 ): Option.Option<string> =>
   page.length < limit
     ? Option.none()
-    : Option.map(Arr.last(page), ({ id, tenantId }) => part === "deliveries" ? `${id} ${tenantId}` : id)
+    : Option.map(Arr.last(page), ({ id, tenantId }) => part === "orphans" ? id : `${id} ${tenantId}`)
 
 /**
  * Compares deliveries with the events of each: the differences, and the deliveries without them.

@@ -7,6 +7,8 @@
  * @since 0.2.0
  */
 import { Array as Arr, Option, Result } from "effect"
+import type * as Act from "./Act.ts"
+import * as Block from "./Block.ts"
 import * as Correlation from "./Correlation.ts"
 import * as Delivery from "./Delivery.ts"
 import * as DeliveryUpdate from "./DeliveryUpdate.ts"
@@ -49,6 +51,8 @@ export interface Commit {
   readonly erased?: ReadonlyArray<Ledger.EventKey>
   /** The places of unsent deliveries as they are from now on, if the deliveries are unsent still. */
   readonly unsent?: ReadonlyArray<Unsent.Row>
+  /** What was done to the suppressions of addresses, each by the key that stands for its address in the store. */
+  readonly acts?: ReadonlyArray<{ readonly tenantId: Tenant.TenantId; readonly key: string; readonly act: Act.Act }>
 }
 
 /**
@@ -124,7 +128,8 @@ const pairsWith = (
 
 /**
  * Decides what recording a delivery means: it stands already, under the key of another record or else under its id, or it
- * conflicts with what stands there, or it is new, with its `queued` event and the orphans that echoed its id.
+ * conflicts with what stands there, or it is new, with its `queued` event, the orphans that echoed its id, and where its
+ * recipient is suppressed its own `suppressed` event.
  *
  * @category decisions
  * @since 0.2.0
@@ -138,24 +143,38 @@ export const record = (
     readonly byId: Option.Option<Delivery.Delivery>
     /** The pending orphans of the key `Correlation.ofDelivery` of the id. */
     readonly waiting: ReadonlyArray<Report.Report>
+    /** The own `suppressed` event of a delivery. */
+    readonly suppressed: (delivery: Delivery.Delivery) => Option.Option<Event.Event>
+    /** What keeps mail of its stream from its recipient. */
+    readonly block: Option.Option<Block.Block>
   },
-  entry: { readonly id: Event.DeliveryId; readonly eventId: Event.EventId; readonly at: Timestamp.Timestamp }
+  entry: {
+    readonly id: Event.DeliveryId
+    /** The ids of the `queued` event, and of the `suppressed` one. */
+    readonly eventIds: readonly [queued: Event.EventId, suppressed: Event.EventId]
+    readonly at: Timestamp.Timestamp
+  }
 ): Result.Result<Decided<Ledger.Recorded>, DeliveryConflict> => {
-  const { at, eventId, id } = entry
+  const { at, id } = entry
   const stored = Option.orElse(known.byKey, () => known.byId)
   if (Option.isSome(stored)) {
     return Result.map(Delivery.checkRecord(stored.value, input), (delivery) => ({
-      answer: { delivery, created: false, linked: 0 },
+      answer: {
+        delivery,
+        created: false,
+        linked: 0,
+        suppressedBy: Option.flatMap(known.suppressed(delivery), Block.ofMetadata)
+      },
       commit: { at }
     }))
   }
-  const queued = Event.queued(id, { id: eventId, tenantId: input.tenantId, insertedAt: at })
+  const { own, queued, suppressedBy } = Block.ownOf(input, known.block, entry)
   const fresh = Delivery.fromNew(input, id, queued)
   const orphans = Report.waitingFor(known.waiting, [fresh], id)
-  const delivery = Delivery.evolve(fresh, orphans, at)
+  const delivery = Delivery.evolve(fresh, [...own, ...orphans], at)
   return Result.succeed({
-    answer: { delivery, created: true, linked: orphans.length },
-    commit: { at, deliveries: [delivery], reports: [Report.ofOwn(queued)], links: pairsWith(id, orphans) }
+    answer: { delivery, created: true, linked: orphans.length, suppressedBy },
+    commit: { at, deliveries: [delivery], reports: own.map(Report.ofOwn), links: pairsWith(id, orphans) }
   })
 }
 
@@ -395,8 +414,8 @@ export const append = (
 }
 
 /**
- * Decides what forgetting a recipient leaves: its deliveries without it, the reports that named it naming nobody known, and no
- * details of either.
+ * Decides what forgetting a recipient leaves: its deliveries without it, the reports that named it naming nobody known, no
+ * details of either, and what is kept of its suppressions.
  *
  * @category decisions
  * @since 0.2.0
@@ -409,6 +428,8 @@ export const forget = (
     readonly reports: ReadonlyArray<Stored>
     /** The details that are kept. */
     readonly details: ReadonlyArray<Report.KeptDetails>
+    /** What `Act.kept` says. */
+    readonly kept: Required<Commit>["acts"]
   },
   at: Timestamp.Timestamp
 ): Decided<Ledger.Forgotten> => {
@@ -430,7 +451,8 @@ export const forget = (
       erased: [
         ...ofDeliveries.map(({ event: { id, tenantId } }) => ({ tenantId, eventId: id })),
         ...ofNamed.map(({ eventId, tenantId }) => ({ tenantId, eventId }))
-      ]
+      ],
+      acts: known.kept
     }
   }
 }

@@ -15,6 +15,7 @@ import type * as Tenant from "./Tenant.ts"
  * - `Projection`: a delivery's projection is not the fold of its events.
  * - `MissingOrphan`: a pending orphan is not in the queue.
  * - `ExtraOrphan`: an orphan is in the queue although it is linked or dismissed.
+ * - `Suppressions`: what is kept of an address is not what its events and acts say.
  * - `OrphanReadiness`: the queue is wrong about whether an orphan's delivery exists.
  *
  * @category models
@@ -26,6 +27,12 @@ export type Drift =
     readonly tenantId: Tenant.TenantId
     readonly deliveryId: Event.DeliveryId
     readonly fields: ReadonlyArray<keyof Projection.Projection>
+  }
+  | {
+    readonly _tag: "Suppressions"
+    readonly tenantId: Tenant.TenantId
+    /** What stands for the address in the store: a digest. */
+    readonly key: string
   }
   | {
     readonly _tag: "MissingOrphan" | "ExtraOrphan" | "OrphanReadiness"

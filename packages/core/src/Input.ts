@@ -229,7 +229,7 @@ const isId = Schema.is(Event.EventId)
 const isTenant = Schema.is(Tenant.TenantId)
 
 /**
- * Checks the place of an audit: an orphan's id, or a delivery's id, a space and its tenant.
+ * Checks the place of an audit: an orphan's id; or a delivery's id or what stands for an address, a space and its tenant.
  *
  * @category validation
  * @since 0.1.0
@@ -239,9 +239,10 @@ export const place = (
 ): Result.Result<Option.Option<Place>, InvalidInput> => {
   if (Option.isNone(after)) return Result.succeed(Option.none())
   const [id, tenantId, ...rest] = after.value.split(" ")
-  const isPlace = isId(id) && rest.length === 0 && (part === "orphans" ? tenantId === undefined : isTenant(tenantId))
+  const isOfPart = part === "suppressions" ? /^[0-9a-f]{1,128}$/.test(id ?? "") : isId(id)
+  const isPlace = isOfPart && rest.length === 0 && (part === "orphans" ? tenantId === undefined : isTenant(tenantId))
   return isPlace
-    ? Result.succeed(Option.some({ id, tenantId: tenantId ?? "" }))
+    ? Result.succeed(Option.some({ id: id ?? "", tenantId: tenantId ?? "" }))
     : Result.fail(invalid("query", "after: must be the next of a page"))
 }
 

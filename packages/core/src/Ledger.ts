@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import { Context, type Effect, Option, type PubSub, Result, Schema, type Scope } from "effect"
+import type * as Block from "./Block.ts"
 import * as Cursor from "./Cursor.ts"
 import type * as Delivery from "./Delivery.ts"
 import type * as DeliveryUpdate from "./DeliveryUpdate.ts"
@@ -40,6 +41,11 @@ export interface Recorded {
   readonly created: boolean
   /** How many waiting orphans it linked. */
   readonly linked: number
+  /**
+   * Why it must not be sent: its recipient was suppressed when it was recorded, so that it is stored as suppressed. Recording
+   * it again tells the same.
+   */
+  readonly suppressedBy: Option.Option<Block.Block>
 }
 
 /**
@@ -286,7 +292,7 @@ export interface PruneDetails {
 export class Ledger extends Context.Service<Ledger, {
   /**
    * Records a delivery with its `queued` event, once per id and per idempotency key, and links the orphans that echoed
-   * its id.
+   * its id. Where its recipient is suppressed on its stream, it is stored as suppressed, unless it says to ignore that.
    */
   readonly record: (
     delivery: Delivery.NewDelivery
@@ -361,7 +367,8 @@ export class Ledger extends Context.Service<Ledger, {
 
   /**
    * Removes a recipient from a tenant's deliveries, erases the details of their events and of those that name the recipient,
-   * and makes the ledger's pseudonyms of it unlinkable, for good; counts, types and times stay. A store that outlives the process records that it was done, without the recipient.
+   * and makes the ledger's pseudonyms of it unlinkable, for good; counts, types and times stay, and so does what suppresses it,
+   * under a digest. A store that outlives the process records that it was done, without the recipient.
    */
   readonly forget: (query: {
     readonly tenantId: Tenant.TenantId

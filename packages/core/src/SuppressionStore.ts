@@ -5,6 +5,7 @@
  */
 import { DateTime, Effect, Option } from "effect"
 import * as Act from "./Act.ts"
+import type * as Delivery from "./Delivery.ts"
 import * as Input from "./Input.ts"
 import { invalid, type InvalidInput, type LedgerError, LiftRefused } from "./LedgerError.ts"
 import type * as Recipient from "./Recipient.ts"
@@ -93,6 +94,45 @@ export const resetsOf = (
   return Effect.map(resets(tenantId, asked), (found) => (key) => found.get(key) ?? [])
 }
 
+/**
+ * What keeps mail of a stream from an address now, by what is known of it; `Commit.record` asks.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const blockOf = Effect.fnUntraced(function*(
+  { recipient, stream, tenantId }: Pick<Delivery.NewDelivery, "recipient" | "stream" | "tenantId">,
+  { ofRecipients, resets }: Pick<Store, "ofRecipients" | "resets">,
+  softness: Suppression.Softness,
+  now: Timestamp.Timestamp
+) {
+  const known = yield* ofRecipients(tenantId, [recipient])
+  const found = yield* resetsOf(tenantId, known, softness, resets)
+  return Suppression.blockOf(
+    known.flatMap(({ facts, key }) => Suppression.fold(facts, found(key), softness, now)),
+    stream
+  )
+})
+
+/**
+ * What is kept of an address that is forgotten, by its key; `Commit.forget` asks.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const keptOf = Effect.fnUntraced(function*(
+  { recipient, tenantId }: { readonly tenantId: Tenant.TenantId; readonly recipient: Recipient.Recipient },
+  { ofRecipients, resets }: Pick<Store, "ofRecipients" | "resets">,
+  softness: Suppression.Softness,
+  now: Timestamp.Timestamp
+) {
+  const known = yield* ofRecipients(tenantId, [recipient])
+  const found = yield* resetsOf(tenantId, known, softness, resets)
+  return known.flatMap(({ facts, key }) =>
+    Act.kept(facts, found(key), softness, now).map((act) => ({ tenantId, key, act }))
+  )
+})
+
 /** The part of a place that tells the listing that it is of. */
 const listing = ({ from, reason, stream, tenantId, to }: Suppressions.Query): string =>
   [
@@ -147,14 +187,15 @@ const shown = (recipient: Option.Option<Recipient.Recipient>) => (held: Suppress
 })
 
 /**
- * The port over an adapter, by the rule `Suppression.SoftBounces` that is provided where it is made.
+ * The port over an adapter, by a rule about soft bounces: that of `Suppression.SoftBounces` where the adapter is made.
  *
  * @category constructors
  * @since 0.2.0
  */
-export const make = Effect.fnUntraced(function*({ acts, atomic, next, ofRecipients, resets, write }: Store) {
-  const softness = yield* Suppression.SoftBounces
-
+export const make = (
+  { acts, atomic, next, ofRecipients, resets, write }: Store,
+  softness: Suppression.Softness
+): Suppressions.Suppressions["Service"] => {
   const foldOf = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, known: ReadonlyArray<Known>) {
     const now = yield* DateTime.now
     const found = yield* resetsOf(tenantId, known, softness, resets)
@@ -285,4 +326,4 @@ export const make = Effect.fnUntraced(function*({ acts, atomic, next, ofRecipien
   })
 
   return Suppressions.Suppressions.of({ check, list, add, lift, history })
-})
+}

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import {
+  type Block,
   Commit,
   Delivery,
   type Event,
@@ -58,8 +59,15 @@ const failure = <A, E>(result: Result.Result<A, E>): E | undefined =>
 const at = Given.afterNoon(60)
 
 describe("a record", () => {
-  const entry = { id: Given.deliveryId(1), eventId: Given.eventId(9), at }
-  const none = { byKey: Option.none(), byId: Option.none(), waiting: [] }
+  const entry = { id: Given.deliveryId(1), eventIds: [Given.eventId(8), Given.eventId(9)], at } as const
+  const none = {
+    byKey: Option.none(),
+    byId: Option.none(),
+    waiting: [],
+    suppressed: () => Option.none(),
+    block: Option.none()
+  }
+  const block: Block.Block = { reason: "complained", stream: Option.none(), since: Given.noon }
 
   it("writes the delivery, its queued event and the links of what waited for it", () => {
     const { answer, commit } = Result.getOrThrow(
@@ -78,6 +86,30 @@ describe("a record", () => {
     assert.deepStrictEqual([again.answer.created, again.commit], [false, { at }])
     const other = Commit.record(Given.newDelivery({ recipient: bob }), { ...none, byId }, entry)
     assert.strictEqual(failure(other)?._tag, "DeliveryConflict")
+  })
+
+  it("is stored as suppressed where its recipient is, and tells the same again", () => {
+    const { answer, commit } = Result.getOrThrow(
+      Commit.record(Given.newDelivery(), { ...none, block: Option.some(block) }, entry)
+    )
+    assert.deepStrictEqual([answer.suppressedBy, answer.delivery.status], [Option.some(block), "suppressed"])
+    const [, suppressed] = commit.reports ?? []
+    assert.strictEqual(suppressed?.event.type, "suppressed")
+    const known = { ...none, byId: Option.some(answer.delivery) }
+    const told = { ...known, suppressed: () => Option.map(Option.fromUndefinedOr(suppressed), ({ event }) => event) }
+    assert.deepStrictEqual(
+      Result.getOrThrow(Commit.record(Given.newDelivery(), told, entry)).answer.suppressedBy,
+      Option.some(block)
+    )
+  })
+
+  it("is sent all the same where it says so, and its queued event notes that", () => {
+    const ignoring = Given.newDelivery({ ignoreSuppression: true })
+    const { answer, commit } = Result.getOrThrow(
+      Commit.record(ignoring, { ...none, block: Option.some(block) }, entry)
+    )
+    assert.deepStrictEqual([answer.suppressedBy, answer.delivery.status], [Option.none(), "queued"])
+    assert.deepStrictEqual(commit.reports?.map(({ event }) => Object.keys(event.metadata)), [["ignored_suppression"]])
   })
 
   it("is compared with the delivery of its key before that of its id", () => {
@@ -193,7 +225,7 @@ describe("details", () => {
       reports: [bound, linked, other],
       details: [kept(4, Recipient.Recipient.make("ANN@example.com")), kept(5, bob)]
     }
-    const { commit } = Commit.forget(ann, known, at)
+    const { commit } = Commit.forget(ann, { ...known, kept: [] }, at)
     assert.deepStrictEqual(commit.erased?.map(({ eventId }) => eventId), [1, 2, 4].map(Given.eventId))
   })
 })
@@ -237,7 +269,11 @@ describe("by hand", () => {
   it("a recipient is forgotten by its deliveries and by the reports that name it", () => {
     const named = (address: Recipient.Recipient) => ({ recipient: Option.some({ address, certain: true }) })
     const reports = [stored(1, named(ann)), { ...stored(2, named(ann)), isDismissed: true }, stored(3, named(bob))]
-    const { answer, commit } = Commit.forget(ann, { deliveries: [sent(1), sent(2, bob)], reports, details: [] }, at)
+    const { answer, commit } = Commit.forget(
+      ann,
+      { deliveries: [sent(1), sent(2, bob)], reports, details: [], kept: [] },
+      at
+    )
     assert.deepStrictEqual(answer, { deliveries: 1, orphans: 1 })
     assert.deepStrictEqual(commit.deliveries?.map(({ recipient }) => recipient), [Option.none()])
     assert.deepStrictEqual(commit.forgotten?.map(({ event }) => event.id), [1, 2].map(Given.eventId))

@@ -52,6 +52,8 @@ export interface Progress {
   readonly deliveries: number
   /** How many orphans were compared. */
   readonly orphans: number
+  /** Of how many addresses the suppressions were compared. */
+  readonly suppressions: number
   /** How many drifts there were. */
   readonly drifted: number
 }
@@ -88,11 +90,11 @@ export class Auditor extends Context.Service<Auditor, {
   ) => Effect.Effect<Audited, LedgerError.InvalidInput | LedgerError.LedgerError>
 }>()("@waybill/runtime/Auditor") {}
 
-const parts = ["deliveries", "orphans"] as const
+const parts = ["deliveries", "orphans", "suppressions"] as const
 
 const audit = (operation: Audit.Audit["Service"]["verify"]) =>
   Effect.fnUntraced(function*(options: AuditOptions = {}) {
-    const compared = { deliveries: 0, orphans: 0 }
+    const compared = { deliveries: 0, orphans: 0, suppressions: 0 }
     const drifts: Array<Drift.Drift> = []
     let drifted = 0
     const compare = Effect.fnUntraced(function*(part: Audit.Query["part"], after: Option.Option<string>) {

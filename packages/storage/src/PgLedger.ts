@@ -19,6 +19,7 @@ import {
   Ledger,
   type LedgerError,
   Orphans as CoreOrphans,
+  Suppressions as CoreSuppressions,
   type Tenant,
   Unsent as CoreUnsent
 } from "@waybill/core"
@@ -40,6 +41,8 @@ import * as Links from "./internal/pg/Links.ts"
 import * as Meeting from "./internal/pg/Meeting.ts"
 import * as Orphans from "./internal/pg/Orphans.ts"
 import * as Reads from "./internal/pg/Reads.ts"
+import * as SuppressionsAudit from "./internal/pg/suppressions/Audit.ts"
+import * as Suppressions from "./internal/pg/suppressions/Store.ts"
 import * as Sweep from "./internal/pg/Sweep.ts"
 import * as Unsent from "./internal/pg/Unsent.ts"
 import * as Updates from "./internal/pg/Updates.ts"
@@ -55,8 +58,9 @@ const make = Effect.fnUntraced(function*(options: Database.Options) {
   const links = Links.make(database, events, updates)
   const unsent = Unsent.make(database, deliveries)
   const details = Details.make(database)
-  const { forget, ...byHand } = Acts.make(database, events, deliveries, links, details)
-  const write = yield* Append.make(database, events, deliveries, meeting, details, updates)
+  const suppressions = yield* Suppressions.make(database, events)
+  const { forget, ...byHand } = Acts.make(database, events, deliveries, links, details, suppressions)
+  const write = yield* Append.make(database, events, deliveries, meeting, details, updates, suppressions)
 
   const append = Effect.fn("Ledger.append")(function*(
     tenantId: Tenant.TenantId,
@@ -71,7 +75,7 @@ const make = Effect.fnUntraced(function*(options: Database.Options) {
   yield* PgMigrations.ensure(database.schema)
 
   const ledger = Ledger.Ledger.of({
-    ...Commands.make(database, events, deliveries, meeting, links, unsent, updates),
+    ...Commands.make(database, events, deliveries, meeting, links, unsent, updates, suppressions),
     append,
     ...Reads.make(database, events, deliveries),
     ...Changes.make(database, events),
@@ -84,13 +88,17 @@ const make = Effect.fnUntraced(function*(options: Database.Options) {
     ...Sweep.make(database, events, updates),
     ...byHand
   })
-  const audit = CoreAudit.Audit.of({ ...Audit.make(database, events, deliveries), ...Epochs.make(database) })
+  const audit = CoreAudit.Audit.of({
+    ...Audit.make(database, events, deliveries, SuppressionsAudit.make(database)),
+    ...Epochs.make(database)
+  })
 
   return Context.make(Ledger.Ledger, ledger).pipe(
     Context.add(CoreOrphans.Orphans, orphans),
     Context.add(CoreAudit.Audit, audit),
     Context.add(CoreDirectory.Directory, Directory.make(database, deliveries)),
-    Context.add(CoreUnsent.Unsent, CoreUnsent.Unsent.of({ claim: unsent.claim }))
+    Context.add(CoreUnsent.Unsent, CoreUnsent.Unsent.of({ claim: unsent.claim })),
+    Context.add(CoreSuppressions.Suppressions, suppressions.port)
   )
 })
 

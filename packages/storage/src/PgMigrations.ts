@@ -17,6 +17,7 @@ import * as migration0005 from "./internal/migration0005.ts"
 import * as migration0006 from "./internal/migration0006.ts"
 import * as migration0007 from "./internal/migration0007.ts"
 import * as migration0008 from "./internal/migration0008.ts"
+import * as migration0009 from "./internal/migration0009.ts"
 import * as migration0010 from "./internal/migration0010.ts"
 import * as migration0011 from "./internal/migration0011.ts"
 import * as migration0012 from "./internal/migration0012.ts"
@@ -39,6 +40,7 @@ const migrations: Readonly<Record<string, (schema: string) => ReadonlyArray<stri
   "0006_let_echoed_ids_decide": migration0006.statements,
   "0007_keep_details": migration0007.statements,
   "0008_keep_the_last_error": migration0008.statements,
+  "0009_tell_suppressions": migration0009.statements,
   "0010_find_deliveries": migration0010.statements,
   "0011_queue_the_unsent": migration0011.statements,
   "0012_create_tokens": migration0012.statements
@@ -62,6 +64,8 @@ const compatibleSince: Readonly<Record<string, number>> = {
   "0007_keep_details": 2,
   // An older program leaves the last error as it was, which a rebuild mends.
   "0008_keep_the_last_error": 2,
+  // An older program's events tell suppressions by the trigger; its record does not ask for them.
+  "0009_tell_suppressions": 2,
   // Triggers and a generated column keep what is searched, whichever program writes.
   "0010_find_deliveries": 2,
   "0011_queue_the_unsent": 2,
@@ -257,6 +261,8 @@ const workingTables = [
   "webhooks",
   "webhook_tokens",
   "sweeps",
+  "suppressions",
+  "suppressed_recipients",
   "tokens",
   "unsent"
 ]

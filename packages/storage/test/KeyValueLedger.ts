@@ -6,6 +6,7 @@
  * a key that came before says, who waits, what a sweep takes, what is told and in which order stands in core alone.
  */
 import {
+  Act,
   Audit,
   Checkpoints,
   Commit,
@@ -22,8 +23,12 @@ import {
   LedgerError,
   Orphan,
   Orphans,
-  type Recipient,
+  Recipient,
   Report,
+  Suppression,
+  SuppressionBook,
+  Suppressions,
+  SuppressionStore,
   Tenant,
   Timestamp,
   Unsent
@@ -33,12 +38,15 @@ import { Context, DateTime, Effect, Layer, Option, PubSub, Schema, Semaphore } f
 import * as Arr from "effect/Array"
 import { SecureRandom } from "effect/crypto"
 import { KeyValueStore } from "effect/persistence"
+import { createHmac } from "node:crypto"
 import { keyOf, shelfIn } from "./KeyValueShelf.ts"
 
 const make = Effect.gen(function*() {
   const shelf = shelfIn(yield* KeyValueStore.KeyValueStore)
   const random = yield* SecureRandom.SecureRandom
   const pubsub = yield* PubSub.sliding<DeliveryUpdate.DeliveryUpdate>(DeliveryUpdate.capacity)
+  const softness = yield* Suppression.SoftBounces
+  const secret = yield* random.uuidV4()
   const turn = Semaphore.withPermit(yield* Semaphore.make(1))
 
   const tenants = shelf("tenant", Tenant.TenantId)
@@ -54,6 +62,8 @@ const make = Effect.gen(function*() {
   const links = shelf("link", Event.DeliveryId)
   const dismissed = shelf("dismissed", Event.EventId)
   const details = shelf("details", Report.KeptDetails)
+  const acts = shelf("act", Schema.Struct({ key: Schema.String, act: Act.Act }))
+  const addresses = shelf("address", Recipient.Recipient)
   const changes = shelf("change", Schema.Struct({ cursor: Cursor.Cursor, event: Event.Event }))
   const commits = shelf("commit", Schema.Int)
   const unsent = shelf("unsent", Schema.Struct({ attempts: Schema.Int, dueAt: Timestamp.Timestamp }))
@@ -204,6 +214,10 @@ const make = Effect.gen(function*() {
       yield* takeOrphan(Report.ofOwn(event))
       yield* dismissed.put(event.tenantId, event.id, event.id)
     }
+    for (const { act, key, tenantId } of commit.acts ?? []) {
+      const done = yield* acts.all(tenantId)
+      yield* acts.put(tenantId, String(done.length), { key, act })
+    }
     for (const report of commit.forgotten ?? []) yield* reports.put(report.event.tenantId, report.event.id, report)
     for (const kept of commit.details ?? []) yield* details.put(kept.tenantId, kept.eventId, kept)
     for (const { eventId, tenantId } of commit.erased ?? []) yield* details.remove(tenantId, eventId)
@@ -248,6 +262,32 @@ const make = Effect.gen(function*() {
     }, turn)
   })
 
+  const keyOfRecipient = (tenantId: Tenant.TenantId) => (recipient: Recipient.Recipient) =>
+    createHmac("sha256", secret).update(keyOf(tenantId, Recipient.canonical(recipient))).digest("hex")
+
+  const bookOf = Effect.fnUntraced(function*(tenantId: Tenant.TenantId) {
+    const all = yield* deliveries.all(tenantId)
+    return {
+      reports: yield* Effect.forEach(yield* reports.all(tenantId), storedOf),
+      deliveries: all,
+      find: (deliveryId: Event.DeliveryId) => Arr.findFirst(all, ({ id }) => id === deliveryId),
+      acts: yield* acts.all(tenantId),
+      addresses: yield* addresses.all(tenantId)
+    }
+  })
+
+  const suppressions = SuppressionBook.reads(bookOf, keyOfRecipient)
+
+  const suppressed: SuppressionStore.Store = {
+    ...suppressions,
+    atomic: (_, effect) => turn(effect),
+    write: Effect.fnUntraced(function*(tenantId, given) {
+      const written = given.map(({ act, recipient }) => ({ tenantId, key: keyOfRecipient(tenantId)(recipient), act }))
+      yield* settle({ answer: undefined, commit: { at: yield* DateTime.now, acts: written } })
+      for (const { recipient } of given) yield* addresses.put(tenantId, keyOfRecipient(tenantId)(recipient), recipient)
+    })
+  }
+
   const ledger = Ledger.Ledger.of({
     record: Effect.fn("Ledger.record")(function*(input: Delivery.NewDelivery) {
       yield* Effect.fromResult(Input.delivery(input))
@@ -255,14 +295,19 @@ const make = Effect.gen(function*() {
       const id = Option.isSome(input.id) ? input.id.value : Event.DeliveryId.make(yield* random.uuidV7())
       const places = Option.toArray(idempotencyKey).map((key) => keyOf(tenantId, key))
       const byKey = yield* Effect.forEach(places, (place) => named(deliveries, deliveriesByKey, tenantId, place))
+      const at = yield* DateTime.now
+      const own = (yield* reports.all(tenantId)).map(({ event }) => event)
+        .filter((event) => event.type === "suppressed" && Event.isOwn(event))
       const decided = Commit.record(
         input,
         {
           byKey: Arr.head(byKey.flat()),
           byId: yield* deliveries.get(tenantId, id),
-          waiting: yield* waitingOn(tenantId, Correlation.ofDelivery(id))
+          waiting: yield* waitingOn(tenantId, Correlation.ofDelivery(id)),
+          suppressed: (delivery) => Arr.findFirst(own, ({ deliveryId }) => Option.contains(deliveryId, delivery.id)),
+          block: yield* SuppressionStore.blockOf(input, suppressions, softness, at)
         },
-        { id, eventId: yield* newEventId, at: yield* DateTime.now }
+        { id, eventIds: [yield* newEventId, yield* newEventId], at }
       )
       return yield* settle(yield* Effect.fromResult(decided))
     }, turn),
@@ -316,12 +361,15 @@ const make = Effect.gen(function*() {
       readonly tenantId: Tenant.TenantId
       readonly recipient: Recipient.Recipient
     }) {
+      const at = yield* DateTime.now
       const known = {
         deliveries: yield* deliveries.all(tenantId),
         reports: yield* Effect.forEach(yield* reports.all(tenantId), storedOf),
-        details: yield* details.all(tenantId)
+        details: yield* details.all(tenantId),
+        kept: yield* SuppressionStore.keptOf({ tenantId, recipient }, suppressions, softness, at)
       }
-      return yield* settle(Commit.forget(recipient, known, yield* DateTime.now))
+      yield* addresses.remove(tenantId, keyOfRecipient(tenantId)(recipient))
+      return yield* settle(Commit.forget(recipient, known, at))
     }, turn),
     pruneDetails: Effect.fn("Ledger.pruneDetails")(function*(query: Ledger.PruneDetails) {
       yield* Input.limit(query.limit)
@@ -457,9 +505,25 @@ const make = Effect.gen(function*() {
     }
   })
 
+  /** What is said of an address is gathered where it is asked, so that there is nothing to repair. */
+  const compareSuppressions = Effect.fnUntraced(function*(query: Audit.Query) {
+    const after = yield* Effect.fromResult(Input.place(query))
+    const known = yield* inScope(
+      query.scope,
+      (tenantId) =>
+        Effect.map(
+          bookOf(tenantId),
+          (book) => SuppressionBook.gather(book, keyOfRecipient(tenantId)).map(({ key }) => ({ id: key, tenantId }))
+        )
+    )
+    const page = Audit.deliveriesOf(known, after, query.limit)
+    return { checked: page.length, drifts: [], next: Audit.nextOf(query, page) }
+  })
+
   const audited = (repair: boolean) =>
     Effect.fnUntraced(function*(query: Audit.Query) {
       yield* Input.limit(query.limit)
+      if (query.part === "suppressions") return yield* compareSuppressions(query)
       return yield* query.part === "deliveries" ? compareDeliveries(query, repair) : compareOrphans(query)
     }, turn)
 
@@ -515,6 +579,7 @@ const make = Effect.gen(function*() {
     Context.add(Audit.Audit, audit),
     Context.add(Directory.Directory, directory),
     Context.add(Unsent.Unsent, queue),
+    Context.add(Suppressions.Suppressions, SuppressionStore.make(suppressed, softness)),
     Context.add(Checkpoints.Checkpoints, consumers),
     Context.add(Importer.Importer, importer)
   )

@@ -5,5 +5,6 @@ export const calledFunctions: ReadonlyArray<string> = [
   "is_linkable",
   "recipient_digest",
   "recipient_pseudonym",
-  "requeue"
+  "requeue",
+  "suppressions_of"
 ]

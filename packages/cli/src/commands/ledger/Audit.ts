@@ -26,8 +26,8 @@ export class Drifted extends Schema.TaggedError<Drifted>("waybill/Drifted")("Dri
   }
 }
 
-const line = ({ deliveries, drifted, orphans }: Auditor.Progress): string =>
-  `${deliveries} deliveries, ${orphans} orphans, ${drifted} drifts`
+const line = ({ deliveries, drifted, orphans, suppressions }: Auditor.Progress): string =>
+  `${deliveries} deliveries, ${orphans} orphans, the suppressions of ${suppressions} addresses, ${drifted} drifts`
 
 /** Rewrites one line on a terminal; a file or a pipe gets none. */
 const showProgress = (sofar: Auditor.Progress) =>
@@ -39,17 +39,25 @@ const clearProgress = Effect.sync(() => {
   if (stderr.isTTY) stderr.write("\r\u001b[K")
 })
 
-const shown = (drift: Drift.Drift) =>
-  drift._tag === "Projection"
-    ? { drift: drift._tag, tenantId: drift.tenantId, id: drift.deliveryId, fields: drift.fields }
-    : { drift: drift._tag, tenantId: drift.tenantId, id: drift.eventId, fields: [] }
+const shown = (drift: Drift.Drift) => {
+  const { _tag, tenantId } = drift
+  switch (drift._tag) {
+    case "Projection":
+      return { drift: _tag, tenantId, id: drift.deliveryId, fields: drift.fields }
+    case "Suppressions":
+      return { drift: _tag, tenantId, id: drift.key, fields: [] }
+    default:
+      return { drift: _tag, tenantId, id: drift.eventId, fields: [] }
+  }
+}
 
 const report = (json: boolean, verb: string, audited: Auditor.Audited) => {
-  const { deliveries, drifted, orphans } = audited
+  const { deliveries, drifted, orphans, suppressions } = audited
   const drifts = audited.drifts.map(shown)
-  return Output.write(json, { deliveries, orphans, drifted, drifts }, () =>
+  return Output.write(json, { deliveries, orphans, suppressions, drifted, drifts }, () =>
     [
-      `${deliveries} deliveries and ${orphans} orphans compared, ${drifted} drifts ${verb}`,
+      `${deliveries} deliveries, ${orphans} orphans and the suppressions of ${suppressions} addresses compared, ` +
+      `${drifted} drifts ${verb}`,
       ...drifts.length === 0 ? [] : [Output.table(
         ["drift", "tenant", "id", "fields"],
         drifts.map(({ drift, fields, id, tenantId }) => [drift, tenantId, id, fields.join(" ")]),
@@ -81,7 +89,9 @@ export const verify = Command.make(
     if (audited.drifted > 0) yield* new Drifted({ drifted: audited.drifted })
   }, Effect.provide(layer))
 ).pipe(
-  Command.withDescription("Compare deliveries and the queue of orphans with the ledger; exit 1 where they drifted"),
+  Command.withDescription(
+    "Compare deliveries, the queue of orphans and the suppressions with the ledger; exit 1 where they drifted"
+  ),
   Command.withExamples([
     { command: "waybill verify", description: "Compare everything and change nothing" },
     { command: "waybill verify --tenant-id acme --json", description: "One tenant, for a script" }
@@ -103,7 +113,9 @@ export const rebuild = Command.make(
     yield* report(json, "repaired", audited)
   }, Effect.provide(layer))
 ).pipe(
-  Command.withDescription("Bring deliveries and the queue of orphans in line with the ledger, while traffic goes on"),
+  Command.withDescription(
+    "Bring deliveries, the queue of orphans and the suppressions in line with the ledger, while traffic goes on"
+  ),
   Command.withExamples([
     { command: "waybill rebuild", description: "Repair what drifted and touch nothing else" }
   ])

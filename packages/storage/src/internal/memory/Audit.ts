@@ -1,12 +1,13 @@
 /** Compares what a ledger in memory keeps with its events, and repairs it. */
-import { Audit, Input, Orphan } from "@waybill/core"
+import { Audit, Input, Orphan, SuppressionBook } from "@waybill/core"
 import { DateTime, Effect, Option } from "effect"
+import * as Book from "./Book.ts"
 import { timelineOf } from "./Reads.ts"
 import type { Store } from "./Store.ts"
 
 /** Makes the audit of a store. */
 export const make = (store: Store) => {
-  const { booksIn, commit, turn } = store
+  const { booksIn, commit, keyOf, turn } = store
 
   const auditDeliveries = Effect.fnUntraced(function*(query: Audit.Query, repair: boolean) {
     const after = yield* Effect.fromResult(Input.place(query))
@@ -34,9 +35,20 @@ export const make = (store: Store) => {
     return { checked: page.length, drifts: [], next: Audit.nextOf(query, page) }
   })
 
+  /** What is said of an address is gathered where it is asked, so that there is nothing to repair. */
+  const auditSuppressions = Effect.fnUntraced(function*(query: Audit.Query) {
+    const after = yield* Effect.fromResult(Input.place(query))
+    const known = booksIn(query.scope).flatMap(([tenantId, book]) =>
+      SuppressionBook.gather(Book.suppressionsIn(book), keyOf(tenantId)).map(({ key }) => ({ id: key, tenantId }))
+    )
+    const page = Audit.deliveriesOf(known, after, query.limit)
+    return { checked: page.length, drifts: [], next: Audit.nextOf(query, page) }
+  })
+
   const audit = (repair: boolean) =>
     Effect.fnUntraced(function*(query: Audit.Query) {
       yield* Input.limit(query.limit)
+      if (query.part === "suppressions") return yield* auditSuppressions(query)
       return yield* query.part === "deliveries" ? auditDeliveries(query, repair) : auditOrphans(query)
     }, turn)
 

@@ -1,12 +1,17 @@
 /** Holds all that a ledger in memory knows of one tenant, and how it changes. */
 import {
+  type Act,
   type Commit,
   Correlation,
   Delivery,
   Event,
+  EventType,
   type IdempotencyKey,
   type Orphan,
+  type Recipient,
   type Report,
+  Suppression,
+  type SuppressionBook,
   type Tenant,
   Unsent
 } from "@waybill/core"
@@ -32,6 +37,11 @@ export class Book {
   readonly dismissed = new Set<Event.EventId>()
   readonly details = new Map<Event.EventId, Report.KeptDetails>()
   readonly unsent = new Map<Event.DeliveryId, Unsent.Row>()
+  /** The events that may say something of suppressions. */
+  readonly telling = new Set<Event.EventId>()
+  readonly acts: Array<{ readonly key: string; readonly act: Act.Act }> = []
+  /** The addresses that acts named, by their keys, until they are forgotten. */
+  readonly addresses = new Map<string, Recipient.Recipient>()
 }
 
 /** The value under a key, made where there is none. */
@@ -100,6 +110,8 @@ const putLink = (book: Book, orphanId: Event.EventId, deliveryId: Event.Delivery
   lineOf(book, deliveryId).orphans.push(orphan)
 }
 
+const telling = new Set<EventType.EventType>([...Suppression.causing, ...EventType.resets])
+
 /** Keeps a new event, which from then on no reader can change. */
 export const putReport = (book: Book, report: Report.Report): void => {
   const { event } = report
@@ -108,6 +120,7 @@ export const putReport = (book: Book, report: Report.Report): void => {
   Object.freeze(event)
   book.reports.set(event.id, report)
   book.reportByKey.set(event.idempotencyKey, event.id)
+  if (telling.has(event.type)) book.telling.add(event.id)
   if (Option.isNone(event.deliveryId)) return putOrphan(book, event)
   lineOf(book, event.deliveryId.value).appended.push(event)
   if (Option.isSome(event.sourceEventId)) putLink(book, event.sourceEventId.value, event.deliveryId.value)
@@ -142,6 +155,15 @@ export const waitingIn = (book: Book): ReadonlyArray<Report.Report> => reportsOf
 /** The pending orphans of a key. */
 export const waitingOn = (book: Book, key: Correlation.Key): ReadonlyArray<Report.Report> =>
   reportsOf(book, book.waitingByCorrelation.get(key) ?? [])
+
+/** All that may say something of suppressions. */
+export const suppressionsIn = (book: Book): SuppressionBook.Book => ({
+  reports: reportsOf(book, book.telling).map((report) => storedOf(book, report)),
+  deliveries: Array.from(book.deliveries.values()),
+  find: (id) => find(book, id),
+  acts: book.acts,
+  addresses: Array.from(book.addresses.values())
+})
 
 /** What became of a report. */
 export const storedOf = (book: Book, report: Report.Report): Commit.Stored => ({

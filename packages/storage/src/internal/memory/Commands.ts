@@ -4,15 +4,18 @@ import {
   Correlation,
   type Delivery,
   Event,
+  IdempotencyKey,
   Input,
   type Ledger,
   type Recipient,
   Report,
+  SuppressionStore,
   Tenant
 } from "@waybill/core"
 import { DateTime, Effect, Option } from "effect"
 import * as Book from "./Book.ts"
 import type { Store } from "./Store.ts"
+import * as Suppressions from "./Suppressions.ts"
 
 /** The ledger's own copy of what is given: what a caller does to the objects it gave no longer reaches it. */
 const owned = (given: Event.NewEvent): Event.NewEvent => ({
@@ -23,20 +26,27 @@ const owned = (given: Event.NewEvent): Event.NewEvent => ({
 })
 
 /** Makes the commands of a store. */
-export const make = ({ bookOf, booksIn, known, newEventId, newUuid, settle, turn }: Store) => {
+export const make = (store: Store) => {
+  const { bookOf, booksIn, known, newEventId, newUuid, settle, softness, turn } = store
+  const suppressions = Suppressions.reads(store)
+
   const record = Effect.fn("Ledger.record")(function*(input: Delivery.NewDelivery) {
     yield* Effect.fromResult(Input.delivery(input))
     const book = bookOf(input.tenantId)
     const id = Option.isSome(input.id) ? input.id.value : Event.DeliveryId.make(yield* newUuid)
+    const at = yield* DateTime.now
     const key = Option.flatMap(input.idempotencyKey, (key) => Option.fromUndefinedOr(book.deliveryByKey.get(key)))
     const decided = Commit.record(
       { ...input, metadata: structuredClone(input.metadata) },
       {
         byKey: Option.flatMap(key, (id) => Book.find(book, id)),
         byId: Book.find(book, id),
-        waiting: Book.waitingOn(book, Correlation.ofDelivery(id))
+        waiting: Book.waitingOn(book, Correlation.ofDelivery(id)),
+        suppressed: (delivery) =>
+          Option.map(Book.findByKey(book, IdempotencyKey.ofOwn("suppressed", delivery.id)), ({ event }) => event),
+        block: yield* SuppressionStore.blockOf(input, suppressions, softness, at)
       },
-      { id, eventId: yield* newEventId, at: yield* DateTime.now }
+      { id, eventIds: [yield* newEventId, yield* newEventId], at }
     )
     return yield* settle(yield* Effect.fromResult(decided))
   }, turn)
@@ -112,15 +122,18 @@ export const make = ({ bookOf, booksIn, known, newEventId, newUuid, settle, turn
   }) {
     const book = bookOf(query.tenantId)
     const now = yield* DateTime.now
-    return yield* settle(Commit.forget(
+    const decided = Commit.forget(
       query.recipient,
       {
         deliveries: Array.from(book.deliveries.values()),
         reports: Array.from(book.reports.values(), (report) => Book.storedOf(book, report)),
-        details: Array.from(book.details.values())
+        details: Array.from(book.details.values()),
+        kept: yield* SuppressionStore.keptOf(query, suppressions, softness, now)
       },
       now
-    ))
+    )
+    Suppressions.forget(store, query.tenantId, query.recipient)
+    return yield* settle(decided)
   }, turn)
 
   const pruneDetails = Effect.fn("Ledger.pruneDetails")(function*(query: Ledger.PruneDetails) {

@@ -5,6 +5,7 @@ import {
   Directory as CoreDirectory,
   Ledger,
   Orphans as CoreOrphans,
+  Suppressions as CoreSuppressions,
   Unsent as CoreUnsent
 } from "@waybill/core"
 import { Context } from "effect"
@@ -16,6 +17,7 @@ import * as Directory from "./Directory.ts"
 import * as Orphans from "./Orphans.ts"
 import * as Reads from "./Reads.ts"
 import type * as Store from "./Store.ts"
+import * as Suppressions from "./Suppressions.ts"
 import * as Unsent from "./Unsent.ts"
 
 /** The ports over a store. */
@@ -27,7 +29,8 @@ export const over = (store: Store.Store): Context.Context<StoragePorts.OfLedger>
     Context.add(CoreOrphans.Orphans, CoreOrphans.Orphans.of(Orphans.make(store))),
     Context.add(CoreAudit.Audit, CoreAudit.Audit.of(Audit.make(store))),
     Context.add(CoreDirectory.Directory, Directory.make(store)),
-    Context.add(CoreUnsent.Unsent, CoreUnsent.Unsent.of(Unsent.make(store)))
+    Context.add(CoreUnsent.Unsent, CoreUnsent.Unsent.of(Unsent.make(store))),
+    Context.add(CoreSuppressions.Suppressions, Suppressions.make(store))
   )
 
 /** The ports over a store, and the checkpoints of its feed. */

@@ -11,12 +11,15 @@ import {
   Event,
   type Ledger,
   LedgerError,
+  Recipient,
   type Report,
+  Suppression,
   Tenant,
   Text
 } from "@waybill/core"
 import { Effect, PubSub, Semaphore } from "effect"
 import { SecureRandom } from "effect/crypto"
+import { createHmac } from "node:crypto"
 import * as Book from "./Book.ts"
 
 /** Makes an empty store. */
@@ -27,6 +30,8 @@ export const make = Effect.gen(function*() {
   const books = new Map<Tenant.TenantId, Book.Book>()
   const feed: Array<Ledger.Change> = []
   const noBook = new Book.Book()
+  const secret = yield* random.uuidV4()
+  const softness = yield* Suppression.SoftBounces
   let commits = 0n
 
   const bookOf = (tenantId: Tenant.TenantId): Book.Book => books.get(tenantId) ?? noBook
@@ -38,6 +43,10 @@ export const make = Effect.gen(function*() {
       .filter(([tenantId]) => Tenant.reaches(scope, tenantId))
       .toSorted(([left], [right]) => Text.compare(left, right))
 
+  /** What stands for an address, also once it is forgotten. */
+  const keyOf = (tenantId: Tenant.TenantId) => (recipient: Recipient.Recipient): string =>
+    createHmac("sha256", secret).update(`${tenantId} ${Recipient.canonical(recipient)}`).digest("hex")
+
   const newUuid = random.uuidV7()
 
   const newEventId = Effect.map(newUuid, (id) => Event.EventId.make(id))
@@ -47,7 +56,8 @@ export const make = Effect.gen(function*() {
   }
 
   const apply = (
-    { deliveries = [], details = [], dismissed = [], erased = [], forgotten = [], unsent = [] }: Commit.Commit,
+    { acts = [], deliveries = [], details = [], dismissed = [], erased = [], forgotten = [], unsent = [] }:
+      Commit.Commit,
     appended: ReadonlyArray<Report.Report>
   ): void => {
     commits++
@@ -61,6 +71,7 @@ export const make = Effect.gen(function*() {
     for (const report of forgotten) bookToWrite(report.event.tenantId).reports.set(report.event.id, report)
     for (const kept of details) Book.putDetails(bookToWrite(kept.tenantId), kept)
     for (const { eventId, tenantId } of erased) bookOf(tenantId).details.delete(eventId)
+    for (const { act, key, tenantId } of acts) bookToWrite(tenantId).acts.push(Object.freeze({ act, key }))
   }
 
   /** Writes all that a command decided and tells of it. */
@@ -90,8 +101,11 @@ export const make = Effect.gen(function*() {
     newUuid,
     newEventId,
     bookOf,
+    bookToWrite,
     booksIn,
     feed,
+    keyOf,
+    softness,
     /** The number of the next commit. */
     nextCommit: () => commits + 1n,
     commit,

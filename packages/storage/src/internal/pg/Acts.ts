@@ -17,6 +17,7 @@ import type { Details } from "./Details.ts"
 import type { Events } from "./Events.ts"
 import type { Links } from "./Links.ts"
 import * as Parameters from "./Parameters.ts"
+import type { Suppressions } from "./suppressions/Store.ts"
 
 /** Opens the acts of a schema. */
 export const make = (
@@ -24,7 +25,8 @@ export const make = (
   events: Events,
   deliveries: Deliveries,
   links: Links,
-  details: Details
+  details: Details,
+  suppressions: Suppressions
 ) => {
   const orphans = table("orphans")
 
@@ -112,6 +114,11 @@ export const make = (
       Effect.gen(function*() {
         // What `Commit.forget` says: `Delivery.forget` of the deliveries, `Report.forget` of the orphans that named it.
         const digest = sql`(SELECT ${table("recipient_digest")}(${tenantId}, ${recipient}))`
+        yield* sql`
+          SELECT 1 FROM ${table("deliveries")} WHERE tenant_id = ${tenantId} AND recipient_digest = ${digest}
+          ORDER BY id FOR NO KEY UPDATE
+        `
+        yield* suppressions.keep(query)
         const erased = yield* sql<{ readonly id: string }>`
           UPDATE ${table("deliveries")} SET recipient = NULL, lock_version = lock_version + 1, updated_at = ${
           Parameters.instant(now)

@@ -8,6 +8,7 @@ import { decode, type Deliveries } from "./Deliveries.ts"
 import type { Events } from "./Events.ts"
 import * as Parameters from "./Parameters.ts"
 import * as Rows from "./Rows.ts"
+import type { SuppressionsAudit } from "./suppressions/Audit.ts"
 
 const OrphanRow = Schema.Struct({
   tenantId: Rows.EventRow.fields.tenantId,
@@ -23,7 +24,12 @@ const decodeOrphans = Schema.decodeUnknownEffect(Schema.Array(OrphanRow))
 const snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 /** Opens the audit of a schema. */
-export const make = ({ inScope, sql, table, transaction }: Database, events: Events, deliveries: Deliveries) => {
+export const make = (
+  { inScope, sql, table, transaction }: Database,
+  events: Events,
+  deliveries: Deliveries,
+  auditSuppressions: SuppressionsAudit
+) => {
   const auditDeliveries = Effect.fnUntraced(function*(query: Audit.Query, repair: boolean) {
     const after = Option.getOrUndefined(yield* Effect.fromResult(Input.place(query)))
     const now = yield* DateTime.now
@@ -75,7 +81,7 @@ export const make = ({ inScope, sql, table, transaction }: Database, events: Eve
     const page = yield* Effect.orDie(decodeOrphans(rows))
     const drifts = Arr.getSomes(page.map(Drift.ofOrphan))
     if (repair && drifts.length > 0) {
-      const ids = Parameters.uuids(drifts.flatMap((drift) => drift._tag === "Projection" ? [] : [drift.eventId]))
+      const ids = Parameters.uuids(drifts.flatMap((drift) => "eventId" in drift ? [drift.eventId] : []))
       yield* sql`SELECT ${table("requeue")}(${ids})`
     }
     const rowsOfPage = page.map(({ eventId, tenantId }) => ({ id: eventId, tenantId }))
@@ -87,7 +93,11 @@ export const make = ({ inScope, sql, table, transaction }: Database, events: Eve
       yield* Input.limit(query.limit)
       const page = transaction(
         query.scope,
-        query.part === "deliveries" ? auditDeliveries(query, repair) : auditOrphans(query, repair)
+        query.part === "suppressions"
+          ? auditSuppressions(query, repair)
+          : query.part === "deliveries"
+          ? auditDeliveries(query, repair)
+          : auditOrphans(query, repair)
       )
       // One snapshot for all the reads of a comparison; a repair holds the rows it reads.
       return yield* repair ? page : Effect.provideService(page, SqlClient.BeginTransaction, snapshot)

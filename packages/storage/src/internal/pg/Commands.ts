@@ -1,15 +1,19 @@
 /** Records deliveries and notes their dispatch, each with the event of its own and the orphans that waited for it. */
 import { PgTypes } from "@effect/sql-pg"
 import {
+  Block,
   Commit,
   Correlation,
   Delivery,
   DeliveryUpdate,
   Event,
   type EventType,
+  IdempotencyKey,
   Input,
+  type JsonBag,
   type Ledger,
-  LedgerError
+  LedgerError,
+  SuppressionStore
 } from "@waybill/core"
 import { DateTime, Effect, Option } from "effect"
 import type { Database } from "./Database.ts"
@@ -18,6 +22,7 @@ import * as Events from "./Events.ts"
 import type { Links } from "./Links.ts"
 import type { Meeting } from "./Meeting.ts"
 import * as Parameters from "./Parameters.ts"
+import type { Suppressions } from "./suppressions/Store.ts"
 import type { Unsent } from "./Unsent.ts"
 import type { Updates } from "./Updates.ts"
 
@@ -29,20 +34,32 @@ export const make = (
   meeting: Meeting,
   links: Links,
   unsent: Unsent,
-  { publish }: Updates
+  { publish }: Updates,
+  { softness, store }: Suppressions
 ) => {
+  /** What a delivery that was recorded before was suppressed by, as its own event tells. */
+  const suppressedBy = Effect.fnUntraced(function*({ id, suppressedAt, tenantId }: Delivery.Delivery) {
+    if (Option.isNone(suppressedAt)) return Option.none()
+    const rows = yield* sql<{ readonly metadata: JsonBag.JsonBag }>`
+      SELECT metadata FROM ${table("events")}
+      WHERE tenant_id = ${tenantId} AND idempotency_key = ${IdempotencyKey.ofOwn("suppressed", id)}
+    `
+    return Option.flatMap(Option.fromUndefinedOr(rows[0]), Block.ofMetadata)
+  })
+
   const record = Effect.fn("Ledger.record")(function*(given: Delivery.NewDelivery) {
     const input = yield* Effect.fromResult(Input.delivery(given))
     const now = yield* DateTime.now
     const newId = Option.isSome(input.id) ? input.id.value : Event.DeliveryId.make(yield* events.newUuid)
-    const queued = Event.queued(newId, { id: yield* events.newId, tenantId: input.tenantId, insertedAt: now })
+    const entry = { id: newId, eventIds: [yield* events.newId, yield* events.newId] as const, at: now }
+    const { queued } = Block.ownOf(input, Option.none(), entry)
     const fresh = Delivery.fromNew(input, newId, queued)
 
     return yield* transaction(
       input.tenantId,
       Effect.gen(function*() {
-        const inserted = yield* sql`
-        INSERT INTO ${table("deliveries")} (
+        const inserted = yield* sql<{ readonly isKnown: boolean }>`
+        INSERT INTO ${table("deliveries")} AS d (
           id, tenant_id, mailable, stream, recipient, metadata, idempotency_key, inserted_at, updated_at,
           last_event_type, last_event_at, last_event_id
         ) VALUES (
@@ -51,7 +68,8 @@ export const make = (
           ${Parameters.instant(now)}, 'queued', ${Parameters.instant(now)}, ${queued.id}
         )
         ON CONFLICT DO NOTHING
-        RETURNING id
+        RETURNING EXISTS (SELECT FROM ${table("suppressions")} s
+          WHERE s.tenant_id = d.tenant_id AND s.recipient_digest = d.recipient_digest) AS "isKnown"
       `
         if (inserted.length === 0) {
           // The delivery of the key before that of the id, as `Commit.record` asks.
@@ -64,20 +82,28 @@ export const make = (
           const [stored] = yield* Effect.orDie(Deliveries.decode(rows))
           if (stored === undefined) return yield* Effect.die(new Error("a conflicting delivery is not there"))
           const delivery = yield* Effect.fromResult(Delivery.checkRecord(stored, input))
-          return { delivery, created: false, linked: 0 }
+          return { delivery, created: false, linked: 0, suppressedBy: yield* suppressedBy(delivery) }
         }
-        const isNew = (yield* events.insert([queued], Events.noRecipient)).has(queued.id)
-        if (isNew) yield* publish(() => [DeliveryUpdate.ofEvent(queued, newId)])
+        // As a rule nothing is known that says anything of the recipient.
+        const block = inserted.some(({ isKnown }) => isKnown)
+          ? yield* SuppressionStore.blockOf(input, store, softness, now)
+          : Option.none()
+        const decided = Block.ownOf(input, block, entry)
+        const ids = yield* events.insert(decided.own, Events.noRecipient)
+        const isNew = decided.own.every(({ id }) => ids.has(id))
+        yield* publish(() =>
+          decided.own.filter(({ id }) => ids.has(id)).map((event) => DeliveryUpdate.ofEvent(event, newId))
+        )
         const pairs = yield* links.write(
           yield* meeting.waiting(input.tenantId, Correlation.ofDelivery(newId), newId),
           now
         )
         // A delivery that was recorded before and deleted by another writer has its events still.
         const delivery = isNew
-          ? Delivery.evolve(fresh, pairs.map(({ orphan }) => orphan), now)
+          ? Delivery.evolve(fresh, [...decided.own, ...pairs.map(({ orphan }) => orphan)], now)
           : Delivery.refold(fresh, (yield* events.factsOf([fresh]))(fresh), now)
         if (delivery !== fresh) yield* deliveries.update([delivery], now)
-        return { delivery, created: true, linked: pairs.length }
+        return { delivery, created: true, linked: pairs.length, suppressedBy: decided.suppressedBy }
       })
     )
   })

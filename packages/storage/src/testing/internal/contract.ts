@@ -167,6 +167,10 @@ export const appendOne = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, 
   return outcome ?? assert.fail("an append gave no outcome")
 })
 
+/** Links an event to a delivery by hand. */
+export const linkedTo = (tenantId: Tenant.TenantId, eventId: Event.EventId, deliveryId: Event.DeliveryId) =>
+  Orphans.Orphans.use((orphans) => orphans.linkTo({ tenantId, eventId, deliveryId, expectedVersion: Option.none() }))
+
 /** Asserts that a call is refused with an error of a tag, and gives it. */
 export const refused = <const Tag extends string, A, E extends { readonly _tag: string }, R>(
   effect: Effect.Effect<A, E, R>,
@@ -213,7 +217,7 @@ export const assertLaws = Effect.fnUntraced(function*(tenantId: Tenant.TenantId)
   }
   assert.strictEqual(new Set(linked).size, linked.length, "an orphan is linked to two deliveries")
   for (const orphan of yield* pending(tenantId)) assert.notInclude(linked, orphan.id)
-  for (const part of ["deliveries", "orphans"] as const) {
+  for (const part of ["deliveries", "orphans", "suppressions"] as const) {
     const { drifts } = yield* audit.verify({ part, scope: tenantId, after: Option.none(), limit: 10_000 })
     assert.deepStrictEqual(drifts, [])
   }

@@ -12,6 +12,7 @@ import type { Deliveries } from "../Deliveries.ts"
 import type { Details, Told } from "../Details.ts"
 import type { Events } from "../Events.ts"
 import type { Meeting } from "../Meeting.ts"
+import type { Suppressions } from "../suppressions/Store.ts"
 import type { Updates } from "../Updates.ts"
 import * as Fast from "./Fast.ts"
 import { type Call, factsOf, type Inserted, ofNew, type Report, type Stored, subjectOf } from "./Report.ts"
@@ -27,11 +28,12 @@ export const make = Effect.fnUntraced(function*(
   deliveries: Deliveries,
   meeting: Meeting,
   details: Details,
-  { publish }: Updates
+  { publish }: Updates,
+  suppressions: Suppressions
 ) {
   const { isJoined, sql, statements, transaction } = database
   const fast = Fast.make(database)
-  const slow = Slow.make(database, events, deliveries, meeting)
+  const slow = Slow.make(database, events, deliveries, meeting, suppressions)
 
   /** Tells of the inserted events. */
   const announce = (calls: ReadonlyArray<Call>, inserted: Inserted) =>

@@ -4,7 +4,7 @@
  * An event that meets no delivery holds the row of its correlation while it is stored as an orphan, so that a delivery that
  * gets its message id meanwhile waits for it, and then finds it.
  */
-import { Correlation, Event, Orphan, type Tenant } from "@waybill/core"
+import { Correlation, Event, Orphan, Suppression, type Tenant } from "@waybill/core"
 import { Effect, Option, Schema } from "effect"
 import * as Arr from "effect/Array"
 import type { Database } from "../Database.ts"
@@ -12,6 +12,7 @@ import type { Deliveries } from "../Deliveries.ts"
 import * as Events from "../Events.ts"
 import * as Meeting from "../Meeting.ts"
 import * as Parameters from "../Parameters.ts"
+import type { Suppressions } from "../suppressions/Store.ts"
 import { type Call, type Fact, factsOf, isUnbound, type Report, type Stored, subjectOf } from "./Report.ts"
 
 /** A delivery that the event at a position of a batch may be about. */
@@ -46,7 +47,8 @@ export const make = (
   { quoted, sql, table }: Database,
   events: Events.Events,
   deliveries: Deliveries,
-  meeting: Meeting.Meeting
+  meeting: Meeting.Meeting,
+  { nameRecipients }: Suppressions
 ) => {
   // $1 is the tenant.
   const candidatesText = `
@@ -124,7 +126,14 @@ export const make = (
     )
     const fresh = bound.filter(({ event }) => ids.has(event.id))
     const inserted = new Map(fresh.map(({ event }) => [event.id, event.deliveryId]))
-    yield* insertOrphans(fresh.filter(isUnbound), tenantId)
+    const orphans = fresh.filter(isUnbound)
+    yield* insertOrphans(orphans, tenantId)
+    yield* nameRecipients(
+      tenantId,
+      orphans.flatMap(({ event, recipient }) =>
+        recipient !== null && Suppression.causing.includes(event.type) ? [recipient] : []
+      )
+    )
     for (const wave of waves(factsOf(calls, inserted))) {
       yield* deliveries.move(
         wave.map(({ deliveryId, event }) => ({ tenantId, deliveryId, eventId: event.id, at: event.insertedAt }))

@@ -1,0 +1,34 @@
+/** Keeps in memory whom a tenant must not mail: nothing but what the events and the acts of its book say. */
+import { type Recipient, SuppressionBook, SuppressionStore, type Tenant } from "@waybill/core"
+import { DateTime, Effect } from "effect"
+import * as Book from "./Book.ts"
+import type { Store } from "./Store.ts"
+
+/** What is known in a store of the addresses that it holds. */
+export const reads = ({ bookOf, keyOf }: Pick<Store, "bookOf" | "keyOf">) =>
+  SuppressionBook.reads((tenantId) => Effect.sync(() => Book.suppressionsIn(bookOf(tenantId))), keyOf)
+
+/** Makes the suppressions of a store. */
+export const make = (store: Store) => {
+  const { bookToWrite, commit, keyOf, softness, turn } = store
+  const adapter: SuppressionStore.Store = {
+    ...reads(store),
+    atomic: (_, effect) => turn(effect),
+    write: Effect.fnUntraced(function*(tenantId, acts) {
+      yield* commit({
+        at: yield* DateTime.now,
+        acts: acts.map(({ act, recipient }) => ({ tenantId, key: keyOf(tenantId)(recipient), act }))
+      })
+      const { addresses } = bookToWrite(tenantId)
+      for (const { recipient } of acts) addresses.set(keyOf(tenantId)(recipient), recipient)
+    }, Effect.uninterruptible)
+  }
+  return SuppressionStore.make(adapter, softness)
+}
+
+/** Takes an address away that acts named. */
+export const forget = (
+  { bookOf, keyOf }: Store,
+  tenantId: Tenant.TenantId,
+  recipient: Recipient.Recipient
+): void => void bookOf(tenantId).addresses.delete(keyOf(tenantId)(recipient))

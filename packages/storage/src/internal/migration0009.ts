@@ -1,0 +1,138 @@
+/**
+ * The statements by which events and acts tell whom a tenant must not mail, in a schema whose name is quoted.
+ *
+ * A row of `suppressions` is one cause or lift, under the digest of the address: what an event says by `Suppression.factOf` of
+ * the core, which stands here once more for whoever writes an event. What holds is the fold of an address's rows.
+ *
+ * The index on `events` is built while the table is locked, unless the owner of a large ledger has built it before
+ * (docs/operations.md); the rows of the events of before are made by one pass over the ledger.
+ */
+
+const types = "('bounced', 'rejected', 'complained', 'unsubscribed', 'subscribed')"
+
+const says = (name: string, pattern: string): string =>
+  `coalesce(jsonb_typeof(e.normalized_payload -> '${name}') = 'string'
+      AND e.normalized_payload ->> '${name}' ~* '${pattern}', false)`
+
+const words = "(large|size|content|attachment|virus)"
+
+/** Whether an event `e` says that the message was refused for its size or content. */
+const isOfContent = `(${says("subtype", words)} OR ${says("event", words)}
+    OR ${says("status", "^[245][.](2[.]3|3[.]4|6[.][0-9]+)$")})`
+
+const reason = `CASE
+    WHEN e.type = 'complained' THEN 'complained'
+    WHEN e.type IN ('unsubscribed', 'subscribed') THEN 'unsubscribed'
+    WHEN e.type NOT IN ('bounced', 'rejected') OR ${isOfContent} THEN NULL
+    WHEN e.type = 'bounced' THEN CASE e.bounce_class WHEN 'hard' THEN 'bounced' ELSE 'soft_bounced' END
+    ELSE CASE e.reject_reason
+      WHEN 'invalid' THEN 'invalid' WHEN 'bounced' THEN 'bounced' WHEN 'spam' THEN 'complained'
+      WHEN 'unsubscribed' THEN 'unsubscribed' END
+  END`
+
+/** What the events `e` of a relation say, whose delivery is theirs, or that of their link; or else whom they name for certain. */
+const factsOf = (schema: string, events: string): string => `
+  SELECT e.tenant_id, coalesce(d.recipient_digest, r.digest), e.id, effect.reason,
+    CASE WHEN effect.reason = 'unsubscribed' THEN CASE d.stream WHEN 'operational' THEN 'operational' ELSE 'bulk' END END,
+    e.type = 'subscribed', e.occurred_at,
+    CASE e.type WHEN 'subscribed' THEN 8 WHEN 'unsubscribed' THEN 9 WHEN 'bounced' THEN 10 WHEN 'rejected' THEN 11
+      ELSE 13 END::smallint,
+    e.id, false
+  FROM ${events}
+  CROSS JOIN LATERAL (SELECT ${reason} AS reason) effect
+  LEFT JOIN ${schema}.events link ON link.source_event_id = e.id
+  LEFT JOIN ${schema}.deliveries d ON d.tenant_id = e.tenant_id AND d.id = coalesce(e.delivery_id, link.delivery_id)
+  LEFT JOIN ${schema}.recipients r ON e.delivery_id IS NULL AND link.delivery_id IS NULL AND e.echoed_delivery_id IS NULL
+    AND r.tenant_id = e.tenant_id AND r.pseudonym = e.recipient_pseudonym
+  WHERE effect.reason IS NOT NULL AND coalesce(d.recipient_digest, r.digest) IS NOT NULL`
+
+/** The statements that add the suppressions. */
+export const statements = (schema: string): ReadonlyArray<string> => [
+  // One pass over a large ledger takes longer than the limit that clients set.
+  "SET LOCAL statement_timeout = 0",
+  // Where an event is not linked, the pseudonym is what it has of its recipient.
+  `CREATE INDEX IF NOT EXISTS events_pseudonym ON ${schema}.events (tenant_id, recipient_pseudonym)
+    WHERE recipient_pseudonym IS NOT NULL`,
+  `CREATE TABLE ${schema}.suppressions (
+    tenant_id text COLLATE "C" NOT NULL,
+    recipient_digest bytea NOT NULL,
+    id uuid NOT NULL,
+    reason text NOT NULL
+      CHECK (reason IN ('complained', 'bounced', 'invalid', 'unsubscribed', 'manual', 'soft_bounced')),
+    stream text CHECK (stream IN ('transactional', 'operational', 'bulk')),
+    lifts boolean NOT NULL,
+    happened_at timestamptz NOT NULL,
+    rank smallint NOT NULL,
+    event_id uuid,
+    by_hand boolean NOT NULL,
+    PRIMARY KEY (tenant_id, recipient_digest, id)
+  )`,
+  `CREATE INDEX suppressions_reason ON ${schema}.suppressions (tenant_id, reason, recipient_digest)`,
+  // The erasable addresses of those who were suppressed by hand, or by an event that no delivery has met.
+  `CREATE TABLE ${schema}.suppressed_recipients (
+    tenant_id text COLLATE "C" NOT NULL,
+    recipient_digest bytea NOT NULL,
+    recipient text NOT NULL,
+    PRIMARY KEY (tenant_id, recipient_digest)
+  )`,
+  // What was done by hand to suppressions, or kept of a recipient that was forgotten: who, when and why.
+  `ALTER TABLE ${schema}.acts
+    DROP CONSTRAINT acts_act_check,
+    ADD CONSTRAINT acts_act_check CHECK (act IN ('dismiss', 'retry', 'forget', 'add', 'lift', 'keep')),
+    ADD COLUMN fact_id uuid,
+    ADD COLUMN recipient_digest bytea,
+    ADD COLUMN reason text,
+    ADD COLUMN stream text,
+    ADD COLUMN lifts boolean,
+    ADD COLUMN happened_at timestamptz,
+    ADD COLUMN rank smallint,
+    ADD COLUMN actor text,
+    ADD COLUMN because text`,
+  `CREATE INDEX acts_recipient ON ${schema}.acts (tenant_id, recipient_digest) WHERE recipient_digest IS NOT NULL`,
+  // What some events say; those of unknown recipients, and those that say nothing, are left out.
+  `CREATE FUNCTION ${schema}.suppressions_of(ids uuid[]) RETURNS SETOF ${schema}.suppressions LANGUAGE sql STABLE AS $$
+    ${factsOf(schema, `unnest(ids) AS given (id) JOIN ${schema}.events e ON e.id = given.id`)}
+  $$`,
+  // Keeps what an event says as it is appended, and again as it is linked: by then it is about the delivery of the link.
+  `CREATE FUNCTION ${schema}.tell_suppressions() RETURNS trigger
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  DECLARE
+    told uuid := NEW.id;
+  BEGIN
+    IF NEW.source_event_id IS NOT NULL THEN
+      told := NEW.source_event_id;
+      PERFORM FROM ${schema}.events e WHERE e.id = told AND e.type IN ${types};
+      IF NOT FOUND THEN RETURN NULL; END IF;
+      DELETE FROM ${schema}.suppressions s USING ${schema}.events e, ${schema}.recipients r
+      WHERE e.id = told AND r.tenant_id = e.tenant_id AND r.pseudonym = e.recipient_pseudonym
+        AND s.tenant_id = e.tenant_id AND s.recipient_digest = r.digest AND s.id = told;
+    END IF;
+    INSERT INTO ${schema}.suppressions SELECT * FROM ${schema}.suppressions_of(ARRAY[told]) ON CONFLICT DO NOTHING;
+    RETURN NULL;
+  END $$`,
+  `CREATE TRIGGER events_tell_suppressions AFTER INSERT ON ${schema}.events FOR EACH ROW
+    WHEN (NEW.type IN ${types} OR NEW.source_event_id IS NOT NULL)
+    EXECUTE FUNCTION ${schema}.tell_suppressions()`,
+  `REVOKE EXECUTE ON FUNCTION ${schema}.suppressions_of, ${schema}.tell_suppressions FROM PUBLIC`,
+  `INSERT INTO ${schema}.suppressions ${factsOf(schema, `${schema}.events e`)} AND e.type IN ${types}`,
+  // Who may add events may suppress; row-level security goes on where it is on.
+  `DO $$
+  DECLARE
+    role name;
+  BEGIN
+    FOR role IN SELECT DISTINCT r.rolname FROM pg_class c, aclexplode(c.relacl) a JOIN pg_roles r ON r.oid = a.grantee
+      WHERE c.oid = '${schema}.events'::regclass AND a.privilege_type = 'INSERT' AND a.grantee <> c.relowner LOOP
+      EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ${schema}.suppressions, ${schema}.suppressed_recipients TO %I',
+        role);
+      EXECUTE format('GRANT EXECUTE ON FUNCTION ${schema}.suppressions_of TO %I', role);
+    END LOOP;
+    IF (SELECT relrowsecurity FROM pg_class WHERE oid = '${schema}.events'::regclass) THEN
+      ALTER TABLE ${schema}.suppressions ENABLE ROW LEVEL SECURITY;
+      CREATE POLICY one_tenant ON ${schema}.suppressions
+        USING (current_setting('waybill.tenant_id', true) IN (tenant_id, '*'));
+      ALTER TABLE ${schema}.suppressed_recipients ENABLE ROW LEVEL SECURITY;
+      CREATE POLICY one_tenant ON ${schema}.suppressed_recipients
+        USING (current_setting('waybill.tenant_id', true) IN (tenant_id, '*'));
+    END IF;
+  END $$`
+]
