@@ -20,7 +20,7 @@ const drift = (n: number): Drift.Drift => ({
   fields: ["status"]
 })
 
-/** A ledger whose pages are these many drifts each, of both parts, and what it was asked. */
+/** A ledger whose pages are these many drifts each, of each part, and what it was asked. */
 const drifting = (sizes: ReadonlyArray<number>) => {
   const asked: Array<string> = []
   const page = (name: string) => ({ after, part }: Audit.Query) =>
@@ -64,13 +64,14 @@ describe("verify", () => {
         pageSize: 4,
         onPage: (sofar) => Effect.sync(() => pages.push(sofar))
       })
-      assert.deepStrictEqual(audited, { deliveries: 10, orphans: 6, drifted: 0, drifts: [] })
+      assert.deepStrictEqual(audited, { deliveries: 10, orphans: 6, suppressions: 0, drifted: 0, drifts: [] })
       assert.deepStrictEqual(pages.map(({ deliveries, orphans, part }) => [part, deliveries, orphans]), [
         ["deliveries", 4, 0],
         ["deliveries", 8, 0],
         ["deliveries", 10, 0],
         ["orphans", 10, 4],
-        ["orphans", 10, 6]
+        ["orphans", 10, 6],
+        ["suppressions", 10, 6]
       ])
       assert.strictEqual((yield* auditor.verify({ tenantId: globex })).deliveries, 5)
       assert.deepStrictEqual(yield* auditor.rebuild(), audited)
@@ -80,13 +81,15 @@ describe("verify", () => {
     Effect.gen(function*() {
       const { asked, auditor } = drifting([700, 700])
       const audited = yield* Auditor.Auditor.use(({ verify }) => verify()).pipe(Effect.provide(auditor))
-      assert.strictEqual(audited.drifted, 2800)
+      assert.strictEqual(audited.drifted, 4200)
       assert.lengthOf(audited.drifts, Auditor.maxDrifts)
       assert.deepStrictEqual(asked, [
         "verify deliveries 0",
         "verify deliveries 1",
         "verify orphans 0",
-        "verify orphans 1"
+        "verify orphans 1",
+        "verify suppressions 0",
+        "verify suppressions 1"
       ])
     }).pipe(Effect.provide(stores)))
 

@@ -95,6 +95,7 @@ describe("on the embedded database", () => {
       assert.deepStrictEqual(yield* Auditor.Auditor.use(({ verify }) => verify()), {
         deliveries: 1,
         orphans: 0,
+        suppressions: 0,
         drifted: 0,
         drifts: []
       })

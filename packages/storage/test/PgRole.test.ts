@@ -38,6 +38,8 @@ describe("least privilege on PostgreSQL", () => {
           orphans: working,
           recipients: "DELETE",
           secrets: "",
+          suppressed_recipients: "SELECT INSERT UPDATE DELETE",
+          suppressions: "SELECT INSERT UPDATE DELETE",
           sweeps: working,
           tokens: working,
           unsent: working,

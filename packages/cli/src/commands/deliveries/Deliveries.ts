@@ -3,12 +3,14 @@
  *
  * @since 0.1.0
  */
-import { Delivery, Details, IdempotencyKey, Ledger, LedgerError, Recipient } from "@waybill/core"
+import { Block, Delivery, Details, IdempotencyKey, Ledger, LedgerError, Recipient } from "@waybill/core"
 import { DateTime, Effect, Option, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as Store from "../../store/Store.ts"
 import * as Output from "../../terminal/Output.ts"
 import * as Parameters from "../../terminal/Parameters.ts"
+
+const encodeBlock = Schema.encodeSync(Block.Block)
 
 /**
  * `waybill record`
@@ -39,20 +41,32 @@ export const record = Command.make(
       Flag.withDescription("The delivery's id (default: a new UUIDv7)"),
       Flag.optional
     ),
+    ignoreSuppression: Flag.Boolean("ignore-suppression").pipe(
+      Flag.withDescription("Send it although its recipient is suppressed, and note that it was")
+    ),
     json: Parameters.json
   },
   Effect.fnUntraced(function*({ json, ...delivery }) {
     const ledger = yield* Ledger.Ledger
     const recorded = yield* ledger.record(Delivery.NewDelivery.make(delivery))
     const { id } = recorded.delivery
+    const suppressedBy = Option.map(recorded.suppressedBy, encodeBlock)
     yield* Output.write(
       json,
-      { id, created: recorded.created },
-      () => `${id} ${recorded.created ? "recorded" : "was there already"}`
+      { id, created: recorded.created, suppressedBy: Option.getOrNull(suppressedBy) },
+      () =>
+        `${id} ${recorded.created ? "recorded" : "was there already"}${
+          Option.match(suppressedBy, {
+            onNone: () => "",
+            onSome: ({ reason, since }) => `, suppressed: do not send it (${reason} since ${since})`
+          })
+        }`
     )
   }, Effect.provide(Store.layer))
 ).pipe(
-  Command.withDescription("Record a delivery before it is sent"),
+  Command.withDescription(
+    "Record a delivery before it is sent; tells where it must not be, since its recipient is suppressed"
+  ),
   Command.withExamples([
     {
       command: "waybill record --recipient ada@example.com --mailable welcome --stream transactional",

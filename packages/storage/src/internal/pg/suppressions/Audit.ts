@@ -4,7 +4,12 @@ import { Effect, Option, Schema } from "effect"
 import type { Database } from "../Database.ts"
 import * as Parameters from "../Parameters.ts"
 
-const PageRow = Schema.Struct({ tenantId: Tenant.TenantId, key: Schema.String, isDrifted: Schema.Boolean })
+const PageRow = Schema.Struct({
+  tenantId: Tenant.TenantId,
+  key: Schema.String,
+  isTold: Schema.Boolean,
+  isDrifted: Schema.Boolean
+})
 
 const decode = Schema.decodeUnknownEffect(Schema.Array(PageRow))
 
@@ -82,8 +87,11 @@ export const make = ({ inScope, quoted, sql, table }: Database) => {
         SELECT tenant_id, recipient_digest FROM (SELECT * FROM stored EXCEPT SELECT * FROM expected) extra
       )
       SELECT page.tenant_id AS "tenantId", encode(page.digest, 'hex') AS key,
-        drifted.tenant_id IS NOT NULL AS "isDrifted"
+        told_of.tenant_id IS NOT NULL AS "isTold", drifted.tenant_id IS NOT NULL AS "isDrifted"
       FROM page
+      LEFT JOIN (
+        SELECT tenant_id, recipient_digest FROM expected UNION SELECT tenant_id, recipient_digest FROM stored
+      ) told_of ON told_of.tenant_id = page.tenant_id AND told_of.recipient_digest = page.digest
       LEFT JOIN drifted ON drifted.tenant_id = page.tenant_id AND drifted.recipient_digest = page.digest
       ORDER BY page.tenant_id, page.digest
     `
@@ -103,7 +111,7 @@ export const make = ({ inScope, quoted, sql, table }: Database) => {
       yield* sql.unsafe(removeText, given)
     }
     const next = Audit.nextOf(query, page.map(({ key, tenantId }) => ({ id: key, tenantId })))
-    return { checked: page.length, drifts, next }
+    return { checked: page.filter(({ isTold }) => isTold).length, drifts, next }
   })
 }
 
