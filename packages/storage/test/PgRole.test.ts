@@ -77,7 +77,8 @@ describe("least privilege on PostgreSQL", () => {
             "letters",
             "recipient_digest",
             "recipient_pseudonym",
-            "requeue"
+            "requeue",
+            "suppressions_of"
           ]
         )
         const [schema] = yield* sql`

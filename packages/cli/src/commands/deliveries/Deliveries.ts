@@ -42,7 +42,8 @@ export const record = Command.make(
       Flag.optional
     ),
     ignoreSuppression: Flag.Boolean("ignore-suppression").pipe(
-      Flag.withDescription("Send it although its recipient is suppressed, and note that it was")
+      Flag.withDescription("Send it although its recipient is suppressed, and note that it was"),
+      Flag.withDefault(false)
     ),
     json: Parameters.json
   },
