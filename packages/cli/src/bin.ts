@@ -19,6 +19,7 @@ import { readFileSync } from "node:fs"
 import * as Deliveries from "./commands/deliveries/Deliveries.ts"
 import * as Find from "./commands/deliveries/Find.ts"
 import * as Forget from "./commands/deliveries/Forget.ts"
+import * as Unsent from "./commands/deliveries/Unsent.ts"
 import * as Audit from "./commands/ledger/Audit.ts"
 import * as Feed from "./commands/ledger/Feed.ts"
 import * as Prune from "./commands/ledger/Prune.ts"
@@ -58,6 +59,8 @@ const waybill = Command.make("waybill").pipe(
     Migrate.migrate,
     Deliveries.record,
     Deliveries.dispatch,
+    Unsent.fail,
+    Unsent.suppress,
     Ingest.ingest,
     Deliveries.show,
     Find.find,

@@ -88,6 +88,48 @@ describe("the commands", () => {
       assert.deepStrictEqual(yield* Waybill.json(Waybill.Orphans, ["orphans"], env), { orphans: [] })
     }), 60_000)
 
+  it.live(
+    "a failed attempt is noted once, a dispatch follows it, and a suppression is final",
+    () =>
+      Effect.gen(function*() {
+        const env = yield* Waybill.migrated
+        const { id } = yield* Waybill.json(Waybill.Recorded, record, env)
+        const fail = ["fail", id, "--code", "timeout", "--message", "ann@example.com did not answer", "--attempt", "1"]
+        const noted = { id, attempt: 1, noted: true, status: "queued" }
+        assert.deepStrictEqual(yield* Waybill.json(Waybill.Failed, fail, env), noted)
+        assert.deepStrictEqual(yield* Waybill.json(Waybill.Failed, fail, env), { ...noted, noted: false })
+        const { delivery } = yield* Waybill.json(Waybill.Shown, ["show", id], env)
+        assert.deepStrictEqual(delivery["lastError"], {
+          code: "timeout",
+          message: "[hidden] did not answer",
+          rejectReason: null,
+          bounceClass: null,
+          smtpStatus: null,
+          enhancedStatus: null
+        })
+        assert.match((yield* Waybill.run(["show", id], env)).stdout, /^lastError +deferred timeout \[hidden\]/m)
+        yield* Waybill.json(
+          Waybill.Dispatched,
+          ["dispatch", id, "--provider", "postmark", "--provider-message-id", "message-9"],
+          env
+        )
+        const late = yield* Waybill.run(["fail", id, "--code", "late"], env)
+        assert.deepStrictEqual([late.code, late.stdout], [1, ""])
+        assert.match(late.stderr, /was handed to a provider already/)
+
+        const other = yield* Waybill.json(Waybill.Recorded, record, env)
+        const suppressed = yield* Waybill.json(
+          Waybill.Suppressed,
+          ["suppress", other.id, "--because", "cancelled"],
+          env
+        )
+        assert.deepStrictEqual(suppressed, { id: other.id, noted: true, status: "suppressed" })
+        const wrong = yield* Waybill.run(["fail", other.id, "--code", "not a word"], env)
+        assert.strictEqual(wrong.code, 2)
+      }),
+    60_000
+  )
+
   it.live("a delivery of another program is linked once by a sweep", () =>
     Effect.gen(function*() {
       const env = yield* Waybill.migrated

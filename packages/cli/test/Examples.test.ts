@@ -9,6 +9,7 @@ import { TestClock } from "effect/testing"
 import { createServer } from "node:net"
 import { layer, program } from "../../../examples/app.ts"
 import * as Cluster from "../../../examples/cluster.ts"
+import * as Sending from "../../../examples/outbox.ts"
 import { Sweeps } from "../../../examples/sweep.ts"
 import * as Transaction from "../../../examples/transaction.ts"
 import * as Unsubscribing from "../../../examples/unsubscribe.ts"
@@ -36,6 +37,11 @@ describe("examples", () => {
       assert.deepStrictEqual(users, ["ann@example.com"])
       assert.deepStrictEqual(deliveries, [kept])
     }).pipe(Effect.provide(Transaction.layer)), 60_000)
+
+  it.live("a delivery that a transaction recorded is sent by the outbox", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* Sending.program, "dispatched")
+    }).pipe(Effect.provide(Sending.layer)), 60_000)
 
   it.live("a reader unsubscribes once, however often the link is used", () =>
     Effect.gen(function*() {

@@ -111,6 +111,15 @@ export const Orphans = Schema.Struct({
   }))
 })
 
+export const Failed = Schema.Struct({
+  id: Schema.String,
+  attempt: Schema.Int,
+  noted: Schema.Boolean,
+  status: Schema.String
+})
+
+export const Suppressed = Schema.Struct({ id: Schema.String, noted: Schema.Boolean, status: Schema.String })
+
 export const Shown = Schema.Struct({
   delivery: Schema.Record(Schema.String, Schema.Json),
   timeline: Schema.Array(Schema.Struct({

@@ -5,6 +5,7 @@
  */
 import { Block, Delivery, Details, IdempotencyKey, Ledger, LedgerError, Recipient } from "@waybill/core"
 import { DateTime, Effect, Option, Schema } from "effect"
+import * as Arr from "effect/Array"
 import { Command, Flag } from "effect/cli"
 import * as Store from "../../store/Store.ts"
 import * as Output from "../../terminal/Output.ts"
@@ -139,7 +140,32 @@ const saidOf = (
   ]
 }
 
-const hidden = new Set(["lastEventId", "lastEventOwn"])
+const hidden = new Set([
+  "lastEventId",
+  "lastEventOwn",
+  "lastError",
+  "lastErrorType",
+  "lastErrorAt",
+  "lastErrorId",
+  "lastErrorOwn"
+])
+
+/** The last error of a delivery in one line, where it has one. */
+const errorOf = ({ lastError, lastErrorAt, lastErrorType }: Delivery.Delivery): ReadonlyArray<[string, string]> => {
+  if (Option.isNone(lastError)) return []
+  const { bounceClass, code, enhancedStatus, message, rejectReason, smtpStatus } = lastError.value
+  const parts: ReadonlyArray<Option.Option<string>> = [
+    lastErrorType,
+    bounceClass,
+    rejectReason,
+    Option.map(smtpStatus, String),
+    enhancedStatus,
+    code,
+    message,
+    Option.map(lastErrorAt, (at) => `at ${DateTime.formatIso(at)}`)
+  ]
+  return [["lastError", Output.line(Arr.getSomes(parts).join(" "))]]
+}
 
 /**
  * `waybill show`
@@ -161,7 +187,8 @@ export const show = Command.make(
     if (Option.isNone(found)) return yield* new LedgerError.DeliveryNotFound({ tenantId: key.tenantId })
     const whole = yield* ledger.timeline(key)
     const known = Option.isSome(asOf) ? Delivery.knownAt(whole, asOf.value) : whole
-    const delivery = encode(Option.isSome(asOf) ? Delivery.asOf(found.value, known) : found.value)
+    const shown = Option.isSome(asOf) ? Delivery.asOf(found.value, known) : found.value
+    const delivery = encode(shown)
     const timeline = known.map(({ details, event, linkedBy }) => ({
       eventId: event.id,
       type: event.type,
@@ -172,11 +199,12 @@ export const show = Command.make(
     const columns = yield* Output.columns
     return yield* Output.write(json, { delivery, timeline }, () =>
       [
-        Output.fields(
-          Object.entries(delivery).flatMap(([name, value]) =>
+        Output.fields([
+          ...Object.entries(delivery).flatMap(([name, value]): ReadonlyArray<[string, string]> =>
             typeof value === "object" || hidden.has(name) ? [] : [[name, String(value)]]
-          )
-        ),
+          ),
+          ...errorOf(shown)
+        ]),
         "",
         Output.table(
           ["occurred at", "event", "id", "linked by"],

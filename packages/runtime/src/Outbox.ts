@@ -1,0 +1,217 @@
+/**
+ * Sends the deliveries that wait to be sent, by the app's own `send`: an outbox, of which nothing but the delivery is stored.
+ *
+ * A delivery that is recorded inside the app's own transaction waits from its commit on, so that it is sent if the transaction
+ * committed and only then. Any number of processes may run an outbox over one ledger: each delivery is claimed by one of them at a
+ * time, and a process that ends before its claim does leaves it to the others.
+ *
+ * A delivery is sent at least once. A process that dies between the send and the note of it leaves a delivery that is sent again
+ * when its claim ends, unless the provider's report, echoing the delivery's id, has come before. A `send` that gives the provider
+ * the delivery's id as an idempotency key makes that once, where the provider knows such keys.
+ *
+ * @since 0.2.0
+ */
+import { Delivery, Ledger, type LedgerError, type Provider, Tenant, Unsent } from "@waybill/core"
+import * as Attributes from "@waybill/core/Attributes"
+import { DateTime, Duration, Effect, Layer, Option, Schedule, Schema } from "effect"
+import { annotateReason } from "./internal/reason.ts"
+
+/**
+ * A `send` did not hand the delivery to its provider.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class SendFailed extends Schema.TaggedError<SendFailed>("@waybill/runtime/SendFailed")("SendFailed", {
+  /** A short word for what happened, by which failures can be counted. */
+  code: Delivery.Fail.fields.error.fields.code,
+  /** A sentence about it; addresses and URLs are taken out before it is kept. */
+  message: Schema.optionalKey(Schema.String),
+  /** Whether another attempt is of no use; the delivery is then given up. */
+  final: Schema.optionalKey(Schema.Boolean)
+}) {}
+
+/**
+ * The answer of the provider that took a delivery.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Sent {
+  readonly provider: Provider.Provider
+  /** The message id that its send call gave. */
+  readonly providerMessageId: string
+}
+
+/**
+ * How an outbox works.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Options<R = never> {
+  /** Hands a delivery to a provider. It finds what the message says by the delivery: its id, mailable and metadata. */
+  readonly send: (delivery: Delivery.Delivery, attempt: number) => Effect.Effect<Sent, SendFailed, R>
+  /** Whose deliveries are sent; those of all tenants by default. */
+  readonly scope?: Tenant.Scope
+  /**
+   * How long a delivery is left to who recorded it, one minute by default. Where nothing else sends, it may be zero; where the app
+   * sends on its own and the outbox takes up what a crash left, it has to be longer than the app's own send takes.
+   */
+  readonly grace?: Duration.Input
+  /** How long a claim lasts, five minutes by default; a send is interrupted after three quarters of it. */
+  readonly lease?: Duration.Input
+  /** How many are sent at the same time, ten by default. */
+  readonly concurrency?: number
+  /** After how many attempts a delivery is given up, seven by default. The waits between them are those of `Retry.waits`. */
+  readonly attempts?: number
+  /** How often it is asked for what waits, when nothing more did: every second by default. */
+  readonly interval?: Duration.Input
+}
+
+/**
+ * The counts of one round.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Round {
+  /** How many deliveries were claimed. */
+  readonly claimed: number
+  /** How many were sent, and noted so. */
+  readonly sent: number
+  /** How many failed, those that were given up among them. */
+  readonly failed: number
+}
+
+/** Notes again what the database could not take. */
+const patience = Schedule.exponential("100 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 6 }))
+
+const persistently = <A, E extends { readonly _tag: string }, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.retry(effect, { schedule: patience, while: ({ _tag }) => _tag === "LedgerUnavailable" })
+
+type Ending = "sent" | "failed" | "passed"
+
+/**
+ * Claims what is due, at most `concurrency` deliveries, and sends them at the same time. Returns when each was sent or failed, and
+ * that is noted.
+ *
+ * @category sending
+ * @since 0.2.0
+ */
+export const round = Effect.fn("Outbox.round")(function*<R>(
+  options: Options<R>
+): Effect.fn.Return<Round, LedgerError.InvalidInput | LedgerError.LedgerError, Ledger.Ledger | Unsent.Unsent | R> {
+  const ledger = yield* Ledger.Ledger
+  const unsent = yield* Unsent.Unsent
+  const { attempts = 7, concurrency = 10, grace = "1 minute", lease = "5 minutes", scope = Tenant.all, send } = options
+  const ends = Duration.fromInputUnsafe(lease)
+  const now = yield* DateTime.now
+  const claims = yield* unsent.claim({
+    scope,
+    limit: concurrency,
+    dueTo: DateTime.subtractDuration(now, Duration.fromInputUnsafe(grace)),
+    until: DateTime.addDuration(now, ends)
+  })
+
+  const attemptOnce = ({ attempt, delivery }: Unsent.Claimed) =>
+    send(delivery, attempt).pipe(
+      Effect.timeoutOrElse({
+        duration: Duration.times(ends, 0.75),
+        orElse: () => Effect.fail(new SendFailed({ code: "timeout", message: "the send took too long" }))
+      }),
+      // What a defect says may hold an address or a body.
+      Effect.catchDefect((defect) =>
+        Effect.andThen(
+          Effect.logError("sending a delivery died").pipe(
+            Attributes.annotateLogs({ tenant_id: delivery.tenantId, reason: "Died" })
+          ),
+          Effect.fail(new SendFailed({ code: "died", message: defect instanceof Error ? defect.name : "a defect" }))
+        )
+      )
+    )
+
+  const note = ({ attempt, delivery: { id, tenantId } }: Unsent.Claimed, error: SendFailed) =>
+    persistently(ledger.fail({
+      tenantId,
+      deliveryId: id,
+      error: { code: error.code, message: Option.fromUndefinedOr(error.message) },
+      final: error.final === true || attempt >= attempts,
+      attempt: Option.some(attempt),
+      expectedVersion: Option.none()
+    })).pipe(
+      Effect.as<Ending>("failed"),
+      // Another worker has sent it meanwhile, or it is gone.
+      Effect.catchTag(["DispatchConflict", "DeliveryNotFound"], () => Effect.succeed<Ending>("passed"))
+    )
+
+  const dispatch = (claim: Unsent.Claimed, { provider, providerMessageId }: Sent) => {
+    const { delivery: { id, tenantId } } = claim
+    // It was sent: what cannot be noted as it is must not be sent again.
+    const giveUp = (code: string) =>
+      Effect.andThen(
+        Effect.logError("a delivery was sent and its message id cannot be used").pipe(
+          Attributes.annotateLogs({ tenant_id: tenantId, provider })
+        ),
+        note(claim, new SendFailed({ code, final: true }))
+      )
+    return persistently(
+      ledger.dispatch({ tenantId, deliveryId: id, provider, providerMessageId, expectedVersion: Option.none() })
+    ).pipe(
+      Effect.as<Ending>("sent"),
+      Effect.catchTags({
+        InvalidInput: () => giveUp("message-id-unusable"),
+        DispatchConflict: ({ reason }) =>
+          reason === "taken" ? giveUp("message-id-taken") : Effect.succeed<Ending>("passed"),
+        DeliveryNotFound: () => Effect.succeed<Ending>("passed")
+      })
+    )
+  }
+
+  const endings = yield* Effect.forEach(
+    claims,
+    (claim) =>
+      // A shutdown ends a send, and never comes between a send and the note of it.
+      Effect.uninterruptibleMask((restore) =>
+        Effect.matchEffect(restore(attemptOnce(claim)), {
+          onFailure: (error) => note(claim, error),
+          onSuccess: (sent) => dispatch(claim, sent)
+        })
+      ).pipe(
+        Effect.catchTag("StaleDelivery", (error) => Effect.die(error)),
+        Effect.catchCause((cause) =>
+          Effect.as(
+            Effect.logError("what became of a delivery could not be noted").pipe(
+              annotateReason(cause),
+              Attributes.annotateLogs({ tenant_id: claim.delivery.tenantId })
+            ),
+            "passed" satisfies Ending
+          )
+        )
+      ),
+    { concurrency: "unbounded" }
+  )
+  return {
+    claimed: claims.length,
+    sent: endings.filter((ending) => ending === "sent").length,
+    failed: endings.filter((ending) => ending === "failed").length
+  }
+})
+
+/**
+ * Runs an outbox until its scope closes: round after round while there is something, and then every `interval`.
+ *
+ * @category layers
+ * @since 0.2.0
+ */
+export const layer = <R = never>(options: Options<R>): Layer.Layer<never, never, Ledger.Ledger | Unsent.Unsent | R> => {
+  const { concurrency = 10, interval = "1 second" } = options
+  const pause = Effect.sleep(Duration.fromInputUnsafe(interval))
+  const turn = round(options).pipe(
+    Effect.flatMap(({ claimed }) => claimed < concurrency ? pause : Effect.void),
+    Effect.catchCause((cause) =>
+      Effect.andThen(Effect.logError("the outbox could not claim").pipe(annotateReason(cause)), pause)
+    )
+  )
+  return Layer.effectDiscard(Effect.forkScoped(Effect.forever(turn)))
+}
