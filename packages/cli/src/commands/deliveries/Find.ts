@@ -3,7 +3,7 @@
  *
  * @since 0.2.0
  */
-import { Delivery, Directory, Event, EventType, IdempotencyKey, type Ledger, Recipient } from "@waybill/core"
+import { Delivery, Details, Directory, Event, EventType, IdempotencyKey, type Ledger, Recipient } from "@waybill/core"
 import { DateTime, Duration, Effect, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as Settings from "../../config/Settings.ts"
@@ -117,13 +117,16 @@ export const find = Command.make(
   ])
 )
 
-const entryOf = ({ event, linkedBy }: Ledger.TimelineEntry) => ({
+const encodeDetails = Schema.encodeSync(Details.Details)
+
+const entryOf = ({ details, event, linkedBy }: Ledger.TimelineEntry) => ({
   eventId: event.id,
   type: event.type,
   occurredAt: DateTime.formatIso(event.occurredAt),
   rejectReason: Option.getOrNull(event.rejectReason),
   bounceClass: Option.getOrNull(event.bounceClass),
-  linkedBy: Option.getOrNull(linkedBy)
+  linkedBy: Option.getOrNull(linkedBy),
+  details: Option.getOrNull(Option.map(details, encodeDetails))
 })
 
 /**
