@@ -16,6 +16,8 @@ export const statements = (schema: string): ReadonlyArray<string> => [
   `CREATE INDEX event_details_age ON ${schema}.event_details (inserted_at)`,
   `CREATE INDEX event_details_recipient ON ${schema}.event_details (tenant_id, recipient_digest)
     WHERE recipient_digest IS NOT NULL`,
+  // So that forgetting a recipient costs what names that one, however much waits.
+  `CREATE INDEX orphans_recipient ON ${schema}.orphans (tenant_id, recipient_digest) WHERE recipient_digest IS NOT NULL`,
   // Who may add events may keep and erase their details; row-level security goes on where it is on.
   `DO $$
   DECLARE

@@ -71,14 +71,16 @@ export const make = ({ quoted, sql }: Database) => {
   const names = Object.keys(columns).join(", ")
   const keptText = `kept AS (
       INSERT INTO ${quoted("event_details")} (tenant_id, event_id, inserted_at, details)
-      SELECT met.tenant_id, met.id, met.inserted_at, met.details FROM inserted JOIN met ON met.id = inserted.id
+      SELECT met.tenant_id, met.id, met.inserted_at, met.details FROM met
       WHERE met.details IS NOT NULL AND NOT met.forgotten
+        AND CASE WHEN met.id IN (SELECT id FROM inserted) THEN true ELSE false END
     ), `
   // $1 is the tenant, $2 how many reports there are, $3 how long to wait for a lock or NULL; the columns follow.
   //
   // `patience` is joined first, so that its setting holds before any row is locked, without a statement of its own.
   // `counted` is `Report.meet` for all at once: each report met one delivery alone, or nothing is inserted at all.
-  // `kept` is `Report.keep` for all that was inserted, where a report brings details.
+  // `kept` is `Report.keep` for all that was inserted, where a report brings details. Within the CASE what was inserted is
+  // hashed once; joined, it would be read for each report again, since the planner takes it for a row or two.
   const textWith = (withDetails: boolean) => `
     WITH patience AS MATERIALIZED (
       SELECT set_config('lock_timeout', coalesce($3, current_setting('lock_timeout')), true)
