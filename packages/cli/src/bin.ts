@@ -31,6 +31,7 @@ import * as Migrate from "./commands/service/Migrate.ts"
 import * as Serve from "./commands/service/Serve.ts"
 import * as Status from "./commands/service/Status.ts"
 import * as Tokens from "./commands/service/Tokens.ts"
+import * as Suppressions from "./commands/suppressions/Suppressions.ts"
 import * as Unsubscribe from "./commands/suppressions/Unsubscribe.ts"
 import * as Ingest from "./commands/webhooks/Ingest.ts"
 import * as SendTest from "./commands/webhooks/SendTest.ts"
@@ -70,6 +71,7 @@ const waybill = Command.make("waybill").pipe(
     Audit.verify,
     Audit.rebuild,
     Feed.feed,
+    Suppressions.suppressions,
     Unsubscribe.unsubscribe,
     Forget.forget,
     Serve.serve,

@@ -22,7 +22,9 @@ const isWrongUsage = Schema.is(
       _tag: Schema.Literal("InvalidInput"),
       what: Schema.Literals(["delivery", "dispatch", "query", "token"])
     }),
-    Schema.Struct({ _tag: Schema.Literals(["UnknownProvider", "NothingChosen", "ForeignCursor"]) })
+    Schema.Struct({
+      _tag: Schema.Literals(["UnknownProvider", "NothingChosen", "ForeignCursor", "BadRows", "UnusableImport"])
+    })
   ])
 )
 
