@@ -2,7 +2,8 @@
  * Serves the links of `Unsubscribe` over HTTP, in any application of `effect/http`.
  *
  * `POST /unsubscribe/:token` with the form `List-Unsubscribe=One-Click`, as a mail program sends it and the page's button too,
- * appends the delivery's one `unsubscribed` event, however often it comes. Nothing else changes anything: mail programs and
+ * appends the delivery's one `unsubscribed` event, however often it comes; who has subscribed again since is suppressed again by
+ * an act. Nothing else changes anything: mail programs and
  * virus scanners open every link, so `GET` and `HEAD` only show the page with the button. No answer leads elsewhere, and none
  * asks for a cookie.
  *
@@ -15,7 +16,7 @@
  *
  * @since 0.2.0
  */
-import { Ledger } from "@waybill/core"
+import { Ledger, Suppressions } from "@waybill/core"
 import { ByteSize, DateTime, Duration, Effect, type Layer, Option } from "effect"
 import { HttpRouter, HttpServerRequest, type HttpServerResponse } from "effect/http"
 import * as Body from "./internal/body.ts"
@@ -86,14 +87,34 @@ const tokenIn = (url: string): string => {
 
 const make = Effect.fnUntraced(function*(keys: Unsubscribe.Keys) {
   const ledger = yield* Ledger.Ledger
+  const suppressions = yield* Suppressions.Suppressions
   const budget = Budget.make(bodiesInFlight)
   yield* Refusals.register([{ name: Unsubscribe.reporter }])
+
+  /** Who subscribed since and uses the link again is suppressed again; who is suppressed stays as he is. */
+  const again = Effect.fnUntraced(function*({ deliveryId, tenantId }: Ledger.DeliveryKey) {
+    const found = yield* ledger.delivery({ deliveryId, tenantId })
+    if (Option.isNone(found) || Option.isNone(found.value.recipient)) return
+    const { recipient, stream } = found.value
+    const addition = {
+      recipient: recipient.value,
+      reason: "unsubscribed",
+      stream: Option.some(stream),
+      since: Option.none()
+    } as const
+    yield* suppressions.add({
+      tenantId,
+      additions: [addition],
+      actor: "recipient",
+      because: Option.some("used the link to unsubscribe again")
+    })
+  })
 
   /** Appends the event, unless it is there: said again at another time, it would count as a conflict. */
   const unsubscribe = Effect.fnUntraced(function*(key: Ledger.DeliveryKey, by: "one-click" | "page") {
     const timeline = yield* ledger.timeline(key)
     const once = Unsubscribe.idempotencyKey(key.deliveryId)
-    if (timeline.some(({ event }) => event.idempotencyKey === once)) return
+    if (timeline.some(({ event }) => event.idempotencyKey === once)) return yield* again(key)
     yield* ledger.append(key.tenantId, [Unsubscribe.event(key.deliveryId, by, yield* DateTime.now)])
   }, Effect.mapError(Refusals.notStored))
 
@@ -137,5 +158,5 @@ const make = Effect.fnUntraced(function*(keys: Unsubscribe.Keys) {
  */
 export const layer = (
   keys: Unsubscribe.Keys
-): Layer.Layer<never, never, HttpRouter.HttpRouter | Ledger.Ledger> =>
+): Layer.Layer<never, never, HttpRouter.HttpRouter | Ledger.Ledger | Suppressions.Suppressions> =>
   HttpRouter.addAll(Effect.map(make(keys), (handler) => [HttpRouter.route("*", "/unsubscribe/*", handler)]))

@@ -1,7 +1,7 @@
 /** A real server on the loopback interface that takes signed webhooks into a ledger. */
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert } from "@effect/vitest"
-import { Delivery, Inbox, Ledger, Orphans, Provider, Recipient, Tenant } from "@waybill/core"
+import { Delivery, Inbox, Ledger, Orphans, Provider, Recipient, type Suppressions, Tenant } from "@waybill/core"
 import { MemoryInbox, MemoryLedger, PgInbox, PgLedger } from "@waybill/storage"
 import {
   Ingestion,
@@ -30,7 +30,7 @@ export const secretsOf = (senders: ReadonlyArray<Sender.Sender>): Secrets.Tenant
   secrets: Object.fromEntries(senders.flatMap(({ secrets }) => Object.entries(secrets)))
 })
 
-export type Storage = Inbox.Inbox | Ledger.Ledger | Orphans.Orphans
+export type Storage = Inbox.Inbox | Ledger.Ledger | Orphans.Orphans | Suppressions.Suppressions
 
 export const memory: Layer.Layer<Storage> = Layer.mergeAll(MemoryInbox.layer, MemoryLedger.layer).pipe(
   Layer.provide(SecureRandom.layerWebCrypto)

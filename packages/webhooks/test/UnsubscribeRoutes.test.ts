@@ -1,6 +1,6 @@
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Delivery, Event, Ledger, LedgerError, Recipient, Tenant } from "@waybill/core"
+import { Delivery, Event, Ledger, LedgerError, Recipient, Suppressions, Tenant } from "@waybill/core"
 import { Refusals, Unsubscribe, UnsubscribeRoutes } from "@waybill/webhooks"
 import { Effect, Layer, Metric, Option, Redacted, Result, Schema } from "effect"
 import { HttpRouter } from "effect/http"
@@ -106,6 +106,40 @@ for (const [storage, layer] of storages) {
         const pressed = new URLSearchParams(fields.map(([, name = "", value = ""]): [string, string] => [name, value]))
         assert.strictEqual((yield* post(Unsubscribe.token(keys, second), pressed.toString())).status, 200)
         assert.deepStrictEqual((yield* unsubscribed(second))[0]?.normalizedPayload["subtype"], "page")
+      })
+    )
+
+    test(
+      "suppress again who has subscribed since, by an act",
+      Effect.gen(function*() {
+        const suppressions = yield* Suppressions.Suppressions
+        const delivery = yield* record()
+        const token = Unsubscribe.token(keys, delivery)
+        const recipient = Recipient.Recipient.make("ann@reader.example")
+        const { tenantId } = delivery
+        const held = Effect.map(
+          suppressions.check({ tenantId, recipients: [recipient], stream: Option.some("bulk") }),
+          (found) => found.map(({ reason }) => reason)
+        )
+        for (let times = 0; times < 2; times++) yield* post(token)
+        assert.deepStrictEqual(yield* held, ["unsubscribed"])
+        yield* suppressions.lift({
+          tenantId,
+          recipient,
+          reason: "unsubscribed",
+          stream: Option.none(),
+          actor: "ann",
+          because: Option.none()
+        })
+        assert.deepStrictEqual(yield* held, [])
+        for (let times = 0; times < 2; times++) yield* post(token)
+        assert.deepStrictEqual(yield* held, ["unsubscribed"])
+        assert.lengthOf(yield* unsubscribed(delivery), 1)
+        const history = yield* suppressions.history({ tenantId, recipient, limit: 10 })
+        assert.deepStrictEqual(
+          history.map(({ act }) => Option.getOrNull(Option.flatMap(act, ({ actor }) => actor))),
+          ["recipient", "ann", null]
+        )
       })
     )
 
