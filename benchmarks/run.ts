@@ -18,6 +18,7 @@ const benches: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   append: () => import("./benches/Append.ts"),
   details: () => import("./benches/Details.ts"),
   ingest: () => import("./benches/Ingest.ts"),
+  api: () => import("./benches/Api.ts"),
   "time-to-link": () => import("./benches/TimeToLink.ts"),
   fold: () => import("./benches/Fold.ts"),
   memory: () => import("./benches/Memory.ts"),

@@ -7,7 +7,7 @@
  *
  * @since 0.2.0
  */
-import type { Inbox, Ledger, Orphans, Ticks } from "@waybill/core"
+import type { Directory, Inbox, Ledger, Orphans, Ticks } from "@waybill/core"
 import { ByteSize, Duration, Effect, Layer } from "effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as OpenApi from "effect/http-api/OpenApi"
@@ -34,7 +34,7 @@ import * as Problem from "./Problem.ts"
  * @category models
  * @since 0.2.0
  */
-export type Ports = Ledger.Ledger | Orphans.Orphans | Inbox.Inbox | Ticks.Ticks
+export type Ports = Ledger.Ledger | Directory.Directory | Orphans.Orphans | Inbox.Inbox | Ticks.Ticks
 
 /**
  * How the API is served.

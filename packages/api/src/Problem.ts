@@ -5,7 +5,7 @@
  *
  * @since 0.2.0
  */
-import type { Inbox, LedgerError } from "@waybill/core"
+import type { Directory, Inbox, LedgerError } from "@waybill/core"
 import { Schema } from "effect"
 import * as HttpApiError from "effect/http-api/HttpApiError"
 
@@ -129,7 +129,7 @@ export class UnprocessableContent extends HttpApiError.Problem<UnprocessableCont
   type,
   status: 422,
   title: "Unprocessable Content"
-}, { tag: Schema.Literal("InvalidInput") }) {}
+}, { tag: Schema.Literals(["InvalidInput", "ForeignCursor"]) }) {}
 
 /**
  * The server failed in a way that nobody foresaw.
@@ -203,6 +203,7 @@ export type PortError =
   | LedgerError.StaleDelivery
   | LedgerError.CursorAhead
   | Inbox.WebhookNotFound
+  | Directory.ForeignCursor
 
 /**
  * The problem by which the failure of a port is answered.
@@ -214,6 +215,7 @@ export const of = (error: PortError): Problem => {
   const detail = error.message
   switch (error._tag) {
     case "InvalidInput":
+    case "ForeignCursor":
       return new UnprocessableContent({ tag: error._tag, detail })
     case "DeliveryNotFound":
     case "EventNotFound":

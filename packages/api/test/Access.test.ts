@@ -24,7 +24,10 @@ const at = (path: string): string => path.replace(/\{[^}]+\}/g, nowhere)
 const roles: Readonly<Record<string, ReadonlyArray<Tokens.Role>>> = {
   "deliveries.record": ["send", "operate"],
   "deliveries.recordMany": ["send", "operate"],
-  "deliveries.list": ["read", "operate"],
+  "deliveries.search": ["read", "operate"],
+  "deliveries.fail": ["send", "operate"],
+  "deliveries.suppress": ["send", "operate"],
+  "recipients.history": ["read", "operate"],
   "deliveries.get": ["send", "read", "operate"],
   "deliveries.dispatch": ["send", "operate"],
   "recipients.forget": ["operate"],

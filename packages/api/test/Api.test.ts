@@ -66,10 +66,10 @@ for (const [name, storage] of [["in memory", Served.memory], ["on PostgreSQL", S
         const timeline = yield* ledger.timeline(key)
         assert.deepStrictEqual(got.body, {
           delivery: encodeDelivery(delivery),
-          timeline: timeline.map(({ event, linkedBy }) => ({
+          timeline: timeline.map(({ details, event, linkedBy }) => ({
             event: encodeEvent(event),
             linkedBy: Option.getOrNull(linkedBy),
-            details: null
+            details: Option.getOrNull(details)
           }))
         })
         assert.strictEqual(got.body.delivery.lastEventType, "delivered")
@@ -198,6 +198,64 @@ for (const [name, storage] of [["in memory", Served.memory], ["on PostgreSQL", S
         assert.deepStrictEqual(body, { deliveries: 1, orphans: 0, webhooks: 0 })
       }))
 
+    it.effect("finds deliveries, and tells all that happened to a recipient", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger.Ledger
+        const { tenantId, token } = yield* ofTenant("operate")
+        const ada = Given.address("ada@example.com")
+        const sent = yield* Given.dispatched(tenantId, "m-1", { recipient: ada })
+        yield* Given.recorded(tenantId, { mailable: "other" })
+        yield* ledger.append(tenantId, [Given.report("delivered", "m-1")])
+        const found = Effect.fnUntraced(function*(query: string) {
+          const { body, text } = yield* Served.send("GET", `/api/deliveries?${query}`, { token })
+          assert.isDefined(body.deliveries, text)
+          return body.deliveries.map((delivery: any) => delivery.mailable)
+        })
+        assert.deepStrictEqual(yield* found("recipient=ADA@example.com"), ["welcome"])
+        assert.deepStrictEqual(yield* found("providerMessageId=%3Cm-1%3E"), ["welcome"])
+        assert.deepStrictEqual(yield* found("lastEventType=delivered&recipientDomain=example.com"), ["welcome"])
+        assert.deepStrictEqual(yield* found("stuckSeconds=0"), ["other"])
+        assert.deepStrictEqual(yield* found("recordedFrom=2999-01-01T00:00:00.000Z"), [])
+        const history = yield* Served.send("POST", "/api/recipients/history", { token, body: { recipient: ada } })
+        assert.deepStrictEqual(
+          history.body.deliveries.map(({ delivery, timeline }: any) => [
+            delivery.id,
+            timeline.map(({ event }: any) => event.type)
+          ]),
+          [[sent.id, ["delivered", "queued", "dispatched"]]]
+        )
+        const { body } = yield* Served.send("GET", "/api/deliveries?limit=1", { token })
+        problem(
+          yield* Served.send("GET", `/api/deliveries?limit=1&stream=bulk&after=${body.next}`, { token }),
+          422,
+          "ForeignCursor"
+        )
+      }))
+
+    it.effect("notes failed attempts and what is not sent on purpose", () =>
+      Effect.gen(function*() {
+        const { tenantId, token } = yield* ofTenant("send")
+        const one = yield* Given.recorded(tenantId)
+        const failing = {
+          token,
+          body: { error: { code: "timeout", message: "to ann@example.com" }, final: false, attempt: 1 }
+        }
+        const path = `/api/deliveries/${one.id}/fail`
+        const failed = yield* Served.send("POST", path, failing)
+        assert.deepStrictEqual([failed.body.attempt, failed.body.noted], [1, true], failed.text)
+        assert.notInclude(JSON.stringify(failed.body.delivery.lastError), "ann@")
+        assert.isFalse((yield* Served.send("POST", path, failing)).body.noted)
+        problem(yield* Served.send("POST", path, { ...failing, headers: { "if-match": "9" } }), 412, "StaleDelivery")
+        const other = yield* Given.recorded(tenantId)
+        const suppressed = yield* Served.send("POST", `/api/deliveries/${other.id}/suppress`, { token, body: {} })
+        assert.deepStrictEqual([suppressed.body.delivery.status, suppressed.body.noted], ["suppressed", true])
+        problem(
+          yield* Served.send("POST", path, { token, body: { error: { code: "a b" }, final: true } }),
+          400,
+          "BadRequest"
+        )
+      }))
+
     it.effect("reads the feed by cursor", () =>
       Effect.gen(function*() {
         const ledger = yield* Ledger.Ledger
@@ -266,10 +324,14 @@ for (const [name, storage] of [["in memory", Served.memory], ["on PostgreSQL", S
           payload: { deliveries: [{ recipient: Given.recipient, mailable: "x", stream: "bulk" }] }
         })).results
         assert.isTrue(first !== undefined && "created" in first && first.created)
-        assert.lengthOf((yield* client.deliveries.list({ headers: {}, query: {} })).deliveries, 2)
+        assert.lengthOf((yield* client.deliveries.search({ headers: {}, query: {} })).deliveries, 2)
         assert.lengthOf((yield* client.orphans.list({ headers: {}, query: { limit: 3 } })).orphans, 0)
         assert.lengthOf((yield* client.webhooks.list({ headers: {}, query: {} })).webhooks, 0)
-        assert.isAtLeast((yield* client.feed.changes({ headers: {}, query: {} })).changes.length, 1)
+        const [change] = yield* client.feed.changes({ headers: {}, query: {} }).pipe(
+          Effect.map(({ changes }) => changes),
+          Effect.repeat({ until: ({ length }) => length > 0 })
+        )
+        assert.strictEqual(change?.event.type, "queued")
         const forgotten = yield* client.recipients.forget({ headers: {}, payload: { recipient: Given.recipient } })
         assert.strictEqual(forgotten.deliveries, 2)
       }))

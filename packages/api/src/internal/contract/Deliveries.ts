@@ -1,5 +1,15 @@
 /** Says what may be asked of deliveries. */
-import { Delivery, Event, IdempotencyKey, Timestamp } from "@waybill/core"
+import {
+  Delivery,
+  Details,
+  Directory,
+  Event,
+  EventType,
+  IdempotencyKey,
+  Provider,
+  Recipient,
+  Timestamp
+} from "@waybill/core"
 import { Schema } from "effect"
 import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
@@ -43,11 +53,12 @@ export const Outcome = Schema.Union([
   Schema.Struct({ problem: Schema.Struct({ tag: Schema.String, detail: Schema.String }) })
 ])
 
-const TimelineEntry = Schema.Struct({
+/** An event of a delivery. */
+export const TimelineEntry = Schema.Struct({
   event: Event.Event,
   linkedBy: Schema.OptionFromNullOr(Event.EventId),
   /** What the provider said in words; null where nothing is kept. */
-  details: Schema.Null
+  details: Schema.OptionFromNullOr(Details.Details)
 })
 
 const record = HttpApiEndpoint.post("record", "/deliveries", {
@@ -76,16 +87,44 @@ const recordMany = HttpApiEndpoint.post("recordMany", "/deliveries/batch", {
     "Up to 1000, each on its own: one that is refused does not stop the rest. The results are in their order."
 }))
 
-const list = HttpApiEndpoint.get("list", "/deliveries", {
+const named = <A, E>(schema: Schema.Codec<A, E>) => Schema.optionalKey(schema)
+
+const search = HttpApiEndpoint.get("search", "/deliveries", {
   headers: parts.headers,
-  query: { limit: parts.limit, after: Schema.optionalKey(Event.DeliveryId) },
+  query: {
+    recipient: named(Recipient.Recipient.annotate({ description: "To this address, in any spelling" })),
+    recipientDomain: named(Schema.String.annotate({ description: "To any address of this domain" })),
+    providerMessageId: named(
+      Schema.String.annotate({ description: "Of this provider's message id, as anybody has it" })
+    ),
+    idempotencyKey: named(IdempotencyKey.IdempotencyKey),
+    mailable: named(Schema.String),
+    stream: named(stream),
+    provider: named(Provider.Provider),
+    status: named(EventType.Status),
+    event: named(EventType.EventType.annotate({ description: "To which this happened" })),
+    lastEventType: named(EventType.EventType.annotate({ description: "To which this happened last" })),
+    recordedFrom: named(Timestamp.Timestamp),
+    recordedTo: named(Timestamp.Timestamp),
+    happenedFrom: named(Timestamp.Timestamp),
+    happenedTo: named(Timestamp.Timestamp),
+    stuckSeconds: named(
+      Schema.FiniteFromString.check(
+        Schema.isBetween({ minimum: 0, maximum: 1_000_000_000 }, { message: "must be 0 to 1000000000" })
+      ).annotate({ description: "Recorded so long ago or longer, and never dispatched, failed or suppressed" })
+    ),
+    limit: parts.limit,
+    after: named(Directory.Cursor)
+  },
   success: Schema.Struct({
     deliveries: Schema.Array(Delivery.Delivery),
-    next: Schema.OptionFromNullOr(Event.DeliveryId)
+    next: Schema.OptionFromNullOr(Directory.Cursor)
   })
 }).annotateMerge(parts.about(parts.looking, {
-  summary: "List a tenant's deliveries",
-  description: "In the order of their ids, page by page: `after` is the `next` of the page before."
+  summary: "Find a tenant's deliveries",
+  description:
+    "By all that is named together, newest first, page by page: `after` is the `next` of the page before. A page that " +
+    "has a `next` may be short, or empty: it looked as far as it may."
 }))
 
 const get = HttpApiEndpoint.get("get", "/deliveries/:id", {
@@ -120,7 +159,40 @@ const dispatch = HttpApiEndpoint.post("dispatch", "/deliveries/:id/dispatch", {
   description: "Links the events that came before. Again with the same message id it changes nothing."
 }))
 
+const fail = HttpApiEndpoint.post("fail", "/deliveries/:id/fail", {
+  headers: parts.versioned,
+  params: parts.deliveryId,
+  payload: Schema.Struct({
+    error: Schema.Struct({ code: Delivery.Fail.fields.error.fields.code, message: Schema.optionalKey(Schema.String) }),
+    /** Whether the delivery is given up; else another attempt follows. */
+    final: Schema.Boolean,
+    /** The number of the attempt, which is noted once; without one it is the next. */
+    attempt: Schema.optionalKey(Schema.Int)
+  }),
+  success: HttpApiSchema.WithHeaders(
+    Schema.Struct({ delivery: Delivery.Delivery, attempt: Schema.Int, noted: Schema.Boolean }),
+    parts.tagged
+  )
+}).annotateMerge(parts.about(parts.sending, {
+  summary: "Note that an attempt to send failed",
+  description: "Addresses and URLs are taken out of the message. `noted` is false where the attempt was noted already."
+}))
+
+const suppress = HttpApiEndpoint.post("suppress", "/deliveries/:id/suppress", {
+  headers: parts.versioned,
+  params: parts.deliveryId,
+  payload: Schema.Struct({ because: Schema.optionalKey(Schema.String) }),
+  success: HttpApiSchema.WithHeaders(
+    Schema.Struct({ delivery: Delivery.Delivery, noted: Schema.Boolean }),
+    parts.tagged
+  )
+}).annotateMerge(parts.about(parts.sending, {
+  summary: "Note that a delivery is not sent on purpose",
+  description: "`noted` is false where it was noted already."
+}))
+
 /** What may be asked of deliveries. */
-export const Deliveries = HttpApiGroup.make("deliveries").add(record, recordMany, list, get, dispatch).middleware(
-  Access
-).middleware(Answers)
+export const Deliveries = HttpApiGroup.make("deliveries")
+  .add(record, recordMany, search, get, dispatch, fail, suppress)
+  .middleware(Access)
+  .middleware(Answers)

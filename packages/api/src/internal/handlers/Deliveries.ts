@@ -1,6 +1,6 @@
 /** Records deliveries, notes that they were dispatched, and tells what became of them. */
-import { Delivery, type Event, Ledger, LedgerError, type Tenant } from "@waybill/core"
-import { Effect, Option } from "effect"
+import { Delivery, Directory, Ledger, LedgerError, type Tenant } from "@waybill/core"
+import { Duration, Effect, Option } from "effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import { Caller } from "../../Access.ts"
 import { Api } from "../../Api.ts"
@@ -27,6 +27,7 @@ export const layer = HttpApiBuilder.group(
   "deliveries",
   Effect.fnUntraced(function*(handlers) {
     const ledger = yield* Ledger.Ledger
+    const directory = yield* Directory.Directory
 
     const record = (tenantId: Tenant.TenantId, given: typeof KeyedDelivery.Type) =>
       Effect.map(
@@ -57,13 +58,31 @@ export const layer = HttpApiBuilder.group(
             { concurrency }
           )).pipe(answers.answered, Effect.map((results) => ({ results }))),
 
-      list: ({ query }) =>
-        Effect.gen(function*() {
-          const { tenantId } = yield* Caller
-          const limit = answers.pageSize(query)
-          const deliveries = yield* ledger.deliveries({ tenantId, after: Option.fromUndefinedOr(query.after), limit })
-          return { deliveries, next: answers.next(deliveries, limit, ({ id }): Event.DeliveryId => id) }
-        }).pipe(answers.answered),
+      search: ({ query }) =>
+        Effect.flatMap(Caller, ({ tenantId }) =>
+          directory.search({
+            tenantId,
+            filter: {
+              recipient: Option.fromUndefinedOr(query.recipient),
+              recipientDomain: Option.fromUndefinedOr(query.recipientDomain),
+              providerMessageId: Option.fromUndefinedOr(query.providerMessageId),
+              idempotencyKey: Option.fromUndefinedOr(query.idempotencyKey),
+              mailable: Option.fromUndefinedOr(query.mailable),
+              stream: Option.fromUndefinedOr(query.stream),
+              provider: Option.fromUndefinedOr(query.provider),
+              status: Option.fromUndefinedOr(query.status),
+              event: Option.fromUndefinedOr(query.event),
+              lastEventType: Option.fromUndefinedOr(query.lastEventType),
+              recordedFrom: Option.fromUndefinedOr(query.recordedFrom),
+              recordedTo: Option.fromUndefinedOr(query.recordedTo),
+              happenedFrom: Option.fromUndefinedOr(query.happenedFrom),
+              happenedTo: Option.fromUndefinedOr(query.happenedTo),
+              deliveryId: Option.none(),
+              stuckFor: Option.map(Option.fromUndefinedOr(query.stuckSeconds), Duration.seconds)
+            },
+            after: Option.fromUndefinedOr(query.after),
+            limit: answers.pageSize(query)
+          })).pipe(answers.answered),
 
       get: ({ params, query }) =>
         Effect.gen(function*() {
@@ -74,7 +93,7 @@ export const layer = HttpApiBuilder.group(
           const known = query.asOf === undefined ? whole : Delivery.knownAt(whole, query.asOf)
           return answers.tagged({
             delivery: query.asOf === undefined ? delivery : Delivery.asOf(delivery, known),
-            timeline: known.map(({ event, linkedBy }) => ({ event, linkedBy, details: null }))
+            timeline: known
           })
         }).pipe(answers.answered),
 
@@ -86,7 +105,27 @@ export const layer = HttpApiBuilder.group(
             provider: payload.provider,
             providerMessageId: payload.providerMessageId,
             expectedVersion: answers.expectedVersion(headers)
-          })).pipe(answers.answered, Effect.map(({ delivery, linked }) => answers.tagged({ delivery, linked })))
+          })).pipe(answers.answered, Effect.map(({ delivery, linked }) => answers.tagged({ delivery, linked }))),
+
+      fail: ({ headers, params, payload: { attempt, error, final } }) =>
+        Effect.flatMap(Caller, ({ tenantId }) =>
+          ledger.fail({
+            tenantId,
+            deliveryId: params.id,
+            error: { code: error.code, message: Option.fromUndefinedOr(error.message) },
+            final,
+            attempt: Option.fromUndefinedOr(attempt),
+            expectedVersion: answers.expectedVersion(headers)
+          })).pipe(answers.answered, Effect.map(answers.tagged)),
+
+      suppress: ({ headers, params, payload: { because } }) =>
+        Effect.flatMap(Caller, ({ tenantId }) =>
+          ledger.suppress({
+            tenantId,
+            deliveryId: params.id,
+            because: Option.fromUndefinedOr(because),
+            expectedVersion: answers.expectedVersion(headers)
+          })).pipe(answers.answered, Effect.map(answers.tagged))
     })
   })
 )

@@ -1,10 +1,13 @@
 /** Erases recipients. */
-import { Inbox, Ledger } from "@waybill/core"
-import { Effect } from "effect"
+import { Directory, Inbox, Ledger } from "@waybill/core"
+import { Effect, Option } from "effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import { Caller } from "../../Access.ts"
 import { Api } from "../../Api.ts"
 import * as answers from "./answers.ts"
+
+/** How many deliveries a page of a history has by default. */
+const historySize = 20
 
 /** Answers `/recipients`. */
 export const layer = HttpApiBuilder.group(
@@ -13,7 +16,20 @@ export const layer = HttpApiBuilder.group(
   Effect.fnUntraced(function*(handlers) {
     const ledger = yield* Ledger.Ledger
     const inbox = yield* Inbox.Inbox
+    const ports = yield* Effect.context<Directory.Directory | Ledger.Ledger>()
     return handlers.handleAll({
+      history: ({ payload: { after, limit, recipient } }) =>
+        Effect.gen(function*() {
+          const { tenantId } = yield* Caller
+          const { next, stories } = yield* Directory.history({
+            tenantId,
+            recipient,
+            after: Option.fromUndefinedOr(after),
+            limit: limit ?? historySize
+          })
+          return { deliveries: stories, next }
+        }).pipe(Effect.provideContext(ports), answers.answered),
+
       forget: ({ payload: { recipient } }) =>
         Effect.gen(function*() {
           const { tenantId } = yield* Caller
