@@ -7,6 +7,7 @@
 import { type LedgerError, type Tenant, Tokens } from "@waybill/core"
 import { Context, Effect, Layer, Option, Redacted } from "effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
+import { shared } from "./internal/shared.ts"
 
 /**
  * Who a request is from, and what it may do.
@@ -44,10 +45,10 @@ const bearer = /^Bearer +([!-~]+) *$/i
 const maxLength = 500
 
 /** The token that a request bears. */
-const tokenIn = ({ headers }: Pick<HttpServerRequest.HttpServerRequest, "headers">): Option.Option<Redacted.Redacted> =>
-  Option.fromNullishOr(bearer.exec(headers["authorization"] ?? "")?.[1]).pipe(
-    Option.filter(({ length }) => length <= maxLength),
-    Option.map((text) => Redacted.make(text))
+const tokenIn = ({ headers }: Pick<HttpServerRequest.HttpServerRequest, "headers">): Option.Option<string> =>
+  Option.filter(
+    Option.fromNullishOr(bearer.exec(headers["authorization"] ?? "")?.[1]),
+    ({ length }) => length <= maxLength
   )
 
 /**
@@ -58,14 +59,16 @@ const tokenIn = ({ headers }: Pick<HttpServerRequest.HttpServerRequest, "headers
  */
 export const layerTokens: Layer.Layer<Authentication, never, Tokens.Tokens> = Layer.effect(
   Authentication,
-  Effect.map(Tokens.Tokens, (tokens) =>
-    Authentication.of({
+  Effect.map(Tokens.Tokens, (tokens) => {
+    const admit = shared((text) => tokens.admit(Redacted.make(text)))
+    return Authentication.of({
       authenticate: (request) => {
         const text = tokenIn(request)
         return Option.isNone(text) ? Effect.succeedNone : Effect.map(
-          tokens.admit(text.value),
+          admit(text.value),
           Option.map(({ name, role, scope }) => ({ name, role, scope }))
         )
       }
-    }))
+    })
+  })
 )
