@@ -72,11 +72,14 @@ export interface Signer {
 export type Signing =
   | {
     readonly _tag: "Secret"
+    /** Makes a secret of the form that the provider gives. */
     readonly generate: () => Redacted.Redacted
+    /** Signs with the secret. */
     readonly make: (secret: Redacted.Redacted) => Signer
   }
   | {
     readonly _tag: "PrivateKey"
+    /** Makes a private key of the right kind. */
     readonly generate: () => KeyObject
     /** None where the key is of another kind. */
     readonly make: (privateKey: KeyObject) => Option.Option<Signer>
