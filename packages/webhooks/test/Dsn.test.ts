@@ -81,7 +81,7 @@ describe("Dsn", () => {
           bounce: "hard",
           eventId: undefined,
           delivery: undefined,
-          payload: { event: "failed", status: "5.1.1" }
+          payload: { event: "failed", status: "5.1.1", smtpStatus: 550 }
         },
         {
           type: "deferred",

@@ -121,7 +121,7 @@ describe("Mailgun", () => {
   it("keeps reason and status of a failure, not its text", () => {
     const status = { code: 550, "attempt-no": 1, message: "5.1.1 ada@reader.example is unknown" }
     const change = { event: "failed", severity: "permanent", reason: "bounce", "delivery-status": status }
-    const payload = { event: "failed", subtype: "bounce", status: "5.1.1", attempt: 1 }
+    const payload = { event: "failed", subtype: "bounce", status: "5.1.1", smtpStatus: 550, attempt: 1 }
     assert.deepStrictEqual(event(provider, write(change)).payload, payload)
     const precise = { ...change, "delivery-status": { ...status, "enhanced-code": "5.7.1" } }
     assert.deepStrictEqual(event(provider, write(precise)).payload, { ...payload, status: "5.7.1" })

@@ -75,7 +75,7 @@ describe("Postmark", () => {
   ])("reads a bounce of type %s", ([Type, type, reason, bounceClass]) => {
     const read = event(provider, write({ ...bounce, ID: 42, Type }))
     assert.deepStrictEqual([read.type, read.reason, read.bounce], [type, reason, bounceClass])
-    assert.deepStrictEqual(read.payload, { event: "Bounce", subtype: Type, status: "5.1.1" })
+    assert.deepStrictEqual(read.payload, { event: "Bounce", subtype: Type, status: "5.1.1", smtpStatus: 550 })
     assert.strictEqual(read.at, "2026-03-04T10:06:07.000Z")
     assert.strictEqual(read.to, "ada@reader.example")
   })
@@ -131,7 +131,13 @@ describe("Postmark", () => {
   it("tells a refusal to send by its form", () => {
     const read = event(provider, write({ ...bounce, ID: 42, Type: "OnSuppressionList" }))
     assert.deepStrictEqual([read.type, read.reason, read.bounce], ["rejected", "blocked", undefined])
-    const payload = { event: "Bounce", subtype: "OnSuppressionList", status: "5.1.1", suppressed: true }
+    const payload = {
+      event: "Bounce",
+      subtype: "OnSuppressionList",
+      status: "5.1.1",
+      smtpStatus: 550,
+      suppressed: true
+    }
     assert.deepStrictEqual(read.payload, payload)
   })
 
@@ -208,7 +214,7 @@ describe("Postmark", () => {
       "ada@reader.example",
       "2026-03-04T10:06:07.000Z"
     ])
-    assert.deepStrictEqual(read.payload, { subtype: "HardBounce", status: "5.1.1" })
+    assert.deepStrictEqual(read.payload, { subtype: "HardBounce", status: "5.1.1", smtpStatus: 550 })
     const { ID: __, ...unnumbered } = old
     const { MessageID: ___, ...numbered } = old
     const all = [old, unnumbered, { ...old, ID: 43 }, { ...unnumbered, MessageID: "another" }]

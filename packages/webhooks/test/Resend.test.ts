@@ -89,6 +89,7 @@ describe("Resend", () => {
       event: "email.bounced",
       subtype: "Suppressed",
       status: "5.1.1",
+      smtpStatus: 550,
       suppressed: true
     })
   })

@@ -75,14 +75,15 @@ describe("SendGrid", () => {
         suppressed: true
       }],
       [{ event: "deferred", response: "451 4.7.1 try again later" }, "deferred", undefined, undefined, {
-        status: "4.7.1"
+        status: "4.7.1",
+        smtpStatus: 451
       }],
       [
         { event: "bounce", type: "bounce", status: "5.1.1", response: "550 5.7.1 no" },
         "bounced",
         "bounced",
         "hard",
-        { subtype: "bounce", status: "5.1.1" }
+        { subtype: "bounce", status: "5.1.1", smtpStatus: 550 }
       ],
       [{ event: "dropped", reason: "Recipient List over Package Quota" }, "rejected", "other", undefined, {}],
       [{ event: "unheard" }, "unknown", undefined, undefined, {}]

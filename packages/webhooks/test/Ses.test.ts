@@ -78,7 +78,7 @@ describe("Ses", () => {
       bounce: "hard",
       eventId: "feedback-1",
       delivery: deliveryId,
-      payload: { event: "Bounce", subtype: "General", status: "5.1.1" }
+      payload: { event: "Bounce", subtype: "General", status: "5.1.1", smtpStatus: 550 }
     })
   })
 

@@ -65,6 +65,8 @@ export interface Payload {
   readonly subtype?: string | undefined
   /** An enhanced status code, or a text that holds one. */
   readonly status?: string | undefined
+  /** The reply code of the recipient's server, where the provider names it by itself. */
+  readonly smtpStatus?: string | number | undefined
   readonly attempt?: string | number | undefined
   readonly machine?: "apple" | "gmail" | "generic" | undefined
   /** Whether it names another address than the message was sent to, such as where a mailbox forwards to. */
@@ -100,7 +102,27 @@ const wholeNumber = (value: string | number | undefined): number | undefined => 
   return /^\d{1,6}$/.test(digits) ? Number(digits) : undefined
 }
 
-const normalizedPayload = ({ meaning, payload }: Report): JsonBag.JsonBag => {
+/**
+ * A reply code that refuses, in a server's answer: at its beginning, after `smtp;` or `said:`, or before an enhanced status code.
+ * A number elsewhere may be anything.
+ */
+const replyCode = /(?:^\s*|smtp;\s*|said:\s*)([45]\d\d)(?=[\s-]|$)|(?<![\d.])([45]\d\d)[ -](?=[45]\.\d{1,3}\.\d{1,3})/i
+
+/** The reply code of the recipient's server, where it refused. */
+const smtpStatusOf = ({ details, payload }: Report): number | undefined => {
+  const named = /^[45]\d\d$/.exec(String(payload.smtpStatus))?.[0]
+  if (named !== undefined) return Number(named)
+  for (const text of [details?.response, payload.status]) {
+    const found = replyCode.exec(text?.slice(0, 10_000) ?? "")
+    const code = found?.[1] ?? found?.[2]
+    if (code !== undefined) return Number(code)
+  }
+  return undefined
+}
+
+const normalizedPayload = (report: Report): JsonBag.JsonBag => {
+  const { meaning, payload } = report
+  const smtpStatus = smtpStatusOf(report)
   const event = word(payload.event)
   const subtype = word(payload.subtype)
   const status = enhancedStatus.exec(payload.status ?? "")?.[0]
@@ -109,6 +131,7 @@ const normalizedPayload = ({ meaning, payload }: Report): JsonBag.JsonBag => {
     ...(event !== undefined && { event }),
     ...(subtype !== undefined && { subtype }),
     ...(status !== undefined && { status }),
+    ...(smtpStatus !== undefined && { smtpStatus }),
     ...(attempt !== undefined && { attempt }),
     ...(payload.machine !== undefined && { machine: payload.machine }),
     ...(payload.otherRecipient === true && { otherRecipient: true }),

@@ -51,6 +51,7 @@ const decode = Json.decoder(() =>
       })),
       "delivery-status": Json.lenient(Schema.Struct({
         "attempt-no": Json.scalar,
+        code: Json.scalar,
         "enhanced-code": Json.text,
         "bounce-type": Json.text,
         message: Json.text,
@@ -221,6 +222,7 @@ const ofRaw = (value: unknown, { receivedAt }: Webhook.Received): Report.Item =>
       event: data.event,
       subtype: data.reason,
       status: status?.["enhanced-code"] ?? status?.message,
+      smtpStatus: status?.code,
       attempt: status?.["attempt-no"],
       machine: machine(data.event, data["client-info"]?.bot)
     },
@@ -281,7 +283,7 @@ const ofForm = (form: Form.Form, { receivedAt }: Webhook.Received): Report.Item 
   return Report.events({
     provider: name,
     meaning: legacyMeaning(event, code, form.first("reason")),
-    payload: { event, status: code?.includes(".") === true ? code : form.first("error") },
+    payload: { event, status: code?.includes(".") === true ? code : form.first("error"), smtpStatus: code },
     details: {
       response: form.first("error"),
       description: form.first("description"),
