@@ -2,7 +2,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { Delivery, Recipient, Suppression } from "@waybill/core"
 import { DateTime, Effect, Option, Result, Schema, Stream } from "effect"
-import * as SuppressionFile from "../src/work/SuppressionFile.ts"
+import * as SuppressionFile from "../src/work/suppressions/SuppressionFile.ts"
 import * as Waybill from "./Waybill.ts"
 
 const formats = ["csv", "ndjson"] as const

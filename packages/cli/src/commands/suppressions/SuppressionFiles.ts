@@ -44,7 +44,7 @@ export const importFile = Command.make(
     json: Parameters.json
   },
   Effect.fnUntraced(function*({ format, json, ...given }) {
-    const Import = yield* Effect.promise(() => import("../../work/SuppressionImport.ts"))
+    const Import = yield* Effect.promise(() => import("../../work/suppressions/SuppressionImport.ts"))
     const guessed = /\.(?:ndjson|jsonl)$/i.test(given.file) ? "ndjson" : "csv"
     const imported = yield* Import.run({ ...given, format: Option.getOrElse(format, () => guessed) })
     const { added, bad, badRows, dryRun, good, held, isApplied, lapsed } = imported
@@ -91,7 +91,7 @@ export const exportFile = Command.make(
     tenantId: Parameters.tenantId
   },
   Effect.fnUntraced(function*({ format, json, ...query }) {
-    const Export = yield* Effect.promise(() => import("../../work/SuppressionExport.ts"))
+    const Export = yield* Effect.promise(() => import("../../work/suppressions/SuppressionExport.ts"))
     yield* Export.run(query, json ? "ndjson" : format)
   }, Effect.provide(Store.layer))
 ).pipe(
