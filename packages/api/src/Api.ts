@@ -10,6 +10,7 @@ import { Deliveries } from "./internal/contract/Deliveries.ts"
 import { Feed } from "./internal/contract/Feed.ts"
 import { Orphans } from "./internal/contract/Orphans.ts"
 import { Recipients } from "./internal/contract/Recipients.ts"
+import { Suppressions } from "./internal/contract/Suppressions.ts"
 import { Sweeps } from "./internal/contract/Sweeps.ts"
 import { Webhooks } from "./internal/contract/Webhooks.ts"
 
@@ -20,7 +21,7 @@ import { Webhooks } from "./internal/contract/Webhooks.ts"
  * @since 0.2.0
  */
 export const Api = HttpApi.make("waybill")
-  .add(Deliveries, Recipients, Orphans, Webhooks, Feed, Sweeps)
+  .add(Deliveries, Recipients, Suppressions, Orphans, Webhooks, Feed, Sweeps)
   .prefix("/api")
   .annotateMerge(OpenApi.annotations({
     title: "Waybill",

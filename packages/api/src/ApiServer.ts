@@ -7,7 +7,7 @@
  *
  * @since 0.2.0
  */
-import type { Directory, Inbox, Ledger, Orphans, Ticks } from "@waybill/core"
+import type { Directory, Inbox, Ledger, Orphans, Suppressions as SuppressionsPort, Ticks } from "@waybill/core"
 import { ByteSize, Duration, Effect, Layer } from "effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as OpenApi from "effect/http-api/OpenApi"
@@ -23,6 +23,7 @@ import * as Deliveries from "./internal/handlers/Deliveries.ts"
 import * as Feed from "./internal/handlers/Feed.ts"
 import * as Orphans_ from "./internal/handlers/Orphans.ts"
 import * as Recipients from "./internal/handlers/Recipients.ts"
+import * as Suppressions from "./internal/handlers/Suppressions.ts"
 import * as Sweeps from "./internal/handlers/Sweeps.ts"
 import * as Webhooks from "./internal/handlers/Webhooks.ts"
 import * as Reference from "./internal/Reference.ts"
@@ -34,7 +35,13 @@ import * as Problem from "./Problem.ts"
  * @category models
  * @since 0.2.0
  */
-export type Ports = Ledger.Ledger | Directory.Directory | Orphans.Orphans | Inbox.Inbox | Ticks.Ticks
+export type Ports =
+  | SuppressionsPort.Suppressions
+  | Ledger.Ledger
+  | Directory.Directory
+  | Orphans.Orphans
+  | Inbox.Inbox
+  | Ticks.Ticks
 
 /**
  * How the API is served.
@@ -76,6 +83,7 @@ const handlers = Layer.mergeAll(
   Feed.layer,
   Orphans_.layer,
   Recipients.layer,
+  Suppressions.layer,
   Sweeps.layer,
   Webhooks.layer
 )

@@ -129,7 +129,7 @@ export class UnprocessableContent extends HttpApiError.Problem<UnprocessableCont
   type,
   status: 422,
   title: "Unprocessable Content"
-}, { tag: Schema.Literals(["InvalidInput", "ForeignCursor"]) }) {}
+}, { tag: Schema.Literals(["InvalidInput", "ForeignCursor", "LiftRefused"]) }) {}
 
 /**
  * The server failed in a way that nobody foresaw.
@@ -202,6 +202,7 @@ export type PortError =
   | LedgerError.DispatchConflict
   | LedgerError.StaleDelivery
   | LedgerError.CursorAhead
+  | LedgerError.LiftRefused
   | Inbox.WebhookNotFound
   | Directory.ForeignCursor
 
@@ -216,6 +217,7 @@ export const of = (error: PortError): Problem => {
   switch (error._tag) {
     case "InvalidInput":
     case "ForeignCursor":
+    case "LiftRefused":
       return new UnprocessableContent({ tag: error._tag, detail })
     case "DeliveryNotFound":
     case "EventNotFound":

@@ -256,6 +256,38 @@ for (const [name, storage] of [["in memory", Served.memory], ["on PostgreSQL", S
         )
       }))
 
+    it.effect("suppresses by hand, refuses to record, tells why, and lifts", () =>
+      Effect.gen(function*() {
+        const { token } = yield* ofTenant("operate")
+        const addition = { recipient: welcome.recipient, reason: "complained" }
+        const added = yield* Served.send("POST", "/api/suppressions", { token, body: { additions: [addition] } })
+        assert.deepStrictEqual(added.body, { outcomes: ["Added"] }, added.text)
+        const recipients = Array.from({ length: 1000 }, (_, index) =>
+          index === 0 ? welcome.recipient : `a${index}@b.example`)
+        const checked = yield* Served.send("POST", "/api/suppressions/check", { token, body: { recipients } })
+        assert.deepStrictEqual(checked.body.suppressions.map((found: any) => [found.recipient, found.reason]), [
+          [welcome.recipient, "complained"]
+        ])
+        const recorded = yield* Served.send("POST", "/api/deliveries", { token, body: welcome })
+        assert.deepStrictEqual(
+          [recorded.body.delivery.status, recorded.body.suppressedBy?.reason],
+          ["suppressed", "complained"]
+        )
+        const ignored = yield* Served.send("POST", "/api/deliveries", {
+          token,
+          body: { ...welcome, ignoreSuppression: true }
+        })
+        assert.deepStrictEqual([ignored.body.delivery.status, ignored.body.suppressedBy], ["queued", null])
+        assert.lengthOf(
+          (yield* Served.send("GET", "/api/suppressions?reason=complained", { token })).body.suppressions,
+          1
+        )
+        problem(yield* Served.send("POST", "/api/suppressions/lift", { token, body: addition }), 422, "LiftRefused")
+        const lift = { token, body: { ...addition, because: "asked for by phone" } }
+        assert.lengthOf((yield* Served.send("POST", "/api/suppressions/lift", lift)).body.suppressions, 1)
+        assert.isNull((yield* Served.send("POST", "/api/deliveries", { token, body: welcome })).body.suppressedBy)
+      }))
+
     it.effect("reads the feed by cursor", () =>
       Effect.gen(function*() {
         const ledger = yield* Ledger.Ledger

@@ -1,5 +1,6 @@
 /** Says what may be asked of deliveries. */
 import {
+  Block,
   Delivery,
   Details,
   Directory,
@@ -44,7 +45,7 @@ export const Recorded = Schema.Struct({
   /** How many waiting events it linked. */
   linked: Schema.Int,
   /** What suppresses the recipient; null where nothing does. */
-  suppressedBy: Schema.Null
+  suppressedBy: Schema.OptionFromNullOr(Block.Block)
 })
 
 /** What became of one delivery of several. */

@@ -30,10 +30,7 @@ export const layer = HttpApiBuilder.group(
     const directory = yield* Directory.Directory
 
     const record = (tenantId: Tenant.TenantId, given: typeof KeyedDelivery.Type) =>
-      Effect.map(
-        ledger.record(newDelivery(tenantId, given)),
-        ({ created, delivery, linked }) => ({ delivery, created, linked, suppressedBy: null })
-      )
+      ledger.record(newDelivery(tenantId, given))
 
     const refused = ({ _tag, message }: LedgerError.InvalidInput | LedgerError.DeliveryConflict) =>
       Effect.succeed({ problem: { tag: _tag, detail: message } })
