@@ -32,7 +32,10 @@ export const bounded = (maxLength: number) =>
 const hidden = "[hidden]"
 
 /** What holds an address, also encoded, or a URL. */
-const telling = /@|%40|&#0*64;|&#x0*40;|&commat;|\\u0040|[\uff20\ufe6b]|:\/\/|%3a%2f%2f|^(?:www|mailto)[.:]/i
+const telling = /@|%40|\\u0040|[\uff20\ufe6b]|:\/\/|%3a%2f%2f|^(?:www|mailto)[.:]/i
+
+/** An `@` as HTML has it, whose semicolon would part the word. */
+const inHtml = /&(?:#0*64|#x0*40|commat);/gi
 
 /** The longest text that is read; what follows is left out. */
 const longest = 10_000
@@ -48,6 +51,7 @@ const longest = 10_000
  */
 export const withoutAddresses = (text: string, maxLength: number): string => {
   const plain = text.slice(0, longest).replaceAll("\u0000", "").toWellFormed()
+    .replace(inHtml, "@")
     .replace(/"[^"\n]{1,64}"(?=@|%40)/gi, "")
     .replace(/[^\s<>()[\]{},;"|]+/g, (word) => telling.test(word) ? hidden : word)
     .trim()
