@@ -18,6 +18,7 @@ import {
   Place,
   Provider,
   Recipient,
+  Suppressions,
   Tenant
 } from "@waybill/core"
 import { PgInbox, PgLedger } from "@waybill/storage"
@@ -127,6 +128,12 @@ const fill = Effect.gen(function*() {
       FROM waybill.events WHERE type IN ('delivered', 'opened')
     `
     yield* sql`
+      INSERT INTO waybill.suppressions (tenant_id, recipient_digest, id, reason, lifts, happened_at, rank, event_id, by_hand)
+      SELECT tenant_id, recipient_digest, id, CASE WHEN provider_message_id LIKE '%7' THEN 'soft_bounced' ELSE 'bounced' END,
+        false, now() - n * interval '1 day', 10, id, false
+      FROM waybill.deliveries CROSS JOIN generate_series(0, 0) n WHERE recipient_digest IS NOT NULL
+    `
+    yield* sql`
       INSERT INTO waybill.webhooks (id, tenant_id, provider, headers, body, status, attempts, received_at, claimed_at)
       SELECT gen_random_uuid(), 'tenant-1', 'postmark', '{}', '{}', 'processing', 1, now(), now()
       FROM generate_series(1, ${webhooks}::integer)
@@ -179,7 +186,7 @@ const decodePlans = Schema.decodeUnknownEffect(Schema.Array(Schema.Struct({ "QUE
 
 const nodes = (node: Node): ReadonlyArray<Node> => [node, ...(node.Plans ?? []).flatMap(nodes)]
 
-const large = new Set(["events", "deliveries", "orphans", "webhooks", "event_details"])
+const large = new Set(["events", "deliveries", "orphans", "webhooks", "event_details", "suppressions"])
 
 const isPlanned = ({ text }: Sent): boolean => /^\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH)\b/.test(text)
 
@@ -344,6 +351,54 @@ describe("plans on PostgreSQL", () => {
           providerMessageId: "unknown-1"
         })
         assert.strictEqual((yield* assertIndexed(ledger.dispatch(dispatch))).linked, 1)
+      }), 30_000)
+
+    it.effect("asking, listing and changing suppressions goes by indexes", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger.Ledger
+        const suppressions = yield* Suppressions.Suppressions
+        const tenantId = tenant(3)
+        const recipients = Array.from({ length: 1000 }, (_, n) => Recipient.Recipient.make(`r${n + 1}@example.com`))
+        const found = yield* assertIndexed(suppressions.check({ tenantId, recipients, stream: Option.none() }))
+        assert.isAbove(found.length, 800)
+        const all = { tenantId, stream: Option.none(), from: Option.none(), to: Option.none(), limit: 50 }
+        for (const reason of [Option.none(), Option.some("bounced" as const)]) {
+          const { next } = yield* assertIndexed(suppressions.list({ ...all, reason, after: Option.none() }))
+          assert.isTrue(Option.isSome(next))
+          yield* assertIndexed(suppressions.list({ ...all, reason, after: next }))
+        }
+        const recipient = Recipient.Recipient.make("r17@example.com")
+        const by = { actor: "operator", because: Option.some("asked") }
+        const addition = { recipient, reason: "soft_bounced" as const, stream: Option.none(), since: Option.none() }
+        yield* assertIndexed(suppressions.add({ tenantId, additions: [addition], ...by }))
+        yield* assertIndexed(
+          suppressions.lift({ tenantId, recipient, reason: "soft_bounced", stream: Option.none(), ...by })
+        )
+        assert.isAbove((yield* assertIndexed(suppressions.history({ tenantId, recipient, limit: 10 }))).length, 2)
+        const refused = yield* assertIndexed(ledger.record(Delivery.NewDelivery.make({
+          tenantId,
+          recipient: Recipient.Recipient.make("r18@example.com"),
+          mailable: "welcome",
+          stream: "bulk"
+        })))
+        assert.isTrue(Option.isSome(refused.suppressedBy))
+      }), 30_000)
+
+    it.effect("what parts soft bounces is found by indexes", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger.Ledger
+        const suppressions = yield* Suppressions.Suppressions
+        const tenantId = tenant(4)
+        const recipient = Recipient.Recipient.make("r27@example.com")
+        const bounces = Array.from({ length: 5 }, (_, day) =>
+          Object.assign(event(`soft-${day}`, "m-27", "r27@example.com"), {
+            type: "bounced" as const,
+            bounceClass: Option.some("soft" as const),
+            occurredAt: DateTime.makeUnsafe(`2026-01-0${day + 1}T00:00:00Z`)
+          }))
+        yield* assertIndexed(ledger.append(tenantId, bounces))
+        yield* assertIndexed(suppressions.check({ tenantId, recipients: [recipient], stream: Option.none() }))
+        assert.lengthOf(yield* assertIndexed(suppressions.history({ tenantId, recipient, limit: 10 })), 6)
       }), 30_000)
 
     it.effect("a transaction sets nothing where the client has its time limits", () =>

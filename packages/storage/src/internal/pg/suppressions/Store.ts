@@ -103,7 +103,9 @@ export const make = Effect.fnUntraced(
             ORDER BY k.recipient_digest LIMIT ${limit}
           ) keys
         ) page
-        JOIN ${suppressions} s ON s.tenant_id = ${tenantId} AND s.recipient_digest = page.digest
+        CROSS JOIN LATERAL (
+          SELECT * FROM ${suppressions} own WHERE own.tenant_id = ${tenantId} AND own.recipient_digest = page.digest OFFSET 0
+        ) s
         ORDER BY page.ordinal
       `,
         known
