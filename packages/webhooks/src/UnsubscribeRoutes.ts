@@ -91,7 +91,7 @@ const make = Effect.fnUntraced(function*(keys: Unsubscribe.Keys) {
   const budget = Budget.make(bodiesInFlight)
   yield* Refusals.register([{ name: Unsubscribe.reporter }])
 
-  /** Who subscribed since and uses the link again is suppressed again; who is suppressed stays as he is. */
+  /** Who subscribed since and uses the link again is suppressed again; who is suppressed stays so. */
   const again = Effect.fnUntraced(function*({ deliveryId, tenantId }: Ledger.DeliveryKey) {
     const found = yield* ledger.delivery({ deliveryId, tenantId })
     if (Option.isNone(found) || Option.isNone(found.value.recipient)) return
@@ -114,8 +114,9 @@ const make = Effect.fnUntraced(function*(keys: Unsubscribe.Keys) {
   const unsubscribe = Effect.fnUntraced(function*(key: Ledger.DeliveryKey, by: "one-click" | "page") {
     const timeline = yield* ledger.timeline(key)
     const once = Unsubscribe.idempotencyKey(key.deliveryId)
-    if (timeline.some(({ event }) => event.idempotencyKey === once)) return yield* again(key)
-    yield* ledger.append(key.tenantId, [Unsubscribe.event(key.deliveryId, by, yield* DateTime.now)])
+    const isThere = timeline.some(({ event }) => event.idempotencyKey === once)
+    if (isThere) yield* again(key)
+    else yield* ledger.append(key.tenantId, [Unsubscribe.event(key.deliveryId, by, yield* DateTime.now)])
   }, Effect.mapError(Refusals.notStored))
 
   const answer = Effect.fnUntraced(function*(
