@@ -10,7 +10,7 @@ import { type LedgerError, LedgerImmutable, LedgerUnavailable, SchemaNotMigrated
 import { Cause, Effect, Predicate } from "effect"
 import { SqlError } from "effect/sql"
 import * as causes from "./internal/connection/causes.ts"
-import * as sqlStates from "./internal/sqlStates.ts"
+import * as sqlStates from "./internal/connection/sqlStates.ts"
 
 /** The SQLSTATE that the triggers on the ledger raise. */
 const immutable = "45A01"

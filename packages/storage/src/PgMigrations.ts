@@ -8,7 +8,6 @@ import { type LedgerError, SchemaNotMigrated, SchemaTooNew } from "@waybill/core
 import { Effect } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 import { createHash } from "node:crypto"
-import { calledFunctions } from "./internal/calledFunctions.ts"
 import * as migration0001 from "./internal/migration0001.ts"
 import * as migration0002 from "./internal/migration0002.ts"
 import * as migration0003 from "./internal/migration0003.ts"
@@ -21,6 +20,7 @@ import * as migration0009 from "./internal/migration0009.ts"
 import * as migration0010 from "./internal/migration0010.ts"
 import * as migration0011 from "./internal/migration0011.ts"
 import * as migration0012 from "./internal/migration0012.ts"
+import { calledFunctions } from "./internal/pg/calledFunctions.ts"
 import * as PgError from "./PgError.ts"
 
 /**

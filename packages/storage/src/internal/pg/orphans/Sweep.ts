@@ -7,12 +7,12 @@
 import { DeliveryUpdate, type Event, type EventType, Input, Orphan, type Orphans, Retry, Tenant } from "@waybill/core"
 import { Cause, DateTime, Duration, Effect, Exit } from "effect"
 import { SqlError, type Statement } from "effect/sql"
-import type { Database } from "./Database.ts"
-import type { Events } from "./Events.ts"
-import * as Meeting from "./Meeting.ts"
-import * as Parameters from "./Parameters.ts"
-import * as Projections from "./Projections.ts"
-import type { Updates } from "./Updates.ts"
+import type { Database } from "../Database.ts"
+import type { Events } from "../Events.ts"
+import * as Meeting from "../Meeting.ts"
+import * as Parameters from "../Parameters.ts"
+import * as Projections from "../Projections.ts"
+import type { Updates } from "../Updates.ts"
 
 /** What a batch of a sweep finds: how many orphans it claimed, and each that met a delivery, with it unless that is held. */
 interface MetRow {

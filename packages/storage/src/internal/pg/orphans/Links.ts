@@ -1,10 +1,10 @@
 /** Writes the links of orphans that a transaction has locked. */
 import { DeliveryUpdate, Event, Orphan, type Timestamp } from "@waybill/core"
 import { Effect } from "effect"
-import type { Database } from "./Database.ts"
-import { type Events, noRecipient } from "./Events.ts"
-import * as Parameters from "./Parameters.ts"
-import type { Updates } from "./Updates.ts"
+import type { Database } from "../Database.ts"
+import { type Events, noRecipient } from "../Events.ts"
+import * as Parameters from "../Parameters.ts"
+import type { Updates } from "../Updates.ts"
 
 /** A linkable orphan and the delivery it meets. */
 export interface Pair {

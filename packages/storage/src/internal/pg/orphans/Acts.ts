@@ -11,13 +11,13 @@ import {
   type Timestamp
 } from "@waybill/core"
 import { DateTime, Effect, Option } from "effect"
-import type { Database } from "./Database.ts"
-import type { Deliveries } from "./Deliveries.ts"
-import type { Details } from "./Details.ts"
-import type { Events } from "./Events.ts"
+import type { Database } from "../Database.ts"
+import type { Deliveries } from "../Deliveries.ts"
+import type { Details } from "../Details.ts"
+import type { Events } from "../Events.ts"
+import * as Parameters from "../Parameters.ts"
+import type { Suppressions } from "../suppressions/Store.ts"
 import type { Links } from "./Links.ts"
-import * as Parameters from "./Parameters.ts"
-import type { Suppressions } from "./suppressions/Store.ts"
 
 /** Opens the acts of a schema. */
 export const make = (

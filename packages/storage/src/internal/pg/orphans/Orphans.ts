@@ -11,12 +11,12 @@ import {
   type Timestamp
 } from "@waybill/core"
 import { DateTime, Effect, Option, Schema } from "effect"
-import type { Database } from "./Database.ts"
-import type { Deliveries } from "./Deliveries.ts"
-import type { Events } from "./Events.ts"
-import type { Meeting } from "./Meeting.ts"
-import * as Parameters from "./Parameters.ts"
-import * as Rows from "./Rows.ts"
+import type { Database } from "../Database.ts"
+import type { Deliveries } from "../Deliveries.ts"
+import type { Events } from "../Events.ts"
+import type { Meeting } from "../Meeting.ts"
+import * as Parameters from "../Parameters.ts"
+import * as Rows from "../Rows.ts"
 
 const at = Rows.EventRow.fields.insertedAt
 
