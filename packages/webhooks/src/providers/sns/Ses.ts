@@ -21,83 +21,13 @@ import type * as Scheme from "../../Scheme.ts"
 import * as Token from "../../schemes/Token.ts"
 import type * as Webhook from "../../Webhook.ts"
 import { composer } from "./SesComposer.ts"
+import * as SesEvent from "./SesEvent.ts"
 import * as SnsEnvelope from "./SnsEnvelope.ts"
 import * as SnsTopic from "./SnsTopic.ts"
 
 const name = Provider.Provider.make("ses")
 
-const decode = Json.decoder(() => {
-  const parties = Json.lenient(Schema.Array(
-    Schema.Struct({ emailAddress: Json.text, status: Json.text, diagnosticCode: Json.text })
-  ))
-  const topics = Json.lenient(Schema.Struct({
-    unsubscribeAll: Json.flag,
-    topicSubscriptionStatus: Json.lenient(
-      Schema.Array(Schema.Struct({ topicName: Json.text, subscriptionStatus: Json.text }))
-    )
-  }))
-  const engaged = Json.lenient(Schema.Struct({
-    timestamp: Json.text,
-    ipAddress: Json.text,
-    userAgent: Json.text,
-    link: Json.text
-  }))
-  return Schema.Struct({
-    eventType: Json.text,
-    notificationType: Json.text,
-    mail: Json.lenient(Schema.Struct({
-      messageId: Json.text,
-      timestamp: Json.text,
-      destination: Json.texts,
-      headers: Json.lenient(Schema.Array(Schema.Struct({ name: Json.text, value: Json.text }))),
-      tags: Json.lenient(Schema.Record(Schema.String, Schema.Array(Schema.String)))
-    })),
-    bounce: Json.lenient(Schema.Struct({
-      bounceType: Json.text,
-      bounceSubType: Json.text,
-      bouncedRecipients: parties,
-      reportingMTA: Json.text,
-      timestamp: Json.text,
-      feedbackId: Json.text
-    })),
-    complaint: Json.lenient(Schema.Struct({
-      complaintSubType: Json.text,
-      complaintFeedbackType: Json.text,
-      complainedRecipients: parties,
-      userAgent: Json.text,
-      timestamp: Json.text,
-      feedbackId: Json.text
-    })),
-    delivery: Json.lenient(Schema.Struct({
-      timestamp: Json.text,
-      recipients: Json.texts,
-      smtpResponse: Json.text,
-      reportingMTA: Json.text
-    })),
-    deliveryDelay: Json.lenient(
-      Schema.Struct({
-        timestamp: Json.text,
-        delayType: Json.text,
-        delayedRecipients: parties,
-        reportingMTA: Json.text
-      })
-    ),
-    subscription: Json.lenient(
-      Schema.Struct({
-        contactList: Json.text,
-        timestamp: Json.text,
-        newTopicPreferences: topics,
-        oldTopicPreferences: topics
-      })
-    ),
-    reject: Json.lenient(Schema.Struct({ reason: Json.text })),
-    failure: Json.lenient(Schema.Struct({ errorMessage: Json.text })),
-    open: engaged,
-    click: engaged
-  })
-})
-
-type Raw = Json.Decoded<typeof decode>
+type Raw = SesEvent.SesEvent
 
 type Parties = NonNullable<Raw["bounce"]>["bouncedRecipients"]
 
@@ -278,7 +208,7 @@ interface Around {
 }
 
 const published = (value: unknown, around: Around, { receivedAt }: Webhook.Received): Report.Item => {
-  const decoded = decode(value)
+  const decoded = SesEvent.decode(value)
   if (Option.isNone(decoded)) return Report.undecodable("NotAnObject")
   const raw = decoded.value
   const type = raw.eventType ?? raw.notificationType
@@ -347,7 +277,7 @@ type Bridge = Json.Decoded<typeof decodeBridge>
 
 /** Events of the account, such as advice, are about no message. */
 const bridged = ({ detail, id, time, "detail-type": kind }: Bridge, received: Webhook.Received): Report.Item =>
-  Option.isNone(Option.filter(decode(detail), ({ mail }) => mail !== undefined))
+  Option.isNone(Option.filter(SesEvent.decode(detail), ({ mail }) => mail !== undefined))
     ? Report.ignored(kind)
     : published(detail, { id, time }, received)
 
@@ -366,7 +296,7 @@ const item = (value: unknown, received: Webhook.Received): Option.Option<Report.
       return Option.orElse(
         Option.map(decodeBridge(value), (bridge) => bridged(bridge, received)),
         () =>
-          Option.exists(decode(value), isEvent)
+          Option.exists(SesEvent.decode(value), isEvent)
             ? Option.some(published(value, { id: undefined, time: undefined }, received))
             : Option.none()
       )
