@@ -148,7 +148,7 @@ const missingPrivileges = (sql: SqlClient.SqlClient, schema: string) =>
       JOIN pg_namespace n ON n.oid = c.relnamespace
       CROSS JOIN LATERAL unnest(CASE
         WHEN c.relname IN ('events', 'acts') THEN ARRAY['SELECT', 'INSERT']
-        WHEN c.relname IN ('migrations', 'epochs', 'moved_events') THEN ARRAY['SELECT']
+        WHEN c.relname IN ('migrations', 'epochs', 'moved_events', 'occurrences') THEN ARRAY['SELECT']
         WHEN c.relname = 'recipients' THEN ARRAY['DELETE']
         WHEN c.relname = 'secrets' THEN ARRAY[]::text[]
         ELSE ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']
