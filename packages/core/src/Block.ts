@@ -5,9 +5,10 @@
  */
 import { Option, Schema } from "effect"
 import * as Delivery from "./Delivery.ts"
-import * as Event from "./Event.ts"
+import type * as Event from "./Event.ts"
 import * as EventType from "./EventType.ts"
 import type * as JsonBag from "./JsonBag.ts"
+import * as OwnEvent from "./OwnEvent.ts"
 import * as Timestamp from "./Timestamp.ts"
 
 /**
@@ -78,11 +79,11 @@ export const ownOf = (
   const { at, eventIds: [queuedId, suppressedId], id } = entry
   if (Option.isNone(block) || ignoreSuppression) {
     const ignored = Option.map(block, (block) => toMetadata(block, true))
-    const queued = Event.queued(id, { id: queuedId, tenantId, insertedAt: at }, Option.getOrUndefined(ignored))
+    const queued = OwnEvent.queued(id, { id: queuedId, tenantId, insertedAt: at }, Option.getOrUndefined(ignored))
     return { queued, own: [queued], suppressedBy: Option.none() }
   }
-  const queued = Event.queued(id, { id: queuedId, tenantId, insertedAt: at })
+  const queued = OwnEvent.queued(id, { id: queuedId, tenantId, insertedAt: at })
   const metadata = toMetadata(block.value, false)
-  const suppressed = Event.suppressed(id, { id: suppressedId, tenantId, insertedAt: at }, metadata)
+  const suppressed = OwnEvent.suppressed(id, { id: suppressedId, tenantId, insertedAt: at }, metadata)
   return { queued, own: [queued, suppressed], suppressedBy: block }
 }

@@ -7,6 +7,7 @@ import { DateTime, type Duration, Option } from "effect"
 import * as Delivery from "./Delivery.ts"
 import type { Filter } from "./Directory.ts"
 import * as EventType from "./EventType.ts"
+import * as Handover from "./Handover.ts"
 import type * as Projection from "./Projection.ts"
 import * as Provider from "./Provider.ts"
 import * as Recipient from "./Recipient.ts"
@@ -194,7 +195,7 @@ export const isOn = (path: Path, filter: Filter, { delivery, facts }: Subject, n
   return holds(
     filter.stuckFor,
     (stuckFor) =>
-      Delivery.isUnsent(delivery) &&
+      Handover.isUnsent(delivery) &&
       delivery.insertedAt.epochMilliseconds <= stuckBefore(stuckFor, now).epochMilliseconds
   )
 }

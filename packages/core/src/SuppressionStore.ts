@@ -95,7 +95,7 @@ export const resetsOf = (
 }
 
 /**
- * What keeps mail of a stream from an address now, by what is known of it; `Commit.record` asks.
+ * What keeps mail of a stream from an address now, by what is known of it; `OwnHalf.record` asks.
  *
  * @category decisions
  * @since 0.2.0

@@ -1,7 +1,7 @@
 /**
  * Defines the port by which deliveries that wait to be sent are taken up, each by one worker at a time.
  *
- * A delivery is unsent (`Delivery.isUnsent`) from its record until it is dispatched, given up, suppressed or known to a provider.
+ * A delivery is unsent (`Handover.isUnsent`) from its record until it is dispatched, given up, suppressed or known to a provider.
  * Storage keeps the unsent ones in a small queue of their own, which follows every change of a delivery, whoever makes it: asking
  * for them costs what waits, not what the ledger holds.
  *

@@ -7,6 +7,7 @@ import {
   IdempotencyKey,
   type Ledger,
   Orphan,
+  OwnHalf,
   Provider,
   Recipient,
   Report,
@@ -71,7 +72,7 @@ describe("a record", () => {
 
   it("writes the delivery, its queued event and the links of what waited for it", () => {
     const { answer, commit } = Result.getOrThrow(
-      Commit.record(Given.newDelivery(), { ...none, waiting: [report(2), report(1)] }, entry)
+      OwnHalf.record(Given.newDelivery(), { ...none, waiting: [report(2), report(1)] }, entry)
     )
     assert.deepStrictEqual([answer.created, answer.linked], [true, 2])
     assert.deepStrictEqual(commit.deliveries, [answer.delivery])
@@ -82,15 +83,15 @@ describe("a record", () => {
 
   it("writes nothing where the delivery stands, and is refused where another one does", () => {
     const byId = Option.some(Given.recorded())
-    const again = Result.getOrThrow(Commit.record(Given.newDelivery(), { ...none, byId }, entry))
+    const again = Result.getOrThrow(OwnHalf.record(Given.newDelivery(), { ...none, byId }, entry))
     assert.deepStrictEqual([again.answer.created, again.commit], [false, { at }])
-    const other = Commit.record(Given.newDelivery({ recipient: bob }), { ...none, byId }, entry)
+    const other = OwnHalf.record(Given.newDelivery({ recipient: bob }), { ...none, byId }, entry)
     assert.strictEqual(failure(other)?._tag, "DeliveryConflict")
   })
 
   it("is stored as suppressed where its recipient is, and tells the same again", () => {
     const { answer, commit } = Result.getOrThrow(
-      Commit.record(Given.newDelivery(), { ...none, block: Option.some(block) }, entry)
+      OwnHalf.record(Given.newDelivery(), { ...none, block: Option.some(block) }, entry)
     )
     assert.deepStrictEqual([answer.suppressedBy, answer.delivery.status], [Option.some(block), "suppressed"])
     const [, suppressed] = commit.reports ?? []
@@ -98,7 +99,7 @@ describe("a record", () => {
     const known = { ...none, byId: Option.some(answer.delivery) }
     const told = { ...known, suppressed: () => Option.map(Option.fromUndefinedOr(suppressed), ({ event }) => event) }
     assert.deepStrictEqual(
-      Result.getOrThrow(Commit.record(Given.newDelivery(), told, entry)).answer.suppressedBy,
+      Result.getOrThrow(OwnHalf.record(Given.newDelivery(), told, entry)).answer.suppressedBy,
       Option.some(block)
     )
   })
@@ -106,7 +107,7 @@ describe("a record", () => {
   it("is sent all the same where it says so, and its queued event notes that", () => {
     const ignoring = Given.newDelivery({ ignoreSuppression: true })
     const { answer, commit } = Result.getOrThrow(
-      Commit.record(ignoring, { ...none, block: Option.some(block) }, entry)
+      OwnHalf.record(ignoring, { ...none, block: Option.some(block) }, entry)
     )
     assert.deepStrictEqual([answer.suppressedBy, answer.delivery.status], [Option.none(), "queued"])
     assert.deepStrictEqual(commit.reports?.map(({ event }) => Object.keys(event.metadata)), [["ignored_suppression"]])
@@ -114,7 +115,7 @@ describe("a record", () => {
 
   it("is compared with the delivery of its key before that of its id", () => {
     const byKey = Option.some(Given.recorded({ recipient: bob }))
-    const conflict = Commit.record(Given.newDelivery(), { ...none, byKey, byId: Option.some(Given.recorded()) }, entry)
+    const conflict = OwnHalf.record(Given.newDelivery(), { ...none, byKey, byId: Option.some(Given.recorded()) }, entry)
     assert.strictEqual(failure(conflict)?._tag, "DeliveryConflict")
   })
 })
@@ -127,7 +128,7 @@ describe("a dispatch", () => {
   })
   const entry = { eventId: Given.eventId(9), at }
   const decide = (sharing: ReadonlyArray<Delivery.Delivery>, delivery = Option.some(Given.recorded())) =>
-    Commit.dispatch(command, messageId, { stored: delivery, sharing, waiting: [report(1)] }, entry)
+    OwnHalf.dispatch(command, messageId, { stored: delivery, sharing, waiting: [report(1)] }, entry)
 
   it("links what waits for the message id where it meets this delivery alone", () => {
     assert.strictEqual(Result.getOrThrow(decide([])).answer.linked, 1)

@@ -1,5 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Delivery, Drift, Event, IdempotencyKey, LedgerError, Provider, Recipient, Tenant } from "@waybill/core"
+import {
+  Delivery,
+  Drift,
+  Event,
+  Handover,
+  IdempotencyKey,
+  LedgerError,
+  OwnEvent,
+  Provider,
+  Recipient,
+  Tenant
+} from "@waybill/core"
 import { Option, Result, Schema } from "effect"
 import * as Given from "./Given.ts"
 
@@ -11,14 +22,14 @@ const command = (fields: Partial<Delivery.Dispatch> = {}): Delivery.Dispatch => 
 })
 
 const dispatchedAt = (seconds: number): Event.Event =>
-  Event.dispatched(Given.deliveryId(1), {
+  OwnEvent.dispatched(Given.deliveryId(1), {
     id: Given.eventId(2),
     tenantId: Tenant.defaultTenantId,
     insertedAt: Given.afterNoon(seconds),
     occurredAt: Given.afterNoon(seconds)
   })
 
-const dispatched = Delivery.dispatched(
+const dispatched = Handover.dispatched(
   Given.recorded(),
   { provider: Given.provider, messageId },
   [dispatchedAt(5)],
@@ -27,7 +38,7 @@ const dispatched = Delivery.dispatched(
 
 describe("a dispatch", () => {
   const decide = (delivery: Delivery.Delivery, fields: Partial<Delivery.Dispatch> = {}, id = messageId) =>
-    Delivery.decideDispatch(delivery, command(fields), id)
+    Handover.decideDispatch(delivery, command(fields), id)
 
   const otherMessage = Result.fail(
     new LedgerError.DispatchConflict({
@@ -155,7 +166,7 @@ describe("a delivery", () => {
       id: Given.eventId(3),
       insertedAt: Given.afterNoon(2)
     })
-    const link = Event.reconciled(orphan, Given.deliveryId(1), {
+    const link = OwnEvent.reconciled(orphan, Given.deliveryId(1), {
       tenantId: Tenant.defaultTenantId,
       id: Given.eventId(4),
       insertedAt: Given.afterNoon(9)

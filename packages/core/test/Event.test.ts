@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Event, Provider, Recipient, Tenant } from "@waybill/core"
+import { Event, OwnEvent, Provider, Recipient, Tenant } from "@waybill/core"
 import { Arbitrary, DateTime, Option, Schema } from "effect"
 import * as Given from "./Given.ts"
 
@@ -44,9 +44,9 @@ describe("an event", () => {
 
   it("is our own where no provider reported it", () => {
     const own = [
-      Event.queued(Given.deliveryId(1), entry),
-      Event.dispatched(Given.deliveryId(1), { ...entry, occurredAt: Given.noon }),
-      Event.reconciled(stored(), Given.deliveryId(1), entry)
+      OwnEvent.queued(Given.deliveryId(1), entry),
+      OwnEvent.dispatched(Given.deliveryId(1), { ...entry, occurredAt: Given.noon }),
+      OwnEvent.reconciled(stored(), Given.deliveryId(1), entry)
     ]
     for (const event of own) {
       assert.isTrue(Event.isOwn(event))
@@ -59,7 +59,7 @@ describe("an event", () => {
 
   it("that links an orphan names it", () => {
     const orphan = stored({ providerEventId: Option.some("e-1") })
-    const link = Event.reconciled(orphan, Given.deliveryId(1), { ...entry, id: Given.eventId(2) })
+    const link = OwnEvent.reconciled(orphan, Given.deliveryId(1), { ...entry, id: Given.eventId(2) })
     assert.deepStrictEqual(link.sourceEventId, Option.some(orphan.id))
     assert.deepStrictEqual(link.metadata, {
       reconciled_from_event_id: orphan.id,

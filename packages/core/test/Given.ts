@@ -4,6 +4,7 @@ import {
   EventType,
   IdempotencyKey,
   JsonBag,
+  OwnEvent,
   type Projection,
   Provider,
   Recipient,
@@ -95,5 +96,5 @@ export const recorded = (fields: Partial<Delivery.NewDelivery> = {}): Delivery.D
   Delivery.fromNew(
     newDelivery(fields),
     deliveryId(1),
-    Event.queued(deliveryId(1), { id: eventId(1), tenantId: Tenant.defaultTenantId, insertedAt: noon })
+    OwnEvent.queued(deliveryId(1), { id: eventId(1), tenantId: Tenant.defaultTenantId, insertedAt: noon })
   )

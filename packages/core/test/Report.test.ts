@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Delivery, Event, Recipient, Report, Tenant } from "@waybill/core"
+import { Delivery, OwnEvent, Recipient, Report, Tenant } from "@waybill/core"
 import { Option } from "effect"
 import * as Given from "./Given.ts"
 
@@ -84,6 +84,6 @@ describe("the recipient of a stored event and of a report of its key", () => {
 })
 
 it("an event of our own names nobody", () => {
-  const queued = Event.queued(Given.deliveryId(1), { id: Given.eventId(1), tenantId, insertedAt: Given.noon })
+  const queued = OwnEvent.queued(Given.deliveryId(1), { id: Given.eventId(1), tenantId, insertedAt: Given.noon })
   assert.deepStrictEqual(Report.ofOwn(queued), { event: queued, named: Option.none() })
 })

@@ -17,12 +17,14 @@ import {
   Directory,
   Drift,
   Event,
+  Handover,
   type IdempotencyKey,
   Input,
   Ledger,
   LedgerError,
   Orphan,
   Orphans,
+  OwnHalf,
   Recipient,
   Report,
   Suppression,
@@ -156,7 +158,7 @@ const make = Effect.gen(function*() {
   const putDelivery = Effect.fnUntraced(function*(delivery: Delivery.Delivery) {
     const { id, idempotencyKey, tenantId } = delivery
     const place = yield* placeOf({ tenantId, deliveryId: id })
-    if (!Delivery.isUnsent(delivery)) yield* unsent.remove(tenantId, id)
+    if (!Handover.isUnsent(delivery)) yield* unsent.remove(tenantId, id)
     else if (Option.isNone(place)) yield* putPlace(Unsent.ofDelivery(delivery))
     yield* tenants.put("", tenantId, tenantId)
     yield* deliveries.put(tenantId, id, delivery)
@@ -298,7 +300,7 @@ const make = Effect.gen(function*() {
       const at = yield* DateTime.now
       const own = (yield* reports.all(tenantId)).map(({ event }) => event)
         .filter((event) => event.type === "suppressed" && Event.isOwn(event))
-      const decided = Commit.record(
+      const decided = OwnHalf.record(
         input,
         {
           byKey: Arr.head(byKey.flat()),
@@ -315,7 +317,7 @@ const make = Effect.gen(function*() {
       yield* Effect.fromResult(Input.dispatch(input))
       const messageId = yield* Effect.fromResult(Input.messageId(input))
       const key = Correlation.ofMessage(input.provider, messageId)
-      const decided = Commit.dispatch(
+      const decided = OwnHalf.dispatch(
         input,
         messageId,
         {
@@ -334,13 +336,13 @@ const make = Effect.gen(function*() {
         failures: yield* ownOf(input, ["deferred", "failed"]),
         place: yield* placeOf(input)
       }
-      const decided = Commit.fail(input, known, { eventId: yield* newEventId, at: yield* DateTime.now })
+      const decided = OwnHalf.fail(input, known, { eventId: yield* newEventId, at: yield* DateTime.now })
       return yield* settle(yield* Effect.fromResult(decided))
     }, turn),
     suppress: Effect.fn("Ledger.suppress")(function*(input: Delivery.Suppress) {
       yield* Effect.fromResult(Input.suppress(input))
       const isNoted = (yield* ownOf(input, ["suppressed"])).length > 0
-      const decided = Commit.suppress(
+      const decided = OwnHalf.suppress(
         input,
         { stored: yield* findDelivery(input), isNoted },
         { eventId: yield* newEventId, at: yield* DateTime.now }

@@ -6,6 +6,7 @@ import {
   Delivery,
   Event,
   EventType,
+  Handover,
   type IdempotencyKey,
   type Orphan,
   type Recipient,
@@ -64,7 +65,7 @@ export const putDelivery = (book: Book, delivery: Delivery.Delivery): void => {
   freeze(delivery.metadata)
   Object.freeze(delivery)
   book.deliveries.set(delivery.id, delivery)
-  if (!Delivery.isUnsent(delivery)) book.unsent.delete(delivery.id)
+  if (!Handover.isUnsent(delivery)) book.unsent.delete(delivery.id)
   else if (!book.unsent.has(delivery.id)) book.unsent.set(delivery.id, Unsent.ofDelivery(delivery))
   if (Option.isSome(delivery.idempotencyKey)) book.deliveryByKey.set(delivery.idempotencyKey.value, delivery.id)
   for (const key of Delivery.keys(delivery)) {

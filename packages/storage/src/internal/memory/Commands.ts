@@ -7,6 +7,7 @@ import {
   IdempotencyKey,
   Input,
   type Ledger,
+  OwnHalf,
   type Recipient,
   Report,
   SuppressionStore,
@@ -36,7 +37,7 @@ export const make = (store: Store) => {
     const id = Option.isSome(input.id) ? input.id.value : Event.DeliveryId.make(yield* newUuid)
     const at = yield* DateTime.now
     const key = Option.flatMap(input.idempotencyKey, (key) => Option.fromUndefinedOr(book.deliveryByKey.get(key)))
-    const decided = Commit.record(
+    const decided = OwnHalf.record(
       { ...input, metadata: structuredClone(input.metadata) },
       {
         byKey: Option.flatMap(key, (id) => Book.find(book, id)),
@@ -56,7 +57,7 @@ export const make = (store: Store) => {
     const messageId = yield* Effect.fromResult(Input.messageId(input))
     const book = bookOf(input.tenantId)
     const key = Correlation.ofMessage(input.provider, messageId)
-    const decided = Commit.dispatch(
+    const decided = OwnHalf.dispatch(
       input,
       messageId,
       {
@@ -72,7 +73,7 @@ export const make = (store: Store) => {
   const fail = Effect.fn("Ledger.fail")(function*(input: Delivery.Fail) {
     yield* Effect.fromResult(Input.fail(input))
     const book = bookOf(input.tenantId)
-    const decided = Commit.fail(
+    const decided = OwnHalf.fail(
       input,
       {
         stored: Book.find(book, input.deliveryId),
@@ -87,7 +88,7 @@ export const make = (store: Store) => {
   const suppress = Effect.fn("Ledger.suppress")(function*(input: Delivery.Suppress) {
     yield* Effect.fromResult(Input.suppress(input))
     const book = bookOf(input.tenantId)
-    const decided = Commit.suppress(
+    const decided = OwnHalf.suppress(
       input,
       {
         stored: Book.find(book, input.deliveryId),

@@ -8,11 +8,14 @@ import {
   DeliveryUpdate,
   Event,
   type EventType,
+  Handover,
   IdempotencyKey,
   Input,
   type JsonBag,
   type Ledger,
   LedgerError,
+  OwnEvent,
+  OwnHalf,
   SuppressionStore
 } from "@waybill/core"
 import { DateTime, Effect, Option } from "effect"
@@ -72,7 +75,7 @@ export const make = (
           WHERE s.tenant_id = d.tenant_id AND s.recipient_digest = d.recipient_digest) AS "isKnown"
       `
         if (inserted.length === 0) {
-          // The delivery of the key before that of the id, as `Commit.record` asks.
+          // The delivery of the key before that of the id, as `OwnHalf.record` asks.
           const rows = yield* sql`
           SELECT ${deliveries.columns} FROM ${table("deliveries")} d
           WHERE d.tenant_id = ${input.tenantId}
@@ -114,7 +117,12 @@ export const make = (
     const { deliveryId, provider, tenantId } = input
     const key = Correlation.ofMessage(provider, messageId)
     const now = yield* DateTime.now
-    const event = Event.dispatched(deliveryId, { id: yield* events.newId, tenantId, insertedAt: now, occurredAt: now })
+    const event = OwnEvent.dispatched(deliveryId, {
+      id: yield* events.newId,
+      tenantId,
+      insertedAt: now,
+      occurredAt: now
+    })
 
     return yield* transaction(
       tenantId,
@@ -123,7 +131,7 @@ export const make = (
         const found = yield* deliveries.find({ tenantId, deliveryId }, true)
         if (Option.isNone(found)) return yield* new LedgerError.DeliveryNotFound({ tenantId })
         const stored = found.value
-        const decision = yield* Effect.fromResult(Delivery.decideDispatch(stored, input, messageId))
+        const decision = yield* Effect.fromResult(Handover.decideDispatch(stored, input, messageId))
         if (decision === "AlreadyDispatched") return { delivery: stored, linked: 0 }
         // Fires the trigger `deliveries_changed`, which says which orphans of the key are ready: what `waiting` stands on.
         // A unique index refuses what `Delivery.isTaken` says.
@@ -134,7 +142,7 @@ export const make = (
           Effect.catchTag("SqlError", (error) =>
             Effect.fail(
               error.reason._tag === "UniqueViolation"
-                ? Delivery.refuseDispatch(stored, "taken")
+                ? Handover.refuseDispatch(stored, "taken")
                 : error
             ))
         )
@@ -143,7 +151,7 @@ export const make = (
         const pairs = yield* links.write(yield* meeting.waiting(tenantId, key, deliveryId), now)
         // A delivery that was dispatched before and whose message id another writer took away has its events still.
         const facts = isNew ? [event, ...pairs.map(({ orphan }) => orphan)] : (yield* events.factsOf([stored]))(stored)
-        const delivery = Delivery.dispatched(stored, { provider, messageId }, facts, now)
+        const delivery = Handover.dispatched(stored, { provider, messageId }, facts, now)
         yield* deliveries.update([delivery], now)
         return { delivery, linked: pairs.length }
       })
@@ -177,7 +185,7 @@ export const make = (
       Effect.gen(function*() {
         const { own, stored } = yield* lockWithOwn(input, ["deferred", "failed"])
         const known = { stored, failures: own, place: yield* unsent.place(input) }
-        return yield* write(yield* Effect.fromResult(Commit.fail(input, known, entry)))
+        return yield* write(yield* Effect.fromResult(OwnHalf.fail(input, known, entry)))
       })
     )
   })
@@ -190,7 +198,7 @@ export const make = (
       Effect.gen(function*() {
         const { own, stored } = yield* lockWithOwn(input, ["suppressed"])
         const known = { stored, isNoted: own.length > 0 }
-        return yield* write(yield* Effect.fromResult(Commit.suppress(input, known, entry)))
+        return yield* write(yield* Effect.fromResult(OwnHalf.suppress(input, known, entry)))
       })
     )
   })

@@ -1,6 +1,6 @@
 /**
  * Claims unsent deliveries, from the queue that the triggers of `deliveries` keep: a row for each delivery that
- * `Delivery.isUnsent` tells.
+ * `Handover.isUnsent` tells.
  */
 import { Input, Tenant, type Unsent as CoreUnsent } from "@waybill/core"
 import { Effect, Option, Schema } from "effect"

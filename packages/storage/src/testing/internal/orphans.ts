@@ -1,6 +1,6 @@
 /** Declares what holds for orphans: how they are linked, explained and acted on by hand. */
 import { assert } from "@effect/vitest"
-import { Correlation, Event, Ledger, Orphans, Recipient } from "@waybill/core"
+import { Correlation, Event, Ledger, Orphans, OwnEvent, Recipient } from "@waybill/core"
 import { Arbitrary, type DateTime, Effect, Option, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as Given from "../Given.ts"
@@ -53,7 +53,10 @@ const linking = ({ example }: Contract): void => {
         ["queued", "delivered", "reconciled", "dispatched"]
       )
       const link = entries[2]?.event ?? assert.fail("no link")
-      sameEvent(link, Event.reconciled(orphan, delivery.id, { id: link.id, tenantId, insertedAt: Given.afterNoon(3) }))
+      sameEvent(
+        link,
+        OwnEvent.reconciled(orphan, delivery.id, { id: link.id, tenantId, insertedAt: Given.afterNoon(3) })
+      )
       assert.deepStrictEqual(entries[1]?.linkedBy, Option.some(link.id))
       sameEvent(entries[1]?.event ?? assert.fail("no orphan"), orphan)
       assert.deepStrictEqual(yield* appendOne(tenantId, report), {

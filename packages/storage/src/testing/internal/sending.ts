@@ -1,6 +1,6 @@
 /** Declares what holds for the sender's own half: attempts that failed, what is not sent on purpose, and what waits to be sent. */
 import { assert } from "@effect/vitest"
-import { Delivery, Ledger, type Tenant, Unsent } from "@waybill/core"
+import { Delivery, Handover, Ledger, type Tenant, Unsent } from "@waybill/core"
 import { DateTime, Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
 import * as Generators from "../Generators.ts"
@@ -293,7 +293,7 @@ const claiming = ({ example, histories }: Contract): void => {
         const { tenants } = yield* History.run(history)
         yield* TestClock.adjust("2 days")
         for (const tenantId of tenants) {
-          const unsent = (yield* deliveriesOf(tenantId)).filter(Delivery.isUnsent)
+          const unsent = (yield* deliveriesOf(tenantId)).filter(Handover.isUnsent)
           const claims = yield* claimed(tenantId, { limit: 10_000 })
           assert.sameMembers(claims.map(({ delivery }) => delivery.id), unsent.map(({ id }) => id))
         }

@@ -1,7 +1,7 @@
 /** Does what is asked by hand, and records it: links, dismisses or releases an orphan, forgets a recipient. */
 import {
-  Delivery,
   type Event,
+  Handover,
   Input,
   type Ledger,
   LedgerError,
@@ -63,7 +63,7 @@ export const make = (
         const isPending = yield* hold(command)
         const found = yield* deliveries.find(command, Option.isSome(expectedVersion))
         if (Option.isNone(found)) return yield* new LedgerError.DeliveryNotFound({ tenantId })
-        yield* Effect.fromResult(Delivery.checkVersion(found.value, expectedVersion))
+        yield* Effect.fromResult(Handover.checkVersion(found.value, expectedVersion))
         if (!isPending) return false
         const { event: orphan } = yield* events.find(command)
         const pairs = yield* links.write([{ orphan, deliveryId }], now)

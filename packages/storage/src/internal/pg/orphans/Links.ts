@@ -1,5 +1,5 @@
 /** Writes the links of orphans that a transaction has locked. */
-import { DeliveryUpdate, Event, Orphan, type Timestamp } from "@waybill/core"
+import { DeliveryUpdate, type Event, Orphan, OwnEvent, type Timestamp } from "@waybill/core"
 import { Effect } from "effect"
 import type { Database } from "../Database.ts"
 import { type Events, noRecipient } from "../Events.ts"
@@ -22,7 +22,7 @@ export const make = ({ sql, table }: Database, events: Events, { publish }: Upda
       const id = ids[index]
       return id === undefined
         ? []
-        : [Event.reconciled(orphan, deliveryId, { id, tenantId: orphan.tenantId, insertedAt: now })]
+        : [OwnEvent.reconciled(orphan, deliveryId, { id, tenantId: orphan.tenantId, insertedAt: now })]
     })
     const inserted = yield* events.insert(links, noRecipient)
     const fresh = pairs.filter((_, index) => inserted.has(links[index]?.id ?? ""))
