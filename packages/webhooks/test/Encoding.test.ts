@@ -167,16 +167,18 @@ describe("a coded body over HTTP", () => {
     "is answered 413 where it swells beyond the limit, 400 where it is malformed and 415 in a coding that is not known",
     Effect.gen(function*() {
       const bomb = Signing.bytes("[".concat(" ".repeat(50_000_000), "]"))
+      const swelling = ([["gzip", gzipSync], ["br", brotli], ["deflate", deflateRawSync]] as const).map(
+        ([name, encode]) => [name, encode(bomb), encode(Signing.bytes("[]"))] as const
+      )
       for (const { provider } of Signing.senders) {
         const now = yield* DateTime.now
         const post = (name: string, body: Uint8Array) => {
           const { headers } = Signing.sign(provider, Signing.bytes("[]"), now)
           return Edge.post(`/webhooks/${provider}`, { headers: { ...headers, "content-encoding": name }, body })
         }
-        for (const [name, encode] of [["gzip", gzipSync], ["br", brotli], ["deflate", deflateRawSync]] as const) {
-          const swollen = yield* post(name, encode(bomb))
+        for (const [name, large, whole] of swelling) {
+          const swollen = yield* post(name, large)
           assert.deepStrictEqual([swollen.status, swollen.text], [413, "too_large"])
-          const whole = encode(Signing.bytes("[]"))
           const broken = yield* post(name, whole.subarray(0, whole.length - 1))
           assert.deepStrictEqual([broken.status, broken.text], [400, "malformed_encoding"])
         }
@@ -213,7 +215,7 @@ describe("a coded body over HTTP", () => {
           coded(request, coding, (body) => spoilt(encode(body)))
         )
         assert.include([200, 400, 401, 406, 413, 415], status, `${text}, seed ${seed}, ${n}`)
-        if (status === 200 && provider !== "postmark" && provider !== "mailgun") {
+        if (status === 200 && Signing.isSignedWhole(provider)) {
           accepted.push(Signing.textOf(request.body))
         }
       }

@@ -34,6 +34,15 @@ const mailgunBlock = (timestamp: string) => {
   return { timestamp, token, signature }
 }
 
+/** Whether a provider signs; some only know a secret, whatever the body is. */
+export const isSigned = (provider: Provider.Provider): boolean =>
+  rows.some(({ name, schemes: [strongest] }) => name === provider && strongest.proof === "signature")
+
+const signedInPart = new Set<string>(["mailgun", "ses", "scaleway"])
+
+/** Whether a provider signs each byte of a body; some sign the fields of it that count. */
+export const isSignedWhole = (provider: Provider.Provider): boolean => isSigned(provider) && !signedInPart.has(provider)
+
 /** A form as Mailgun's legacy webhooks post it, made of what comes before the signature. */
 export const signForm = (fields: Uint8Array, sentAt: DateTime.Utc): Webhook.Request => ({
   headers: { "content-type": "application/x-www-form-urlencoded" },

@@ -5,7 +5,7 @@
  * @since 0.2.0
  */
 import type { Provider } from "@waybill/core"
-import { Duration, Effect, Option, Redacted } from "effect"
+import { type DateTime, Duration, Effect, Option, Redacted } from "effect"
 import { createHmac, randomBytes } from "node:crypto"
 import * as Signature from "../internal/signature.ts"
 import type * as Scheme from "../Scheme.ts"
@@ -48,6 +48,9 @@ export interface Variant {
 const isTime = ({ digits }: Variant, time: string): boolean => /^\d+$/.test(time) && time.length === digits
 
 const millis = ({ digits }: Variant, time: string): number => digits === 13 ? Number(time) : Number(time) * 1000
+
+const written = ({ digits }: Variant, at: DateTime.Utc): string =>
+  digits === 13 ? String(at.epochMilliseconds).padStart(digits, "0") : Signature.unixTime(at)
 
 const dotted = (time: string): string => `${time}.`
 
@@ -99,7 +102,7 @@ export const make = (provider: Provider.Provider, variant: Variant): Scheme.Sche
       make: (secret) => ({
         secrets: [secret],
         sign: ({ body, headers, ...request }, sentAt) => {
-          const time = variant.digits === 13 ? String(sentAt.epochMilliseconds) : Signature.unixTime(sentAt)
+          const time = written(variant, sentAt)
           return {
             ...request,
             body,
