@@ -80,7 +80,7 @@ export const ownerOf = Effect.fnUntraced(function*({ name }: Row.Row, tenantId: 
   return Option.isSome(yield* secrets.lookup(tenantId, name)) ? tenantId : Tenant.defaultTenantId
 })
 
-const variablesOf = (schemes: Row.Row["schemes"]): string =>
+const variablesOf = (schemes: ReadonlyArray<Row.Row["schemes"][number]>): string =>
   schemes.map(({ secrets: { variable } }) => variable).join(" or ")
 
 /**
@@ -92,6 +92,13 @@ const variablesOf = (schemes: Row.Row["schemes"]): string =>
 export const noSecret = ({ schemes }: Row.Row): Setting.BadSetting =>
   new Setting.BadSetting({ name: variablesOf(schemes), issue: "is not set, so that no webhook can be verified" })
 
+/** The schemes of a provider for which a tenant has secrets. */
+const schemesOf = Effect.fnUntraced(function*(row: Row.Row, tenantId: Tenant.TenantId) {
+  const secrets = yield* Secrets.Secrets
+  const credentials = yield* secrets.lookup(tenantId, row.name)
+  return Option.match(credentials, { onNone: () => row.schemes, onSome: (own) => Row.standing(row, own).used })
+})
+
 /** Verifies a webhook; returns the token that is consumed with it. */
 const verify = Effect.fnUntraced(function*(row: Row.Row, tenantId: Tenant.TenantId, received: Webhook.Received) {
   const intake = yield* Intake.Intake
@@ -100,11 +107,14 @@ const verify = Effect.fnUntraced(function*(row: Row.Row, tenantId: Tenant.Tenant
     Effect.fromOption(providers.get(row.name)),
     () => new UnknownProvider({ name: row.name })
   )
-  const { token } = yield* intake.verify(provider, yield* ownerOf(row, tenantId), Effect.succeed(received)).pipe(
+  const owner = yield* ownerOf(row, tenantId)
+  const { token } = yield* intake.verify(provider, owner, Effect.succeed(received)).pipe(
     Effect.catchTag("NoSecret", () => noSecret(row)),
     Effect.catchIf(
       (error) => error._tag === "VerificationError" && error.reason === "MisconfiguredSecret",
-      () => new Setting.BadSetting({ name: variablesOf(row.schemes), issue: "holds a secret that cannot be used" })
+      () =>
+        Effect.flatMap(schemesOf(row, owner), (schemes) =>
+          new Setting.BadSetting({ name: variablesOf(schemes), issue: "holds a secret that cannot be used" }))
     )
   )
   return token

@@ -88,8 +88,13 @@ const migrated = Layer.effectDiscard(Effect.gen(function*() {
 /** The HTTP API, whose modules are loaded where it is served alone. */
 const api = Effect.fnUntraced(function*(limits: ApiServer.Options) {
   const Api = yield* Effect.promise(() => import("./Api.ts"))
-  return Layer.merge(Api.layer(limits), Layer.effectDiscard(Api.tellWithoutToken))
+  const { kind } = yield* Database.Database
+  // What is in memory is this process's alone, so that no command could give it a token.
+  return { layer: Api.layer(limits), tellWithoutToken: kind === "Memory" ? Effect.void : Api.tellWithoutToken }
 })
+
+/** Where the HTTP API is not served. */
+const noApi = Effect.succeed({ layer: Layer.empty, tellWithoutToken: Effect.void })
 
 /** What requests are answered by, once it is known what the jobs have seen. */
 const answers = Effect.fnUntraced(function*(startedAt: DateTime.Utc, { lastBatchAt, unfinished }: Jobs.Seen) {
@@ -107,7 +112,7 @@ const answers = Effect.fnUntraced(function*(startedAt: DateTime.Utc, { lastBatch
       lastBatchAt: Ref.get(lastBatchAt),
       unfinished: Ref.get(unfinished)
     }, parts),
-    api: parts.has("api") ? yield* api({ maxBodySize, bodyTimeout }) : Layer.empty,
+    api: yield* parts.has("api") ? api({ maxBodySize, bodyTimeout }) : noApi,
     webhooks: !parts.has("webhooks") ? Layer.empty : Layer.merge(
       WebhookRoutes.layer({
         maxBodySize,
@@ -161,10 +166,10 @@ const working = ({ admin, keepAlive }: Pick<Options, "admin" | "keepAlive">) =>
     const adminUrl = yield* Ref.make(Option.none<string>())
     const answer = yield* answers(startedAt, seen)
     const served = Option.match(admin, {
-      onNone: () => HttpRouter.serve(Layer.mergeAll(answer.webhooks, answer.api, answer.admin), options),
+      onNone: () => HttpRouter.serve(Layer.mergeAll(answer.webhooks, answer.api.layer, answer.admin), options),
       onSome: (address) =>
         Layer.merge(
-          HttpRouter.serve(Layer.merge(answer.webhooks, answer.api), options),
+          HttpRouter.serve(Layer.merge(answer.webhooks, answer.api.layer), options),
           Layer.merge(
             HttpRouter.serve(answer.admin, options),
             Layer.effectDiscard(Effect.flatMap(urlOf, (url) => Ref.set(adminUrl, Option.some(url))))
@@ -172,7 +177,10 @@ const working = ({ admin, keepAlive }: Pick<Options, "admin" | "keepAlive">) =>
         )
     })
     return Layer.provide(
-      Layer.merge(Layer.effectDiscard(tellReady(adminUrl)), closesFirst),
+      Layer.merge(
+        Layer.effectDiscard(Effect.andThen(tellReady(adminUrl), answer.api.tellWithoutToken)),
+        closesFirst
+      ),
       Layer.merge(Layer.unwrap(Jobs.scheduled(seen)), served)
     ).pipe(Layer.provide(Closing.layer))
   }))
