@@ -166,6 +166,8 @@ try {
     for (const file of shown) await run(file.replaceAll("-", " "), ["node", file], inApplication)
     await run("app.ts", ["node", "app.ts"], { ...inApplication, expect: "the delivery is delivered" })
     await run("transaction.ts", ["node", "transaction.ts"], { ...inApplication, expect: "ann@example.com" })
+    await run("outbox.ts", ["node", "outbox.ts"], { ...inApplication, expect: "dispatched" })
+    await run("unsubscribe.ts", ["node", "unsubscribe.ts"], { ...inApplication, expect: "queued, unsubscribed" })
     await run("app.test.ts", ["npx", "--no", "vitest", "run", "app.test.ts"], { ...inApplication, expect: "2 passed" })
   }
 
