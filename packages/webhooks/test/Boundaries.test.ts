@@ -4,8 +4,10 @@ import { Mailgun, Postmark, Resend, SendGrid, Ses, SnsSignature, type Webhook } 
 import { SesSender } from "@waybill/webhooks/testing"
 import { Arbitrary, Effect, Option, Redacted, Result, Schema } from "effect"
 import { createHmac, createSign, generateKeyPairSync, randomBytes } from "node:crypto"
+import * as Edge from "./Edge.ts"
 import { bytes, only, receivedAt } from "./Reading.ts"
 import * as Schemes from "./Schemes.ts"
+import * as Signing from "./Signing.ts"
 
 const report = {
   type: "delivered",
@@ -231,4 +233,31 @@ describe("what is signed", () => {
       const request = only(sender.send([report], receivedAt))
       yield* Mailgun.verify({ ...request, receivedAt, secrets: Schemes.secretsOf(sender) })
     }))
+})
+
+describe("what crosses from a header into the body, or back", () => {
+  const rows = Edge.rows(Signing.certificates)
+
+  for (const sender of Signing.senders.filter(({ provider }) => Signing.isSigned(provider))) {
+    it.effect(`is refused by ${sender.provider}`, () =>
+      Effect.gen(function*() {
+        const row = rows.find(({ name }) => name === sender.provider) ?? assert.fail("there is no row")
+        const secrets = sender.secrets[sender.provider] ?? assert.fail("there is no secret")
+        const attempt = (request: Webhook.Request) =>
+          Effect.result(Schemes.verify(row, { ...request, receivedAt, secrets }))
+        const request = only(sender.send([report], receivedAt))
+        assert.isTrue(Result.isSuccess(yield* attempt(request)))
+        const body = Signing.textOf(request.body)
+        for (const [name, value] of Object.entries(request.headers)) {
+          for (const count of [1, 2, 3]) {
+            const left = value.slice(0, -count)
+            const shorter = { headers: { ...request.headers, [name]: left }, body: bytes(value.slice(-count) + body) }
+            const longer = { ...request.headers, [name]: value + body.slice(0, count) }
+            for (const moved of [shorter, { headers: longer, body: bytes(body.slice(count)) }]) {
+              assert.isTrue(Result.isFailure(yield* attempt(moved)), `${name} ${count}`)
+            }
+          }
+        }
+      }))
+  }
 })

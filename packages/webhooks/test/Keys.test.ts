@@ -1,11 +1,13 @@
 /** Brings events that differ in one detail into a ledger: each is there once, however often and in whatever batch it comes. */
 import { assert, describe, it } from "@effect/vitest"
 import { EventName, Tenant } from "@waybill/core"
-import { Ingestion, Mailgun, Postmark, type Row, Secrets, SendGrid } from "@waybill/webhooks"
+import { Ingestion, Mailgun, Postmark, Row, Secrets, SendGrid } from "@waybill/webhooks"
+import type { Sender } from "@waybill/webhooks/testing"
 import { Arbitrary, Effect, Layer, Option, Schema } from "effect"
 import { FetchHttpClient } from "effect/http"
 import * as Edge from "./Edge.ts"
-import { bytes } from "./Reading.ts"
+import { bytes, receivedAt } from "./Reading.ts"
+import * as Signing from "./Signing.ts"
 
 const table = Edge.table([Mailgun.row, Postmark.row, SendGrid.row])
 
@@ -148,4 +150,28 @@ describe("keys of events that were stored before", () => {
         assert.deepStrictEqual(yield* key(provider, body), [expected])
       }
     }).pipe(Effect.provide(ledger)))
+})
+
+describe("keys of what is reported", () => {
+  for (const { provider, send, types } of Signing.senders) {
+    it.effect(`of ${provider} are one for each event, alone and in a batch, and come again with it`, () =>
+      Effect.gen(function*() {
+        const row = Signing.rows.find(({ name }) => name === provider) ?? assert.fail("there is no row")
+        const keysOf = Effect.fnUntraced(function*(reports: ReadonlyArray<Sender.Report>) {
+          const keys: Array<string> = []
+          for (const request of send(reports, receivedAt)) {
+            for (const piece of yield* Row.read(row, { ...request, receivedAt })) {
+              keys.push(...piece.events.map(({ idempotencyKey }) => String(idempotencyKey)))
+            }
+          }
+          return keys
+        })
+        const reports = types.flatMap((type, index) => [Edge.report(type, index * 2), Edge.report(type, index * 2 + 1)])
+        const batch = yield* keysOf(reports)
+        assert.isAtLeast(batch.length, reports.length)
+        assert.lengthOf([...new Set(batch)], batch.length)
+        assert.sameMembers((yield* Effect.forEach(reports, (report) => keysOf([report]))).flat(), batch)
+        assert.sameMembers(yield* keysOf(reports.toReversed()), batch)
+      }))
+  }
 })
