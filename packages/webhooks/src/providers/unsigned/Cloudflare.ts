@@ -8,6 +8,7 @@
  */
 import { type EventType, Provider } from "@waybill/core"
 import { DateTime, Option, Schema } from "effect"
+import * as Batch from "../../internal/batch.ts"
 import * as Json from "../../internal/json.ts"
 import * as Report from "../../internal/report.ts"
 import type * as Row from "../../Row.ts"
@@ -126,6 +127,6 @@ export const row: Row.Row = {
   headers: [],
   refusal: 401,
   unavailable: 503,
-  normalize: Report.oneOrMany(name, item),
+  normalize: Batch.oneOrMore(name, item),
   composer: { types: Sender.typesOf(words), echoes: false, compose: (reports) => reports.map(written) }
 }
