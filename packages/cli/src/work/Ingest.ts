@@ -113,8 +113,11 @@ const verify = Effect.fnUntraced(function*(row: Row.Row, tenantId: Tenant.Tenant
     Effect.catchIf(
       (error) => error._tag === "VerificationError" && error.reason === "MisconfiguredSecret",
       () =>
-        Effect.flatMap(schemesOf(row, owner), (schemes) =>
-          new Setting.BadSetting({ name: variablesOf(schemes), issue: "holds a secret that cannot be used" }))
+        Effect.flatMap(
+          schemesOf(row, owner),
+          (schemes) =>
+            new Setting.BadSetting({ name: variablesOf(schemes), issue: "holds a secret that cannot be used" })
+        )
     )
   )
   return token
