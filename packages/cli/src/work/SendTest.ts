@@ -84,8 +84,10 @@ const signersOf = Effect.fnUntraced(function*(row: Row.Row, { privateKey, tenant
   const secrets = yield* Secrets.Secrets
   const found = yield* secrets.lookup(yield* Ingest.ownerOf(row, tenantId), row.name)
   const used = Option.match(found, { onNone: () => [], onSome: (credentials) => Row.inUse(row, credentials) })
+  // A key that signs needs no setting here: the endpoint has its public half.
+  const asked = used.length === 0 && first._tag === "PrivateKey" ? [{ scheme: row.schemes[0], secrets: [] }] : used
   const signers = new Map<string, Scheme.Signer>()
-  for (const { scheme: { name, signing }, secrets: [secret] } of used) {
+  for (const { scheme: { name, signing }, secrets: [secret] } of asked) {
     if (signing._tag === "Secret" && secret !== undefined) signers.set(name, signing.make(secret))
     if (signing._tag === "PrivateKey") {
       if (Option.isNone(privateKey)) {
