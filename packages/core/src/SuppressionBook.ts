@@ -28,6 +28,7 @@ export interface Book {
   /** The reports of the types of `Suppression.causing` and `EventType.resets`, at least. */
   readonly reports: ReadonlyArray<Commit.Stored>
   readonly deliveries: ReadonlyArray<Delivery.Delivery>
+  /** The delivery of an id; none where the tenant has none. */
   readonly find: (deliveryId: Event.DeliveryId) => Option.Option<Delivery.Delivery>
   readonly acts: ReadonlyArray<{ readonly key: string; readonly act: Act.Act }>
   /** The addresses that acts named, until they are forgotten. */
