@@ -13,6 +13,7 @@ import type * as Tenant from "./Tenant.ts"
  * One difference between what is stored and the ledger.
  *
  * - `Projection`: a delivery's projection is not the fold of its events.
+ * - `Occurrences`: the rare events by which a delivery is found are not those that occurred to it.
  * - `MissingOrphan`: a pending orphan is not in the queue.
  * - `ExtraOrphan`: an orphan is in the queue although it is linked or dismissed.
  * - `Suppressions`: what is kept of an address is not what its events and acts say.
@@ -27,6 +28,11 @@ export type Drift =
     readonly tenantId: Tenant.TenantId
     readonly deliveryId: Event.DeliveryId
     readonly fields: ReadonlyArray<keyof Projection.Projection>
+  }
+  | {
+    readonly _tag: "Occurrences"
+    readonly tenantId: Tenant.TenantId
+    readonly deliveryId: Event.DeliveryId
   }
   | {
     readonly _tag: "Suppressions"

@@ -75,6 +75,8 @@ describe("least privilege on PostgreSQL", () => {
             "is_elsewhere",
             "is_linkable",
             "letters",
+            "note_again",
+            "occurrences_of",
             "recipient_digest",
             "recipient_pseudonym",
             "requeue",

@@ -93,27 +93,38 @@ export const statements = (schema: string): ReadonlyArray<string> => [
   `CREATE FUNCTION ${schema}.suppressions_of(ids uuid[]) RETURNS SETOF ${schema}.suppressions LANGUAGE sql STABLE AS $$
     ${factsOf(schema, `unnest(ids) AS given (id) JOIN ${schema}.events e ON e.id = given.id`)}
   $$`,
-  // Keeps what an event says as it is appended, and again as it is linked: by then it is about the delivery of the link.
+  // Keeps what an event says as it is appended.
   `CREATE FUNCTION ${schema}.tell_suppressions() RETURNS trigger
   LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-  DECLARE
-    told uuid := NEW.id;
   BEGIN
-    IF NEW.source_event_id IS NOT NULL THEN
-      told := NEW.source_event_id;
-      PERFORM FROM ${schema}.events e WHERE e.id = told AND e.type IN ${types};
-      IF NOT FOUND THEN RETURN NULL; END IF;
-      DELETE FROM ${schema}.suppressions s USING ${schema}.events e, ${schema}.recipients r
-      WHERE e.id = told AND r.tenant_id = e.tenant_id AND r.pseudonym = e.recipient_pseudonym
-        AND s.tenant_id = e.tenant_id AND s.recipient_digest = r.digest AND s.id = told;
-    END IF;
-    INSERT INTO ${schema}.suppressions SELECT * FROM ${schema}.suppressions_of(ARRAY[told]) ON CONFLICT DO NOTHING;
+    INSERT INTO ${schema}.suppressions SELECT * FROM ${schema}.suppressions_of(ARRAY[NEW.id]) ON CONFLICT DO NOTHING;
     RETURN NULL;
   END $$`,
   `CREATE TRIGGER events_tell_suppressions AFTER INSERT ON ${schema}.events FOR EACH ROW
-    WHEN (NEW.type IN ${types} OR NEW.source_event_id IS NOT NULL)
+    WHEN (NEW.type IN ${types} AND NEW.source_event_id IS NULL)
     EXECUTE FUNCTION ${schema}.tell_suppressions()`,
-  `REVOKE EXECUTE ON FUNCTION ${schema}.suppressions_of, ${schema}.tell_suppressions FROM PUBLIC`,
+  // Again as it is linked: by then it is about the delivery of the link. Once a statement, since a sweep links thousands by one,
+  // of which nearly none says anything. Each is looked at through an index: the plan is kept, made for one link or thousands.
+  `CREATE FUNCTION ${schema}.tell_linked_suppressions() RETURNS trigger
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+  DECLARE
+    told uuid[] := ARRAY(
+      SELECT source.id FROM added CROSS JOIN LATERAL (
+        SELECT e.id, e.type FROM ${schema}.events e WHERE e.id = added.source_event_id LIMIT 1
+      ) source WHERE added.source_event_id IS NOT NULL AND source.type IN ${types}
+    );
+  BEGIN
+    IF cardinality(told) = 0 THEN RETURN NULL; END IF;
+    DELETE FROM ${schema}.suppressions s USING ${schema}.events e, ${schema}.recipients r
+    WHERE e.id = ANY(told) AND r.tenant_id = e.tenant_id AND r.pseudonym = e.recipient_pseudonym
+      AND s.tenant_id = e.tenant_id AND s.recipient_digest = r.digest AND s.id = e.id;
+    INSERT INTO ${schema}.suppressions SELECT * FROM ${schema}.suppressions_of(told) ON CONFLICT DO NOTHING;
+    RETURN NULL;
+  END $$`,
+  `CREATE TRIGGER events_tell_linked_suppressions AFTER INSERT ON ${schema}.events REFERENCING NEW TABLE AS added
+    FOR EACH STATEMENT EXECUTE FUNCTION ${schema}.tell_linked_suppressions()`,
+  `REVOKE EXECUTE ON FUNCTION ${schema}.suppressions_of, ${schema}.tell_suppressions, ${schema}.tell_linked_suppressions
+    FROM PUBLIC`,
   `INSERT INTO ${schema}.suppressions ${factsOf(schema, `${schema}.events e`)} AND e.type IN ${types}`,
   // Who may add events may suppress; row-level security goes on where it is on.
   `DO $$

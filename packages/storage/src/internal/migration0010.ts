@@ -48,8 +48,7 @@ export const statements = (schema: string): ReadonlyArray<string> => [
     event_id uuid NOT NULL
   )`,
   `INSERT INTO ${schema}.occurrences (tenant_id, mark, recorded_at, delivery_id, event_id)
-    SELECT DISTINCT ON (d.tenant_id, marks.mark, d.inserted_at, d.id)
-      d.tenant_id, marks.mark, d.inserted_at, d.id, of.id
+    SELECT d.tenant_id, marks.mark, d.inserted_at, d.id, of.id
     FROM ${schema}.events e
     CROSS JOIN LATERAL ${marks}
     LEFT JOIN ${schema}.events link ON link.source_event_id = e.id
@@ -59,24 +58,85 @@ export const statements = (schema: string): ReadonlyArray<string> => [
     JOIN ${schema}.deliveries d ON d.tenant_id = e.tenant_id AND d.id = of.delivery_id
     WHERE e.type IN (${rare})
     ORDER BY d.tenant_id, marks.mark, d.inserted_at, d.id, of.id`,
-  // With the event, so that two transactions never wait for each other: the first few of a mark may stand twice.
+  // One for each event, so that they are the same in whatever order events came, and no two transactions wait for each other.
   `ALTER TABLE ${schema}.occurrences ADD PRIMARY KEY (tenant_id, mark, recorded_at, delivery_id, event_id)`,
-  `CREATE FUNCTION ${schema}.note_occurrence() RETURNS trigger
-  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  `CREATE INDEX occurrences_delivery ON ${schema}.occurrences (tenant_id, delivery_id)`,
+  // Once a statement, since a sweep links thousands of orphans by one, nearly none of them rare. It looks at each row by itself
+  // and through an index: the plan is kept, whether it was made for one row or for thousands.
+  `CREATE FUNCTION ${schema}.note_occurrences() RETURNS trigger
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
   BEGIN
     INSERT INTO ${schema}.occurrences (tenant_id, mark, recorded_at, delivery_id, event_id)
-    SELECT d.tenant_id, marks.mark, d.inserted_at, d.id, NEW.id
-    FROM ${schema}.events e
+    SELECT added.tenant_id, marks.mark, d.inserted_at, added.delivery_id, added.id
+    FROM added
+    CROSS JOIN LATERAL (
+      SELECT added.type, added.bounce_class WHERE added.source_event_id IS NULL
+      UNION ALL
+      (
+        SELECT source.type, source.bounce_class FROM ${schema}.events source
+        WHERE source.id = added.source_event_id AND source.tenant_id = added.tenant_id LIMIT 1
+      )
+    ) e
     CROSS JOIN LATERAL ${marks}
-    JOIN ${schema}.deliveries d ON d.tenant_id = NEW.tenant_id AND d.id = NEW.delivery_id
-    WHERE e.tenant_id = NEW.tenant_id AND e.id = coalesce(NEW.source_event_id, NEW.id) AND NOT EXISTS (
-      SELECT FROM ${schema}.occurrences o WHERE o.tenant_id = d.tenant_id AND o.mark = marks.mark
-        AND o.recorded_at = d.inserted_at AND o.delivery_id = d.id
-    );
+    CROSS JOIN LATERAL (
+      SELECT d.inserted_at FROM ${schema}.deliveries d
+      WHERE d.tenant_id = added.tenant_id AND d.id = added.delivery_id LIMIT 1
+    ) d
+    WHERE added.delivery_id IS NOT NULL AND added.type IN (${rare}, 'reconciled');
     RETURN NULL;
   END $$`,
-  `REVOKE EXECUTE ON FUNCTION ${schema}.note_occurrence FROM PUBLIC`,
-  `CREATE TRIGGER events_occurred AFTER INSERT ON ${schema}.events FOR EACH ROW
-    WHEN (NEW.delivery_id IS NOT NULL AND NEW.type IN (${rare}, 'reconciled'))
-    EXECUTE FUNCTION ${schema}.note_occurrence()`
+  `CREATE TRIGGER events_occurred AFTER INSERT ON ${schema}.events REFERENCING NEW TABLE AS added FOR EACH STATEMENT
+    EXECUTE FUNCTION ${schema}.note_occurrences()`,
+  // What another program deletes takes its marks along, and what it dates otherwise moves them. One that it records again under
+  // its id has none until a rebuild.
+  `CREATE FUNCTION ${schema}.move_occurrences() RETURNS trigger
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  BEGIN
+    IF TG_OP = 'DELETE' THEN
+      DELETE FROM ${schema}.occurrences o WHERE o.tenant_id = OLD.tenant_id AND o.delivery_id = OLD.id;
+    ELSE
+      UPDATE ${schema}.occurrences o SET recorded_at = NEW.inserted_at
+      WHERE o.tenant_id = OLD.tenant_id AND o.delivery_id = OLD.id AND o.recorded_at <> NEW.inserted_at;
+    END IF;
+    RETURN NULL;
+  END $$`,
+  `CREATE TRIGGER deliveries_occurred AFTER DELETE OR UPDATE OF inserted_at ON ${schema}.deliveries FOR EACH ROW
+    EXECUTE FUNCTION ${schema}.move_occurrences()`,
+  // What should be noted of some deliveries.
+  `CREATE FUNCTION ${schema}.occurrences_of(tenants text[], ids uuid[]) RETURNS SETOF ${schema}.occurrences
+  LANGUAGE sql STABLE AS $$
+    SELECT d.tenant_id, marks.mark, d.inserted_at, d.id, own.id
+    FROM unnest(tenants, ids) AS given (tenant_id, id)
+    JOIN ${schema}.deliveries d ON d.tenant_id = given.tenant_id AND d.id = given.id
+    JOIN ${schema}.events own ON own.tenant_id = d.tenant_id AND own.delivery_id = d.id
+      AND own.type IN (${rare}, 'reconciled')
+    JOIN ${schema}.events e ON e.id = coalesce(own.source_event_id, own.id) AND e.tenant_id = own.tenant_id
+    CROSS JOIN LATERAL ${marks}
+  $$`,
+  // Touches nothing that is as it should be. Each statement sees one moment, whatever is appended meanwhile.
+  `CREATE FUNCTION ${schema}.note_again(tenants text[], ids uuid[]) RETURNS void
+  LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    DELETE FROM ${schema}.occurrences o USING unnest(tenants, ids) AS given (tenant_id, id)
+    WHERE o.tenant_id = given.tenant_id AND o.delivery_id = given.id
+      AND NOT EXISTS (SELECT FROM ${schema}.occurrences_of(ARRAY[o.tenant_id], ARRAY[o.delivery_id]) expected WHERE expected = o);
+    INSERT INTO ${schema}.occurrences SELECT * FROM ${schema}.occurrences_of(tenants, ids) ON CONFLICT DO NOTHING;
+  $$`,
+  `REVOKE EXECUTE ON FUNCTION ${schema}.note_occurrences, ${schema}.move_occurrences, ${schema}.occurrences_of,
+    ${schema}.note_again FROM PUBLIC`,
+  // Who may add events may search and compare; row-level security goes on where it is on.
+  `DO $$
+  DECLARE
+    role name;
+  BEGIN
+    FOR role IN SELECT DISTINCT r.rolname FROM pg_class c, aclexplode(c.relacl) a JOIN pg_roles r ON r.oid = a.grantee
+      WHERE c.oid = '${schema}.events'::regclass AND a.privilege_type = 'INSERT' AND a.grantee <> c.relowner LOOP
+      EXECUTE format('GRANT SELECT ON ${schema}.occurrences TO %I', role);
+      EXECUTE format('GRANT EXECUTE ON FUNCTION ${schema}.occurrences_of, ${schema}.note_again TO %I', role);
+    END LOOP;
+    IF (SELECT relrowsecurity FROM pg_class WHERE oid = '${schema}.events'::regclass) THEN
+      ALTER TABLE ${schema}.occurrences ENABLE ROW LEVEL SECURITY;
+      CREATE POLICY one_tenant ON ${schema}.occurrences
+        USING (current_setting('waybill.tenant_id', true) IN (tenant_id, '*'));
+    END IF;
+  END $$`
 ]

@@ -44,6 +44,8 @@ const shown = (drift: Drift.Drift) => {
   switch (drift._tag) {
     case "Projection":
       return { drift: _tag, tenantId, id: drift.deliveryId, fields: drift.fields }
+    case "Occurrences":
+      return { drift: _tag, tenantId, id: drift.deliveryId, fields: [] }
     case "Suppressions":
       return { drift: _tag, tenantId, id: drift.key, fields: [] }
     default:

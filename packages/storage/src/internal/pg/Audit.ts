@@ -1,5 +1,5 @@
 /** Compares what is stored with what the ledger says, a page at a time, and repairs it. */
-import { Audit, Drift, Event, Input } from "@waybill/core"
+import { Audit, type Delivery, Drift, Event, Input, Tenant, Text } from "@waybill/core"
 import { DateTime, Effect, Option, Schema } from "effect"
 import * as Arr from "effect/Array"
 import { SqlClient } from "effect/sql"
@@ -21,6 +21,16 @@ const OrphanRow = Schema.Struct({
 
 const decodeOrphans = Schema.decodeUnknownEffect(Schema.Array(OrphanRow))
 
+/** An event that is noted of a delivery, or should be: the row as text. */
+const OccurrencesRow = Schema.Struct({
+  tenantId: Tenant.TenantId,
+  deliveryId: Event.DeliveryId,
+  noted: Schema.String,
+  isExpected: Schema.Boolean
+})
+
+const decodeOccurrences = Schema.decodeUnknownEffect(Schema.Array(OccurrencesRow))
+
 const snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 /** Opens the audit of a schema. */
@@ -30,6 +40,56 @@ export const make = (
   deliveries: Deliveries,
   auditSuppressions: SuppressionsAudit
 ) => {
+  /**
+   * Compares what is noted of the rare events of a page of deliveries with their events. A page begins after the last row of the
+   * one before and the last page never ends, so that what is noted of a delivery that is gone is found too.
+   */
+  const auditOccurrences = Effect.fnUntraced(function*(
+    query: Audit.Query,
+    page: ReadonlyArray<Delivery.Delivery>,
+    repair: boolean
+  ) {
+    const after = Option.getOrUndefined(yield* Effect.fromResult(Input.place(query)))
+    const last = page.length < query.limit ? undefined : page.at(-1)
+    const tenants = Parameters.texts(page.map(({ tenantId }) => tenantId))
+    const ids = Parameters.uuids(page.map(({ id }) => id))
+    // A delivery that came since the page was read is compared by the next audit.
+    const rows = yield* sql`
+      SELECT o.tenant_id AS "tenantId", o.delivery_id AS "deliveryId", o::text AS noted, true AS "isExpected"
+      FROM ${table("occurrences_of")}(${tenants}, ${ids}) o
+      UNION ALL
+      SELECT o.tenant_id, o.delivery_id, o::text, false FROM ${table("occurrences")} o
+      WHERE ${inScope(query.scope)}
+        ${after === undefined ? sql`` : sql`AND (tenant_id, delivery_id) > (${after.tenantId}, ${after.id}::uuid)`}
+        ${last === undefined ? sql`` : sql`AND (tenant_id, delivery_id) <= (${last.tenantId}, ${last.id}::uuid)`}
+        AND (delivery_id = ANY(${ids}) OR NOT EXISTS (
+          SELECT FROM ${table("deliveries")} d WHERE d.tenant_id = o.tenant_id AND d.id = o.delivery_id
+        ))
+    `
+    const noted = yield* Effect.orDie(decodeOccurrences(rows))
+    const textsOf = (isExpected: boolean) =>
+      new Set(noted.filter((row) => row.isExpected === isExpected).map((row) => row.noted))
+    const expected = textsOf(true)
+    const stored = textsOf(false)
+    const drifted = Array.from(
+      new Map(
+        noted
+          .filter((row) => !(row.isExpected ? stored : expected).has(row.noted))
+          .map(({ deliveryId, tenantId }) => [`${tenantId} ${deliveryId}`, { tenantId, deliveryId }])
+      ),
+      ([, row]) => row
+    ).toSorted((left, right) =>
+      Text.compare(left.tenantId, right.tenantId) || Text.compare(left.deliveryId, right.deliveryId)
+    )
+    if (repair && drifted.length > 0) {
+      yield* sql`SELECT ${table("note_again")}(
+        ${Parameters.texts(drifted.map(({ tenantId }) => tenantId))},
+        ${Parameters.uuids(drifted.map(({ deliveryId }) => deliveryId))}
+      )`
+    }
+    return drifted.map(({ deliveryId, tenantId }): Drift.Drift => ({ _tag: "Occurrences", tenantId, deliveryId }))
+  })
+
   const auditDeliveries = Effect.fnUntraced(function*(query: Audit.Query, repair: boolean) {
     const after = Option.getOrUndefined(yield* Effect.fromResult(Input.place(query)))
     const now = yield* DateTime.now
@@ -46,7 +106,8 @@ export const make = (
     const compared = page.map((delivery) => ({ delivery, facts: factsOf(delivery) }))
     const { drifts, repaired } = Audit.compareDeliveries(compared, now)
     if (repair) yield* deliveries.update(repaired, now)
-    return { checked: page.length, drifts, next: Audit.nextOf(query, page) }
+    const misnoted = yield* auditOccurrences(query, page, repair)
+    return { checked: page.length, drifts: [...drifts, ...misnoted], next: Audit.nextOf(query, page) }
   })
 
   const auditOrphans = Effect.fnUntraced(function*(query: Audit.Query, repair: boolean) {

@@ -3,6 +3,8 @@ export const calledFunctions: ReadonlyArray<string> = [
   "has_place",
   "is_elsewhere",
   "is_linkable",
+  "note_again",
+  "occurrences_of",
   "recipient_digest",
   "recipient_pseudonym",
   "requeue",
