@@ -224,6 +224,10 @@ for (const [name, storage] of [["in memory", Served.memory], ["on PostgreSQL", S
           ]),
           [[sent.id, ["delivered", "queued", "dispatched"]]]
         )
+        assert.deepStrictEqual(history.body.suppressions, [])
+        yield* ledger.append(tenantId, [Given.report("complained", "m-1")])
+        const again = yield* Served.send("POST", "/api/recipients/history", { token, body: { recipient: ada } })
+        assert.deepStrictEqual(again.body.suppressions.map(({ reason }: any) => reason), ["complained"])
         const { body } = yield* Served.send("GET", "/api/deliveries?limit=1", { token })
         problem(
           yield* Served.send("GET", `/api/deliveries?limit=1&stream=bulk&after=${body.next}`, { token }),

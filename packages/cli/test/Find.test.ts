@@ -8,6 +8,7 @@ const Found = Schema.Struct({
 })
 
 const History = Schema.Struct({
+  suppressions: Schema.Array(Schema.Struct({ reason: Schema.String, eventId: Schema.NullOr(Schema.String) })),
   deliveries: Schema.Array(Schema.Struct({
     delivery: Schema.Struct({ id: Schema.String }),
     timeline: Schema.Array(Schema.Struct({ type: Schema.String }))
@@ -51,9 +52,16 @@ describe("finding deliveries", () => {
 
       const history = yield* Waybill.json(History, ["history", "reader@example.com"], env)
       assert.deepStrictEqual(history, {
+        suppressions: [],
         deliveries: [{ delivery: { id: first }, timeline: [{ type: "queued" }, { type: "dispatched" }] }],
         next: null
       })
+      const suppress = ["suppressions", "add", "--recipient", "reader@example.com", "--reason", "manual"]
+      assert.strictEqual((yield* Waybill.run(suppress, env)).code, 0)
+      const suppressed = yield* Waybill.json(History, ["history", "READER@example.com"], env)
+      assert.deepStrictEqual(suppressed.suppressions, [{ reason: "manual", eventId: null }])
+      const told = yield* Waybill.run(["history", "reader@example.com"], env)
+      assert.match(told.stdout, /^not mailed: manual since \S+, on all streams, by hand\n\n\S+ {2}welcome {2}dispatched /)
 
       const table = yield* Waybill.run(["find", "--limit", "1"], env)
       assert.match(table.stdout, /^RECORDED AT .*\n.* queued .*\n\nmore: the same command with --after \S+\n$/)

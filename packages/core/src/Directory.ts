@@ -17,6 +17,8 @@ import { invalid, type InvalidInput, type LedgerError } from "./LedgerError.ts"
 import * as Provider from "./Provider.ts"
 import * as Recipient from "./Recipient.ts"
 import * as Search from "./Search.ts"
+import type * as Suppression from "./Suppression.ts"
+import * as Suppressions from "./Suppressions.ts"
 import type * as Tenant from "./Tenant.ts"
 import * as Text from "./Text.ts"
 import * as Timestamp from "./Timestamp.ts"
@@ -193,13 +195,13 @@ const placeAfter = (query: Query): Result.Result<Option.Option<Place>, InvalidIn
 }
 
 /**
- * A delivery that a search looked at.
+ * A delivery that a search looked at, as the search has it.
  *
  * @category models
  * @since 0.2.0
  */
-export interface Looked {
-  readonly delivery: Delivery.Delivery
+export interface Looked<A> {
+  readonly found: A
   readonly place: Place
   readonly isMatch: boolean
   /** Whether it is the last that the page may look at. */
@@ -213,12 +215,15 @@ export interface Looked {
  * @category decisions
  * @since 0.2.0
  */
-export const pageOf = (query: Query, looked: ReadonlyArray<Looked>): Page => {
-  const found = looked.filter(({ isMatch }) => isMatch)
-  const page = found.slice(0, query.limit)
-  const end = found.length > query.limit ? page.at(-1) : looked.find(({ isLast }) => isLast)
+export const pageOf = <A>(
+  query: Query,
+  looked: ReadonlyArray<Looked<A>>
+): { readonly found: ReadonlyArray<A>; readonly next: Page["next"] } => {
+  const matches = looked.filter(({ isMatch }) => isMatch)
+  const page = matches.slice(0, query.limit)
+  const end = matches.length > query.limit ? page.at(-1) : looked.find(({ isLast }) => isLast)
   return {
-    deliveries: page.map(({ delivery }) => delivery),
+    found: page.map(({ found }) => found),
     next: Option.map(Option.fromUndefinedOr(end), ({ place }) => cursorOf(query, place))
   }
 }
@@ -275,15 +280,16 @@ export const select = (query: Checked, subjects: ReadonlyArray<Search.Subject>, 
     )
     .toSorted((left, right) => comparePlaces(left.place, right.place))
     .slice(0, reach)
-  return pageOf(
+  const { found, next } = pageOf(
     query,
     looked.map(({ place, subject }, index) => ({
-      delivery: subject.delivery,
+      found: subject.delivery,
       place,
       isMatch: Search.matches(filter, subject, now),
       isLast: index + 1 === reach
     }))
   )
+  return { deliveries: found, next }
 }
 
 /**
@@ -312,7 +318,22 @@ export interface Story {
 }
 
 /**
- * Returns one page of the history of a recipient, in any spelling, over all its deliveries, newest first.
+ * One page of the history of a recipient.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface History {
+  /** What keeps mail from the recipient as of now, whichever page it is. */
+  readonly suppressions: ReadonlyArray<Suppression.Suppression>
+  /** Newest first. */
+  readonly stories: ReadonlyArray<Story>
+  /** Where the next page begins; absent where there is none. */
+  readonly next: Option.Option<Cursor>
+}
+
+/**
+ * Returns one page of the history of a recipient, in any spelling, over all its deliveries, and what suppresses it.
  *
  * @category reading
  * @since 0.2.0
@@ -322,11 +343,17 @@ export const history = Effect.fn("Directory.history")(function*(
 ) {
   const directory = yield* Directory
   const ledger = yield* Ledger.Ledger
+  const suppressions = yield* Suppressions.Suppressions
   const page = yield* directory.search({ ...query, filter: Filter.make({ recipient: Option.some(recipient) }) })
   const stories = yield* Effect.forEach(page.deliveries, (delivery) =>
     Effect.map(
       ledger.timeline({ tenantId: delivery.tenantId, deliveryId: delivery.id }),
       (timeline): Story => ({ delivery, timeline })
     ))
-  return { stories, next: page.next }
+  const suppressed = yield* suppressions.check({
+    tenantId: query.tenantId,
+    recipients: [recipient],
+    stream: Option.none()
+  })
+  return { suppressions: suppressed, stories, next: page.next } satisfies History
 })

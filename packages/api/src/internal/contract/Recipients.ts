@@ -1,5 +1,5 @@
 /** Says what may be asked of recipients. */
-import { Delivery, Directory, Recipient } from "@waybill/core"
+import { Delivery, Directory, Recipient, Suppression } from "@waybill/core"
 import { Schema } from "effect"
 import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
@@ -26,6 +26,8 @@ const history = HttpApiEndpoint.post("history", "/recipients/history", {
     after: Schema.optionalKey(Directory.Cursor)
   }),
   success: Schema.Struct({
+    /** What keeps mail from the recipient as of now. */
+    suppressions: Schema.Array(Suppression.Suppression),
     deliveries: Schema.Array(
       Schema.Struct({ delivery: Delivery.Delivery, timeline: Schema.Array(TimelineEntry) })
     ),
@@ -34,7 +36,7 @@ const history = HttpApiEndpoint.post("history", "/recipients/history", {
 }).annotateMerge(parts.about(parts.looking, {
   summary: "Tell all that happened to a recipient",
   description:
-    "In any spelling, over all deliveries, newest first, by pages of 20. The address is in the body, so that no log of " +
+    "In any spelling, over all deliveries, newest first, by pages of 20, with what suppresses it as of now. The address is in the body, so that no log of " +
     "requests has it."
 }))
 

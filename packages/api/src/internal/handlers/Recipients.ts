@@ -1,5 +1,5 @@
 /** Erases recipients. */
-import { Directory, Inbox, Ledger } from "@waybill/core"
+import { Directory, Inbox, Ledger, type Suppressions } from "@waybill/core"
 import { Effect, Option } from "effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import { Caller } from "../../Access.ts"
@@ -16,18 +16,18 @@ export const layer = HttpApiBuilder.group(
   Effect.fnUntraced(function*(handlers) {
     const ledger = yield* Ledger.Ledger
     const inbox = yield* Inbox.Inbox
-    const ports = yield* Effect.context<Directory.Directory | Ledger.Ledger>()
+    const ports = yield* Effect.context<Directory.Directory | Ledger.Ledger | Suppressions.Suppressions>()
     return handlers.handleAll({
       history: ({ payload: { after, limit, recipient } }) =>
         Effect.gen(function*() {
           const { tenantId } = yield* Caller
-          const { next, stories } = yield* Directory.history({
+          const { next, stories, suppressions } = yield* Directory.history({
             tenantId,
             recipient,
             after: Option.fromUndefinedOr(after),
             limit: limit ?? historySize
           })
-          return { deliveries: stories, next }
+          return { suppressions, deliveries: stories, next }
         }).pipe(Effect.provideContext(ports), answers.answered),
 
       forget: ({ payload: { recipient } }) =>

@@ -1,5 +1,5 @@
 /**
- * Finds deliveries by whatever one has of them, and tells the whole history of a recipient.
+ * Finds deliveries by whatever one has of them, and tells the whole history of a recipient with what suppresses it.
  *
  * @since 0.2.0
  */
@@ -10,6 +10,7 @@ import * as Settings from "../../config/Settings.ts"
 import * as Store from "../../store/Store.ts"
 import * as Output from "../../terminal/Output.ts"
 import * as Parameters from "../../terminal/Parameters.ts"
+import * as Suppressed from "../suppressions/Suppressed.ts"
 
 /** How many pages one command follows where they are short, so that it ends soon whatever it looks for. */
 const maxPages = 20
@@ -151,10 +152,11 @@ export const history = Command.make(
     json: Parameters.json
   },
   Effect.fnUntraced(function*({ json, ...query }) {
-    const { next, stories } = yield* Directory.history(query)
+    const { next, stories, suppressions } = yield* Directory.history(query)
     yield* Output.write(
       json,
       {
+        suppressions: Suppressed.shown(suppressions),
         deliveries: stories.map(({ delivery, timeline }) => ({
           delivery: encode(delivery),
           timeline: timeline.map(entryOf)
@@ -162,8 +164,9 @@ export const history = Command.make(
         next: Option.getOrNull(next)
       },
       () =>
-        stories.length === 0 ? "nothing was recorded for this address" : [
-          stories.map(({ delivery, timeline }) =>
+        [
+          ...suppressions.length === 0 ? [] : [`${Suppressed.lines(suppressions).join("\n")}\n`],
+          stories.length === 0 ? "nothing was recorded for this address" : stories.map(({ delivery, timeline }) =>
             [
               `${DateTime.formatIso(delivery.insertedAt)}  ${delivery.mailable}  ${delivery.status}  ${delivery.id}`,
               ...timeline.map(entryOf).map(({ bounceClass, occurredAt, rejectReason, type }) =>
@@ -176,7 +179,7 @@ export const history = Command.make(
     )
   }, Effect.provide(Store.layer))
 ).pipe(
-  Command.withDescription("Tell all that happened to the mail for one address, newest delivery first"),
+  Command.withDescription("Tell all that happened to the mail for one address, newest delivery first, and what keeps mail from it"),
   Command.withExamples([
     { command: "waybill history ada@example.com", description: "What a person got, and what became of it" },
     { command: "waybill history ada@example.com --limit 100 --json", description: "For a script" }

@@ -63,6 +63,30 @@ export const because = Flag.String("because").pipe(
 const encode = Schema.encodeSync(Suppression.Suppression)
 
 /**
+ * The suppressions of an address or a listing, for a machine.
+ *
+ * @category writing
+ * @since 0.2.0
+ */
+export const shown = (suppressions: ReadonlyArray<Suppression.Suppression>) => suppressions.map((each) => encode(each))
+
+/**
+ * What suppresses an address in words, a line each, as a person reads it.
+ *
+ * @category writing
+ * @since 0.2.0
+ */
+export const lines = (suppressions: ReadonlyArray<Suppression.Suppression>): ReadonlyArray<string> =>
+  suppressions.map(({ eventId, reason, since, stream, until }) =>
+    [
+      `not mailed: ${reason} since ${DateTime.formatIso(since)}`,
+      ...Option.toArray(Option.map(until, (end) => `until ${DateTime.formatIso(end)}`)),
+      Option.match(stream, { onNone: () => "on all streams", onSome: (name) => `on stream ${name}` }),
+      Option.match(eventId, { onNone: () => "by hand", onSome: (id) => `by event ${id}` })
+    ].join(", ")
+  )
+
+/**
  * Writes suppressions: their JSON, with something beside it, or a table.
  *
  * @category writing
@@ -74,7 +98,7 @@ export const write = (
   beside: { readonly next?: string | null },
   empty: string
 ): Effect.Effect<void> =>
-  Output.write(json, { suppressions: suppressions.map((each) => encode(each)), ...beside }, () =>
+  Output.write(json, { suppressions: shown(suppressions), ...beside }, () =>
     [
       Output.table(
         ["recipient", "reason", "stream", "since", "until", "event"],

@@ -4,27 +4,27 @@
  * A statement goes through one index, which gives the order, and looks at no more rows than the query may. What else the filter
  * asks for is compared with each, outside of the part that the limit bounds, so that the planner has no other way to go.
  */
-import { type Delivery, Directory, Provider, Search } from "@waybill/core"
-import { DateTime, Effect, Option, Schema } from "effect"
+import { Directory, type Event, Provider, Search } from "@waybill/core"
+import { DateTime, Effect, Option } from "effect"
 import type { Statement } from "effect/sql"
 import type { Database } from "./Database.ts"
-import type { Deliveries } from "./Deliveries.ts"
+import { decode, type Deliveries } from "./Deliveries.ts"
 import * as Parameters from "./Parameters.ts"
-import * as Rows from "./Rows.ts"
 
-/** A delivery, and the microseconds by which it was recorded after the millisecond that a delivery tells. */
-const FoundRow = Schema.Struct({ ...Rows.DeliveryRow.fields, rest: Schema.Int })
-
-const decodeFound = Schema.decodeUnknownEffect(Schema.Array(FoundRow))
-
-const LookedRow = Schema.Struct({ ...FoundRow.fields, isMatch: Schema.Boolean, isLast: Schema.Boolean })
-
-const decodeLooked = Schema.decodeUnknownEffect(Schema.Array(LookedRow))
-
-const placeOf = (delivery: Delivery.Delivery, rest: number): Directory.Place => {
-  const { id, micros } = Directory.placeOf(delivery)
-  return { id, micros: micros + BigInt(rest) }
+/** What is looked at beside a delivery's own columns, which are decoded only of what a page shows. */
+interface FoundRow {
+  readonly id: Event.DeliveryId
+  readonly insertedAt: Date
+  /** The microseconds by which it was recorded after the millisecond that a delivery tells. */
+  readonly rest: number
+  readonly isMatch?: boolean
+  readonly isLast?: boolean
 }
+
+const placeOf = ({ id, insertedAt, rest }: FoundRow): Directory.Place => ({
+  id,
+  micros: BigInt(insertedAt.getTime()) * 1000n + BigInt(rest)
+})
 
 /** A place in a listing as texts of a `timestamptz`, which has microseconds, and a `uuid`. */
 const textsOf = ({ id, micros }: Directory.Place): readonly [at: string, id: string] => {
@@ -119,7 +119,8 @@ export const make = ({ sql, statements, table }: Database, { columns }: Deliveri
       ...Search.pathNames.filter((name) => name !== path._tag).flatMap((name) => paths[name]),
       ...given(filter.mailable, (mailable) => sql`d.mailable = ${mailable}`),
       ...given(filter.stream, (stream) => sql`d.stream = ${stream}`),
-      ...given(filter.provider, (provider) => sql`d.provider = ${provider}`),
+      // A message id is looked for by its provider already.
+      ...path._tag === "providerMessageId" ? [] : given(filter.provider, (provider) => sql`d.provider = ${provider}`),
       ...given(filter.status, (status) => sql`d.status = ${status}`),
       ...given(filter.lastEventType, (type) => sql`d.last_event_type = ${type}`),
       ...Search.asksForEvent(filter) && !isMarked ? [occurred(filter)] : []
@@ -169,50 +170,37 @@ export const make = ({ sql, statements, table }: Database, { columns }: Deliveri
 
   const found = sql`${columns}, extract(microseconds FROM d.inserted_at)::integer % 1000 AS rest`
 
-  /** What a search looks at where nothing is left to compare: no more than its page shows. */
-  const show = Effect.fnUntraced(function*(query: Directory.Checked, now: DateTime.Utc) {
-    const count = Math.min(query.reach, query.limit + 1)
-    const rows = yield* statements(query.tenantId, candidates(query, count, now, found))
-    return (yield* Effect.orDie(decodeFound(rows))).map(({ rest, ...delivery }, index): Directory.Looked => ({
-      delivery,
-      place: placeOf(delivery, rest),
-      isMatch: true,
-      isLast: index + 1 === query.reach
-    }))
-  })
+  /** The statement for what a search looks at where nothing is left to compare: no more than its page shows. */
+  const show = (query: Directory.Checked, now: DateTime.Utc) =>
+    sql<FoundRow>`${candidates(query, Math.min(query.reach, query.limit + 1), now, found)}`
 
-  /** What matches of all that a search looks at, and the last of that. */
-  const compare = Effect.fnUntraced(function*(
-    query: Directory.Checked,
-    now: DateTime.Utc,
-    conditions: ReadonlyArray<Statement.Fragment>
-  ) {
-    const rows = yield* statements(
-      query.tenantId,
-      sql`
-        SELECT ${found}, d."isMatch", d."isLast" FROM (
-          SELECT d.*, coalesce(${all(conditions)}, false) AS "isMatch",
-            row_number() OVER (ORDER BY d.inserted_at DESC, d.id DESC) = ${query.reach} AS "isLast"
-          FROM (${candidates(query, query.reach, now, sql`d.*`)}) d
-        ) d
-        WHERE d."isMatch" OR d."isLast" ORDER BY d.inserted_at DESC, d.id DESC LIMIT ${query.limit + 1}
-      `
-    )
-    return (yield* Effect.orDie(decodeLooked(rows))).map((
-      { isLast, isMatch, rest, ...delivery }
-    ): Directory.Looked => ({
-      delivery,
-      place: placeOf(delivery, rest),
-      isMatch,
-      isLast
-    }))
-  })
+  /** The statement for what matches of all that a search looks at, and the last of that. */
+  const compare = (query: Directory.Checked, now: DateTime.Utc, conditions: ReadonlyArray<Statement.Fragment>) =>
+    sql<FoundRow>`
+      SELECT ${found}, d."isMatch", d."isLast" FROM (
+        SELECT d.*, coalesce(${all(conditions)}, false) AS "isMatch",
+          row_number() OVER (ORDER BY d.inserted_at DESC, d.id DESC) = ${query.reach} AS "isLast"
+        FROM (${candidates(query, query.reach, now, sql`d.*`)}) d
+      ) d
+      WHERE d."isMatch" OR d."isLast" ORDER BY d.inserted_at DESC, d.id DESC LIMIT ${query.limit + 1}
+    `
 
   const search = Effect.fn("Directory.search")(function*(given: Directory.Query) {
     const query = yield* Directory.check(given)
     const now = yield* DateTime.now
     const conditions = residual(query, now)
-    return Directory.pageOf(query, yield* conditions.length === 0 ? show(query, now) : compare(query, now, conditions))
+    const statement = conditions.length === 0 ? show(query, now) : compare(query, now, conditions)
+    const rows = yield* statements(query.tenantId, statement)
+    const page = Directory.pageOf(
+      query,
+      rows.map((row, index) => ({
+        found: row,
+        place: placeOf(row),
+        isMatch: row.isMatch ?? true,
+        isLast: row.isLast ?? index + 1 === query.reach
+      }))
+    )
+    return { deliveries: yield* Effect.orDie(decode(page.found)), next: page.next }
   })
 
   return Directory.Directory.of({ search })

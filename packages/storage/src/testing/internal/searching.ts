@@ -1,6 +1,6 @@
 /** Declares what holds for every directory: what a search finds, in which order, page by page, while others write. */
 import { assert } from "@effect/vitest"
-import { Directory, type Event, Ledger, Provider, type Tenant } from "@waybill/core"
+import { Directory, type Event, Ledger, Provider, Suppressions, type Tenant } from "@waybill/core"
 import { Arbitrary, Brand, DateTime, Duration, Effect, Option, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as Given from "../Given.ts"
@@ -158,15 +158,24 @@ export const searching = ({ example, property }: Contract): void => {
     })
   )
   example(
-    "the history of a recipient is every delivery with its timeline",
+    "the history of a recipient is every delivery with its timeline, and what suppresses it",
     Effect.gen(function*() {
       const { first, tenantId, third } = yield* three
       const recipient = Given.address("ANN@example.com")
-      const { next, stories } = yield* Directory.history({ tenantId, recipient, after: Option.none(), limit: 10 })
+      const told = Directory.history({ tenantId, recipient, after: Option.none(), limit: 10 })
+      const { next, stories, suppressions } = yield* told
       assert.isTrue(Option.isNone(next))
+      assert.deepStrictEqual(suppressions, [])
       assert.deepStrictEqual(
         stories.map(({ delivery, timeline }) => [delivery.id, timeline.map(({ event }) => event.type)]),
         [[third, ["queued"]], [first, ["queued", "dispatched", "delivered"]]]
+      )
+      const suppressed = yield* Suppressions.Suppressions
+      const addition = { recipient, reason: "manual" as const, stream: Option.none(), since: Option.none() }
+      yield* suppressed.add({ tenantId, additions: [addition], actor: "operator", because: Option.none() })
+      assert.deepStrictEqual(
+        (yield* told).suppressions.map(({ eventId, reason }) => [reason, eventId]),
+        [["manual", Option.none()]]
       )
     })
   )
