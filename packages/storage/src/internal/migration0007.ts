@@ -18,6 +18,15 @@ export const statements = (schema: string): ReadonlyArray<string> => [
     WHERE recipient_digest IS NOT NULL`,
   // So that forgetting a recipient costs what names that one, however much waits.
   `CREATE INDEX orphans_recipient ON ${schema}.orphans (tenant_id, recipient_digest) WHERE recipient_digest IS NOT NULL`,
+  // Tells whether the ledger knows by a pseudonym whom an event names, and holds that until the end: who forgets the recipient
+  // meanwhile waits, and finds what is kept.
+  `CREATE FUNCTION ${schema}.hold_recipient(tenant text, known uuid) RETURNS boolean
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  BEGIN
+    PERFORM FROM ${schema}.recipients WHERE tenant_id = tenant AND pseudonym = known FOR KEY SHARE;
+    RETURN FOUND;
+  END $$`,
+  `REVOKE EXECUTE ON FUNCTION ${schema}.hold_recipient FROM PUBLIC`,
   // Who may add events may keep and erase their details; row-level security goes on where it is on.
   `DO $$
   DECLARE
@@ -26,6 +35,7 @@ export const statements = (schema: string): ReadonlyArray<string> => [
     FOR role IN SELECT DISTINCT r.rolname FROM pg_class c, aclexplode(c.relacl) a JOIN pg_roles r ON r.oid = a.grantee
       WHERE c.oid = '${schema}.events'::regclass AND a.privilege_type = 'INSERT' AND a.grantee <> c.relowner LOOP
       EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ${schema}.event_details TO %I', role);
+      EXECUTE format('GRANT EXECUTE ON FUNCTION ${schema}.hold_recipient TO %I', role);
     END LOOP;
     IF (SELECT relrowsecurity FROM pg_class WHERE oid = '${schema}.events'::regclass) THEN
       ALTER TABLE ${schema}.event_details ENABLE ROW LEVEL SECURITY;

@@ -49,11 +49,13 @@ export const make = ({ quoted, sql, table }: Database) => {
       ...Rows.projectionParameters(changed)
     ]))
 
-  const moveText = Projections.moveText(quoted, Projections.namedFacts(quoted))
+  const facts = Projections.namedFacts(quoted)
+  const moveText = Projections.moveText(quoted, facts)
+  const moveAndHoldText = Projections.moveText(quoted, facts, true)
 
-  /** Moves deliveries by stored events that they may not know yet. */
-  const move = (facts: ReadonlyArray<Fact>) =>
-    facts.length === 0 ? Effect.void : Effect.asVoid(sql.unsafe(moveText, [
+  /** Moves deliveries by stored events that they may not know yet; it may hold those too that it does not move. */
+  const move = (facts: ReadonlyArray<Fact>, holdsAll = false) =>
+    facts.length === 0 ? Effect.void : Effect.asVoid(sql.unsafe(holdsAll ? moveAndHoldText : moveText, [
       Parameters.uuids(facts.map(({ eventId }) => eventId)),
       Parameters.texts(facts.map(({ tenantId }) => tenantId)),
       Parameters.uuids(facts.map(({ deliveryId }) => deliveryId)),

@@ -16,24 +16,33 @@ export const make = ({ quoted, sql, statements, table }: Database) => {
   const details = table("event_details")
 
   // $1 is the tenant. In the order of the ids, so that two appends of the same events do not wait for each other.
+  //
+  // Forgetting meets it on the deliveries, and on the tie of a pseudonym where an event has met none: what is forgotten before
+  // is seen here, and who forgets after waits, and then finds the details.
   const keepText = `
+    WITH found AS MATERIALIZED (
+      SELECT e.id, e.tenant_id, e.delivery_id IS NULL AS is_orphan, e.recipient_pseudonym AS pseudonym,
+        coalesce(e.delivery_id, link.delivery_id) AS delivery_id, given.inserted_at, given.recipient, given.details
+      FROM ${Parameters.unnested(["uuid", "timestamptz", "text", "jsonb"], 2)}
+        AS given (event_id, inserted_at, recipient, details)
+      JOIN ${quoted("events")} e ON e.tenant_id = $1 AND e.id = given.event_id
+      LEFT JOIN ${quoted("events")} link ON link.source_event_id = e.id
+      WHERE NOT EXISTS (
+        SELECT FROM ${quoted("event_details")} kept WHERE kept.tenant_id = $1 AND kept.event_id = given.event_id
+      )
+    ), held AS MATERIALIZED (
+      SELECT d.id FROM ${quoted("deliveries")} d
+      WHERE d.tenant_id = $1 AND d.id = ANY(ARRAY(SELECT delivery_id FROM found)) AND d.recipient IS NOT NULL
+      ORDER BY d.id FOR NO KEY UPDATE
+    )
     INSERT INTO ${quoted("event_details")} (tenant_id, event_id, inserted_at, recipient_digest, details)
-    SELECT e.tenant_id, e.id, given.inserted_at,
-      CASE WHEN e.delivery_id IS NULL AND given.recipient IS NOT NULL
-        THEN ${quoted("recipient_digest")}(e.tenant_id, given.recipient) END,
-      given.details
-    FROM ${Parameters.unnested(["uuid", "timestamptz", "text", "jsonb"], 2)}
-      AS given (event_id, inserted_at, recipient, details)
-    JOIN ${quoted("events")} e ON e.tenant_id = $1 AND e.id = given.event_id
-    LEFT JOIN ${quoted("events")} link ON link.source_event_id = e.id
-    LEFT JOIN ${
-    quoted("deliveries")
-  } d ON d.tenant_id = e.tenant_id AND d.id = coalesce(e.delivery_id, link.delivery_id)
-    WHERE (d.id IS NULL OR d.recipient IS NOT NULL) AND (e.recipient_pseudonym IS NULL OR EXISTS (
-      SELECT FROM ${quoted("recipients")} known
-      WHERE known.tenant_id = e.tenant_id AND known.pseudonym = e.recipient_pseudonym
-    ))
-    ORDER BY e.id
+    SELECT tenant_id, id, inserted_at,
+      CASE WHEN is_orphan AND recipient IS NOT NULL THEN ${quoted("recipient_digest")}(tenant_id, recipient) END,
+      details
+    FROM found
+    WHERE CASE WHEN delivery_id IS NULL THEN true ELSE delivery_id IN (SELECT id FROM held) END
+      AND CASE WHEN pseudonym IS NULL THEN true ELSE ${quoted("hold_recipient")}(tenant_id, pseudonym) END
+    ORDER BY id
     ON CONFLICT (tenant_id, event_id) DO NOTHING
   `
 

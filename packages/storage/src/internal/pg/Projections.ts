@@ -105,22 +105,26 @@ const isMoved = [
   ...times.map(({ column }) => `f.${column} < coalesce(d.${column}, 'infinity')`)
 ].join("\n    OR ")
 
+/** Assignments that leave a row as it is where its delivery is held alone, since it knows the events already. */
+const movedOnly = `lock_version = d.lock_version + CASE WHEN ${isMoved} THEN 1 ELSE 0 END,
+    updated_at = CASE WHEN ${isMoved} THEN f.at ELSE d.updated_at END`
+
 /**
  * Joins some events with the projections of their deliveries, by the core's table, and leaves alone the deliveries that know
- * them all already. It locks deliveries in the order of their keys.
+ * them all already; or writes these too as they are, so that all are held until the end. It locks deliveries in the order of
+ * their keys.
  *
  * The events are a relation with the columns `tenant_id, delivery_id`, those of `factColumns`, and `at`, when the
  * delivery is changed.
  */
-export const moveText = (quoted: Database["quoted"], facts: string): string => `
+export const moveText = (quoted: Database["quoted"], facts: string, holdsAll = false): string => `
   UPDATE ${quoted("deliveries")} d SET
     status = (ARRAY[${listed(statuses)}])[greatest(f.height, ${height("d.status")})],
     terminal = d.terminal OR f.terminal,
     ${taken(["last_event_id", "last_event_type", "last_event_at", "last_event_own"], isLater)},
     ${taken(["last_error", "last_error_id", "last_error_type", "last_error_at", "last_error_own"], isLaterError)},
     ${times.map(({ column }) => `${column} = least(d.${column}, f.${column})`).join(",\n    ")},
-    lock_version = d.lock_version + 1,
-    updated_at = f.at
+    ${holdsAll ? movedOnly : "lock_version = d.lock_version + 1, updated_at = f.at"}
   FROM (
     SELECT e.tenant_id, e.delivery_id, max(e.at) AS at,
       ${folded}
@@ -129,7 +133,7 @@ export const moveText = (quoted: Database["quoted"], facts: string): string => `
     GROUP BY e.tenant_id, e.delivery_id
     ORDER BY e.tenant_id, e.delivery_id
   ) f
-  WHERE d.tenant_id = f.tenant_id AND d.id = f.delivery_id AND (${isMoved})
+  WHERE d.tenant_id = f.tenant_id AND d.id = f.delivery_id ${holdsAll ? "" : `AND (${isMoved})`}
 `
 
 /** The facts that arrays name: event ids, tenants, delivery ids, and when each event's delivery is changed. */

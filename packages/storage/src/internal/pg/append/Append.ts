@@ -41,11 +41,12 @@ export const make = Effect.fnUntraced(function*(
       factsOf(calls, inserted).flat().map(({ deliveryId, event }) => DeliveryUpdate.ofEvent(event, deliveryId))
     )
 
-  /** Decides the outcomes of every call. */
+  /** Decides the outcomes of every call, and keeps the details that are not yet kept: of duplicates, or of all. */
   const settle = Effect.fnUntraced(function*(
     tenantId: Tenant.TenantId,
     calls: ReadonlyArray<Call>,
-    inserted: Inserted
+    inserted: Inserted,
+    keeping: "duplicates" | "all"
   ) {
     const again = calls.flat().filter(({ event }) => !inserted.has(event.id))
     const stored = again.length === 0 ? new Map<string, Stored>() : yield* slow.findStored(tenantId, again)
@@ -56,7 +57,10 @@ export const make = Effect.fnUntraced(function*(
       call.flatMap((report): ReadonlyArray<Ledger.Outcome> => {
         const { event } = report
         const deliveryId = inserted.get(event.id)
-        if (deliveryId !== undefined) return [{ _tag: "Appended", eventId: event.id, deliveryId }]
+        if (deliveryId !== undefined) {
+          if (keeping === "all") told.push({ eventId: event.id, report })
+          return [{ _tag: "Appended", eventId: event.id, deliveryId }]
+        }
         const known = stored.get(subjectOf(report))
         if (known === undefined) return []
         const outcome = Ledger.repeated(event, known)
@@ -92,18 +96,16 @@ export const make = Effect.fnUntraced(function*(
         Effect.tap(fast.insert(tenantId, reports, hurried), (inserted) => announce(calls, inserted))
       ))
       : undefined
-    if (bound !== undefined && bound.size > 0) return yield* statements(tenantId, settle(tenantId, calls, bound))
+    if (bound !== undefined && bound.size > 0) {
+      return yield* statements(tenantId, settle(tenantId, calls, bound, "duplicates"))
+    }
     return yield* transaction(
       tenantId,
       Effect.gen(function*() {
         if (hurried) yield* sql`SELECT set_config('lock_timeout', ${Fast.patience}, true)`
         const inserted = yield* slow.insert(tenantId, reports, calls)
-        yield* details.keep(
-          tenantId,
-          reports.filter(({ event }) => inserted.has(event.id)).map((report) => ({ eventId: report.event.id, report }))
-        )
         yield* announce(calls, inserted)
-        return yield* settle(tenantId, calls, inserted)
+        return yield* settle(tenantId, calls, inserted, "all")
       })
     )
   })

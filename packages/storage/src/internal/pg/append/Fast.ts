@@ -69,23 +69,26 @@ export const isSimple = (calls: ReadonlyArray<Call>): boolean => {
 /** Opens the fast path of a schema. */
 export const make = ({ quoted, sql }: Database) => {
   const names = Object.keys(columns).join(", ")
-  const keptText = `kept AS (
+  const keptText = `, kept AS (
       INSERT INTO ${quoted("event_details")} (tenant_id, event_id, inserted_at, details)
       SELECT met.tenant_id, met.id, met.inserted_at, met.details FROM met
-      WHERE met.details IS NOT NULL AND NOT met.forgotten
+      WHERE met.details IS NOT NULL
         AND CASE WHEN met.id IN (SELECT id FROM inserted) THEN true ELSE false END
-    ), `
+        AND CASE WHEN met.delivery_id IN (SELECT id FROM moved WHERE NOT forgotten) THEN true ELSE false END
+    )`
   // $1 is the tenant, $2 how many reports there are, $3 how long to wait for a lock or NULL; the columns follow.
   //
   // `patience` is joined first, so that its setting holds before any row is locked, without a statement of its own.
   // `counted` is `Report.meet` for all at once: each report met one delivery alone, or nothing is inserted at all.
-  // `kept` is `Report.keep` for all that was inserted, where a report brings details. Within the CASE what was inserted is
-  // hashed once; joined, it would be read for each report again, since the planner takes it for a row or two.
+  // `kept` is `Report.keep` for all that was inserted, where a report brings details. It goes by the deliveries as they are once
+  // they are held: who forgets a recipient meanwhile has either erased it before, or waits, and then finds the details. Within
+  // the CASE what was inserted is hashed once; joined, it would be read for each report again, since the planner takes it for a
+  // row or two.
   const textWith = (withDetails: boolean) => `
     WITH patience AS MATERIALIZED (
       SELECT set_config('lock_timeout', coalesce($3, current_setting('lock_timeout')), true)
     ), met AS MATERIALIZED (
-      SELECT given.*, d.tenant_id, d.id AS delivery_id${withDetails ? ", d.recipient IS NULL AS forgotten" : ""}
+      SELECT given.*, d.tenant_id, d.id AS delivery_id
       FROM patience
       CROSS JOIN ${Parameters.unnested([...Object.values(columns), "text", ...withDetails ? ["jsonb"] : []], 4)}
         AS given (${names}, recipient${withDetails ? ", details" : ""})
@@ -101,7 +104,10 @@ export const make = ({ quoted, sql }: Database) => {
       ORDER BY idempotency_key COLLATE "C"
       ON CONFLICT (tenant_id, idempotency_key) DO NOTHING
       RETURNING tenant_id, delivery_id, inserted_at AS at, ${Projections.factColumns.join(", ")}
-    ), ${withDetails ? keptText : ""}moved AS (${Projections.moveText(quoted, "inserted")})
+    ), moved AS (
+      ${Projections.moveText(quoted, "inserted", withDetails)}
+      ${withDetails ? "RETURNING d.id, d.recipient IS NULL AS forgotten" : ""}
+    )${withDetails ? keptText : ""}
     SELECT id, delivery_id AS "deliveryId" FROM inserted
   `
 

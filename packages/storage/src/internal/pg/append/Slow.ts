@@ -136,7 +136,8 @@ export const make = (
     )
     for (const wave of waves(factsOf(calls, inserted))) {
       yield* deliveries.move(
-        wave.map(({ deliveryId, event }) => ({ tenantId, deliveryId, eventId: event.id, at: event.insertedAt }))
+        wave.map(({ deliveryId, event }) => ({ tenantId, deliveryId, eventId: event.id, at: event.insertedAt })),
+        reports.some(({ details }) => Option.isSome(details))
       )
     }
     return inserted

@@ -129,8 +129,9 @@ export const make = (
           UPDATE ${orphans} SET recipient_digest = '\\x', ready = false
           WHERE tenant_id = ${tenantId} AND recipient_digest = ${digest} RETURNING event_id
         `
-        yield* details.erase(tenantId, recipient, erased.map(({ id }) => id))
         yield* sql`DELETE FROM ${table("recipients")} WHERE tenant_id = ${tenantId} AND digest = ${digest}`
+        // After the ties are gone: who keeps details of an orphan that names the recipient holds one of them.
+        yield* details.erase(tenantId, recipient, erased.map(({ id }) => id))
         const forgotten = { deliveries: erased.length, orphans: unnamed.length }
         yield* recordAct("forget", tenantId, null, forgotten, now)
         return forgotten
