@@ -255,7 +255,11 @@ describe("what Mailgun says in words", () => {
       error: "5.1.1 no such user",
       tag: "welcome"
     })
-    assert.deepStrictEqual(details(Mailgun.row, form.toString()), { response: "5.1.1 no such user", tags: ["welcome"] })
+    form.append("tag", "first")
+    assert.deepStrictEqual(details(Mailgun.row, form.toString()), {
+      response: "5.1.1 no such user",
+      tags: ["welcome", "first"]
+    })
   })
 })
 

@@ -292,7 +292,7 @@ const ofForm = (form: Form.Form, { receivedAt }: Webhook.Received): Report.Item 
       userAgent: form.first("user-agent"),
       client: Report.listed(form.first("client-name"), form.first("client-os"), form.first("device-type")),
       location: Report.listed(form.first("city"), form.first("region"), form.first("country")),
-      tags: [form.first("tag") ?? ""]
+      tags: form.fields.flatMap(([field, value]) => field === "tag" ? [value] : [])
     },
     occurredAt: Option.getOrElse(Report.fromSeconds(timestamp), () => receivedAt),
     messageId,
