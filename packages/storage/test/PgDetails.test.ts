@@ -1,7 +1,7 @@
 /** Details on PostgreSQL: an append and the forgetting of its recipient, whichever comes first, leave none behind. */
 import { assert, describe, it } from "@effect/vitest"
 import { Delivery, Event, IdempotencyKey, Ledger, Orphans, Provider, Recipient, Tenant } from "@waybill/core"
-import { DateTime, Deferred, Effect, Fiber, Option, Random } from "effect"
+import { DateTime, Deferred, Effect, Fiber, Option } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { SqlClient } from "effect/sql"
 import * as TestDatabase from "./TestDatabase.ts"
@@ -78,9 +78,6 @@ const kinds: ReadonlyArray<Kind> = [
   }
 ]
 
-/** One that waits and comes after all names the recipient anew: its details are kept. */
-const raced = kinds.filter(({ name }) => name !== "waits and names the recipient")
-
 /** Makes a tenant with a delivery and what is there before, and gives what to append and how many details it has then. */
 const given = Effect.fnUntraced(function*(name: string, kind: Kind) {
   const sql = yield* SqlClient.SqlClient
@@ -152,23 +149,4 @@ describe("forgetting a recipient while details are kept", () => {
         assert.strictEqual(yield* alone.kept, 1)
       }).pipe(Effect.provide(TestDatabase.ledger)), 30_000)
   }
-
-  it.live(
-    "leaves none whichever way the race goes",
-    () =>
-      Effect.forEach(
-        Array.from({ length: 400 }, (_, index) => index),
-        (index) =>
-          Effect.gen(function*() {
-            const kind = raced[index % raced.length]
-            if (kind === undefined) return
-            const { append, forget, kept } = yield* given(`race-${index}`, kind)
-            const soon = Effect.flatMap(Random.nextIntBetween(0, 4), (millis) => Effect.sleep(`${millis} millis`))
-            yield* Effect.all([append, Effect.andThen(soon, forget)], { concurrency: "unbounded" })
-            assert.strictEqual(yield* kept, 0, kind.name)
-          }),
-        { concurrency: 5, discard: true }
-      ).pipe(Effect.provide(TestDatabase.ledger)),
-    120_000
-  )
 })
