@@ -61,7 +61,10 @@ describe("finding deliveries", () => {
       const suppressed = yield* Waybill.json(History, ["history", "READER@example.com"], env)
       assert.deepStrictEqual(suppressed.suppressions, [{ reason: "manual", eventId: null }])
       const told = yield* Waybill.run(["history", "reader@example.com"], env)
-      assert.match(told.stdout, /^not mailed: manual since \S+, on all streams, by hand\n\n\S+ {2}welcome {2}dispatched /)
+      assert.match(
+        told.stdout,
+        /^not mailed: manual since \S+, on all streams, by hand\n\n\S+ {2}welcome {2}dispatched /
+      )
 
       const table = yield* Waybill.run(["find", "--limit", "1"], env)
       assert.match(table.stdout, /^RECORDED AT .*\n.* queued .*\n\nmore: the same command with --after \S+\n$/)

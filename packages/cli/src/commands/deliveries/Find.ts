@@ -179,7 +179,9 @@ export const history = Command.make(
     )
   }, Effect.provide(Store.layer))
 ).pipe(
-  Command.withDescription("Tell all that happened to the mail for one address, newest delivery first, and what keeps mail from it"),
+  Command.withDescription(
+    "Tell all that happened to the mail for one address, newest delivery first, and what keeps mail from it"
+  ),
   Command.withExamples([
     { command: "waybill history ada@example.com", description: "What a person got, and what became of it" },
     { command: "waybill history ada@example.com --limit 100 --json", description: "For a script" }
