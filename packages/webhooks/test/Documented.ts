@@ -257,7 +257,7 @@ export const documented: Readonly<Record<string, Documented>> = {
       ],
       [
         { status: "hard_bounced", delivery_info: { delivery_status: "err_unsubscribed" } },
-        "bounced undetermined unsubscribed suppressed"
+        "rejected unsubscribed suppressed"
       ],
       [
         { status: "hard_bounced", delivery_info: { delivery_status: "err_delivery_failed" } },

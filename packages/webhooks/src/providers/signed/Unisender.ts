@@ -62,16 +62,15 @@ const passing = new Set([
   "err_blacklisted",
   "err_destination_misconfigured",
   "err_delivery_failed",
-  "err_lost",
-  "err_skip_letter"
+  "err_lost"
 ])
 
-const hardBounce = (status: string | undefined): Report.Meaning => ({
-  type: "bounced",
-  rejectReason: status?.startsWith("err") === true ? reasons.get(status) ?? "other" : "bounced",
-  bounceClass: passing.has(status ?? "") || remembered.has(status ?? "") ? "undetermined" : "hard",
-  ...(remembered.has(status ?? "") && { suppressed: true })
-})
+const hardBounce = (status: string | undefined): Report.Meaning => {
+  const rejectReason = status?.startsWith("err") === true ? reasons.get(status) ?? "other" : "bounced"
+  return remembered.has(status ?? "")
+    ? { type: "rejected", rejectReason, suppressed: true }
+    : { type: "bounced", rejectReason, bounceClass: passing.has(status ?? "") ? "undetermined" : "hard" }
+}
 
 const decode = Json.decoder(() =>
   Schema.Struct({
