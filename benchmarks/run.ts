@@ -17,6 +17,7 @@ const benches: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   "sweep-junk": () => import("./benches/SweepJunk.ts"),
   append: () => import("./benches/Append.ts"),
   details: () => import("./benches/Details.ts"),
+  suppressions: () => import("./benches/Suppressions.ts"),
   ingest: () => import("./benches/Ingest.ts"),
   api: () => import("./benches/Api.ts"),
   "time-to-link": () => import("./benches/TimeToLink.ts"),

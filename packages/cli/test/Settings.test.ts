@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Inbox, Provider, Tenant } from "@waybill/core"
+import { Inbox, Provider, Suppression, Tenant } from "@waybill/core"
 import { Providers, Row, Secrets } from "@waybill/webhooks"
 import { ConfigProvider, Duration, Effect, FileSystem, Layer, Option, Redacted, Result, Schema } from "effect"
 import * as ConfigFile from "../src/config/ConfigFile.ts"
@@ -43,6 +43,21 @@ describe("settings", () => {
     const keys = Settings.all.map(({ name }) => Setting.keyOf(name))
     assert.strictEqual(new Set(keys).size, keys.length)
     assert.includeMembers(keys, ["databaseUrl", "otlpEndpoint", "sesConfirmSubscriptions"])
+  })
+
+  it("take a rule about soft bounces, and none that never ends or counts nothing", () => {
+    const { parse } = Settings.softBounces
+    assert.deepStrictEqual(
+      parse(Settings.softBounces.fallback),
+      Option.some(Suppression.SoftBounces.defaultValue())
+    )
+    assert.deepStrictEqual(
+      parse("2 in 0s for 12h"),
+      Option.some({ count: 2, over: Duration.zero, lasts: Duration.hours(12) })
+    )
+    for (const text of ["", "5", "5 in 3d", "0 in 3d for 30d", "5 in 3 days for 30d", "5 in 3d for 0s"]) {
+      assert.isTrue(Option.isNone(parse(text)), text)
+    }
   })
 
   it("name the secrets of every provider", () => {

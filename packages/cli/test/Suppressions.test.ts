@@ -138,7 +138,9 @@ describe("suppressions", () => {
           const file = yield* Waybill.file(directory, `list.${format}`, stdout)
           const counts = yield* Waybill.json(Imported, ["suppressions", "import", file], other)
           assert.deepInclude(counts, format === "csv" ? { added: 2, held: 0 } : { added: 0, held: 2 })
-          assert.deepStrictEqual(yield* Waybill.json(Listed, ["suppressions", "list"], other), all)
+          // The order is that of digests, under a secret that each database has for itself.
+          const { suppressions } = yield* Waybill.json(Listed, ["suppressions", "list"], other)
+          assert.sameDeepMembers([...suppressions], [...all.suppressions])
         }
         const { stdout } = yield* Waybill.run(["suppressions", "export"], env)
         assert.match(stdout, /^'=1\+1@example.com,unsubscribed,bulk,/m)
@@ -169,7 +171,11 @@ describe("suppressions", () => {
         assert.deepInclude(document, { applied: false, good: 1, added: 0, badRows: 2 })
         assert.deepStrictEqual(document.bad.map(({ line }) => line), [3, 4])
         const dry = yield* Waybill.run(["suppressions", "import", file, "--dry-run", "--skip-bad"], env)
-        assert.deepStrictEqual([dry.code, dry.stdout], [0, "1 good rows, 2 bad ones; nothing was written\n"])
+        assert.deepStrictEqual([dry.code, dry.stdout], [
+          0,
+          "1 good rows, 2 bad ones; nothing was written\n" +
+          "1 would be suppressed, 0 are already, 0 were lifted later or have ended\n"
+        ])
         assert.lengthOf((yield* Waybill.json(Listed, ["suppressions", "list"], env)).suppressions, 0)
         for (const [added, held] of [[1, 0], [0, 1]] as const) {
           const { stdout } = yield* Waybill.run(["suppressions", "import", file, "--skip-bad", "--json"], env)

@@ -252,7 +252,7 @@ export const make = (
 
   const add = Effect.fn("Suppressions.add")(function*(command: Suppressions.Add) {
     yield* Effect.fromResult(Input.additions(command))
-    const { actor, additions, because, tenantId } = command
+    const { actor, additions, because, dryRun = false, tenantId } = command
     if (additions.length === 0) return []
     const now = yield* DateTime.now
     return yield* atomic(
@@ -274,7 +274,7 @@ export const make = (
           written.push({ recipient: addition.recipient, act: decided.act })
           facts.set(key, [...of.facts, Act.factOf(decided.act)])
         }
-        if (written.length > 0) yield* write(tenantId, written)
+        if (written.length > 0 && !dryRun) yield* write(tenantId, written)
         return outcomes
       })
     )

@@ -101,6 +101,8 @@ export interface Add {
   readonly actor: string
   /** Why. It names no address. */
   readonly because: Option.Option<string>
+  /** Tells the outcomes and writes nothing; false without it. */
+  readonly dryRun?: boolean
 }
 
 /**

@@ -450,6 +450,21 @@ describe("plans on PostgreSQL", () => {
       }), 30_000)
 
     it.effect(
+      "a page of an audit of the suppressions goes by indexes, of one tenant and of all",
+      () =>
+        Effect.gen(function*() {
+          const audit = yield* Audit.Audit
+          for (const scope of [tenant(4), Tenant.all]) {
+            const query = { part: "suppressions" as const, scope, limit: 20 }
+            const first = yield* assertIndexed(audit.verify({ ...query, after: Option.none() }))
+            assert.isAtLeast(first.checked, 10)
+            yield* assertIndexed(audit.verify({ ...query, after: first.next }))
+          }
+        }),
+      30_000
+    )
+
+    it.effect(
       "a search goes by the index of its path, from the first page and from a later one, and skips by no count",
       () =>
         Effect.gen(function*() {

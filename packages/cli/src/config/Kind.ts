@@ -3,6 +3,7 @@
  *
  * @since 0.2.0
  */
+import type { Suppression } from "@waybill/core"
 import * as Pruner from "@waybill/runtime/Pruner"
 import * as Schedules from "@waybill/runtime/Schedules"
 import * as Secrets from "@waybill/webhooks/Secrets"
@@ -240,6 +241,24 @@ export const durationWithin = (
     issue: `must be a duration from ${range}`,
     parse: (text) => Option.filter(parseDuration(text), Duration.between({ minimum: from, maximum: to }))
   })
+
+/** Reads a rule such as `5 in 3d for 30d`. */
+const parseSoftness: Parse<Suppression.Softness> = (text) => {
+  const [, count = "", over = "", lasts = ""] = /^(\S+) in (\S+) for (\S+)$/.exec(text) ?? []
+  return Option.filter(
+    Option.all({ count: parseWhole(1, 1000)(count), over: parseDuration(over), lasts: parseDuration(lasts) }),
+    ({ lasts }) => Duration.isPositive(lasts)
+  )
+}
+
+/**
+ * How many soft bounces in a row suppress an address, over how long, and for how long.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const softness = (name: string, about: string, fallback: string): Setting<Suppression.Softness> =>
+  plain({ name, about, fallback, issue: `must be a rule such as ${fallback}`, parse: parseSoftness })
 
 const parseDays: Parse<Pruner.Days> = (text) =>
   text === "forever" ? Option.some(text) : parseWhole(1, Pruner.maxDays)(text)

@@ -271,6 +271,18 @@ export const keepTicksDays = Kind.kept(
 )
 
 /**
+ * The rule about soft bounces.
+ *
+ * @category settings
+ * @since 0.2.0
+ */
+export const softBounces = Kind.softness(
+  "WAYBILL_SOFT_BOUNCES",
+  "how many soft bounces in a row suppress an address, over how long at least, and for how long",
+  "5 in 3d for 30d"
+)
+
+/**
  * Where spans, metrics and logs are sent.
  *
  * @category settings
@@ -340,6 +352,7 @@ export const all: ReadonlyArray<Setting.Setting<unknown>> = [
   keepFailedDays,
   keepDetailsDays,
   keepTicksDays,
+  softBounces,
   EdgeSettings.maxBodySize,
   EdgeSettings.bodyTimeout,
   EdgeSettings.maxBodiesInFlight,

@@ -5,6 +5,7 @@
  *
  * @since 0.1.0
  */
+import { Suppression } from "@waybill/core"
 import type * as PgStorage from "@waybill/storage/PgStorage"
 import { Effect, Layer } from "effect"
 import { SecureRandom } from "effect/crypto"
@@ -40,4 +41,7 @@ const inPostgres = Effect.fnUntraced(function*(schema: string) {
 export const layer: Layer.Layer<Kept, Database.OpenError> = Database.layerWith({
   memory: inMemory,
   postgres: inPostgres
-}).pipe(Layer.provide(SecureRandom.layerWebCrypto))
+}).pipe(
+  Layer.provide(Layer.effect(Suppression.SoftBounces, Setting.read(Settings.softBounces))),
+  Layer.provide(SecureRandom.layerWebCrypto)
+)

@@ -397,13 +397,11 @@ const acting = ({ example }: Contract.Contract): void => {
         stream: Option.none(),
         since: Option.some(Given.afterNoon(-index))
       }))
-      const outcomes = yield* suppressions.add({
-        tenantId,
-        additions,
-        actor,
-        because: Option.some("from the old system")
-      })
-      assert.deepStrictEqual(outcomes, ["Added", "Added", "Held"])
+      const command = { tenantId, additions, actor, because: Option.some("from the old system") }
+      assert.deepStrictEqual(yield* suppressions.add({ ...command, dryRun: true }), ["Added", "Added", "Held"])
+      assert.deepStrictEqual(yield* suppressions.check({ tenantId, recipients: [ann, bob], stream: Option.none() }), [])
+      assert.deepStrictEqual(yield* history(tenantId), [])
+      assert.deepStrictEqual(yield* suppressions.add(command), ["Added", "Added", "Held"])
       const found = yield* suppressions.check({ tenantId, recipients: [bob, ann, bob], stream: Option.none() })
       assert.deepStrictEqual(found.map(({ recipient }) => Option.getOrNull(recipient)), [bob, ann, bob])
       yield* Contract.assertLaws(tenantId)

@@ -31,7 +31,7 @@ export const importFile = Command.make(
     ),
     reason: Suppressed.reason("The reason of all rows, whatever they say").pipe(Flag.optional),
     dryRun: Flag.Boolean("dry-run").pipe(
-      Flag.withDescription("Check the file and write nothing"),
+      Flag.withDescription("Check the file, say what would change, and write nothing"),
       Flag.withDefault(false)
     ),
     skipBad: Flag.Boolean("skip-bad").pipe(
@@ -49,7 +49,11 @@ export const importFile = Command.make(
     const imported = yield* Import.run({ ...given, format: Option.getOrElse(format, () => guessed) })
     const { added, bad, badRows, dryRun, good, held, isApplied, lapsed } = imported
     yield* Output.write(json, { dryRun, applied: isApplied, good, added, held, lapsed, badRows, bad }, () => {
-      if (!isApplied) return `${good} good rows, ${badRows} bad ones; nothing was written`
+      const rows = `${good} good rows, ${badRows} bad ones; nothing was written`
+      if (!isApplied && badRows > 0 && !given.skipBad) return rows
+      if (dryRun) {
+        return `${rows}\n${added} would be suppressed, ${held} are already, ${lapsed} were lifted later or have ended`
+      }
       return `${added} suppressed, ${held} were suppressed already, ${lapsed} were lifted later or have ended, ` +
         `${badRows} bad rows left out`
     })

@@ -53,7 +53,7 @@ export interface Imported {
   readonly isApplied: boolean
   /** How many rows can be read. */
   readonly good: number
-  /** How many suppress somebody now, did already, or say nothing of today. */
+  /** How many suppress somebody now, did already, or say nothing of today; of a dry run, how many would. */
   readonly added: number
   readonly held: number
   readonly lapsed: number
@@ -89,16 +89,17 @@ const checked = Effect.fnUntraced(function*(options: Options) {
   return { good, badRows, bad }
 })
 
+/** Writes the good rows, or tells what that would do; a dry run knows of no addition of a thousand rows before. */
 const written = Effect.fnUntraced(function*(options: Options, good: number) {
-  const { actor, because, tenantId } = options
+  const { actor, because, dryRun, tenantId } = options
   const suppressions = yield* Suppressions.Suppressions
   const counts = { Added: 0, Held: 0, Lapsed: 0 }
   yield* SuppressionFile.rows(options).pipe(
     Stream.flatMap(({ parsed }) => Result.isSuccess(parsed) ? Stream.succeed(parsed.success) : Stream.empty),
     Stream.grouped(Suppressions.maxRecipients),
     Stream.runForEach(Effect.fnUntraced(function*(additions) {
-      for (const outcome of yield* suppressions.add({ tenantId, additions, actor, because })) counts[outcome]++
-      yield* show(`${counts.Added + counts.Held + counts.Lapsed} of ${good} rows imported`)
+      for (const outcome of yield* suppressions.add({ tenantId, additions, actor, because, dryRun })) counts[outcome]++
+      yield* show(`${counts.Added + counts.Held + counts.Lapsed} of ${good} rows ${dryRun ? "compared" : "imported"}`)
     }))
   )
   yield* show("")
@@ -118,8 +119,9 @@ export const run = Effect.fnUntraced(function*(options: Options) {
     return yield* new SuppressionFile.UnusableImport({ file, issue: "it is read twice, so that it has to be a file" })
   }
   const read = yield* checked(options)
-  const isApplied = !dryRun && (skipBad || read.badRows === 0)
-  const counts = isApplied ? yield* written(options, read.good) : { added: 0, held: 0, lapsed: 0 }
+  const isGood = skipBad || read.badRows === 0
+  const isApplied = !dryRun && isGood
+  const counts = isGood ? yield* written(options, read.good) : { added: 0, held: 0, lapsed: 0 }
   const imported: Imported = { dryRun, isApplied, ...read, ...counts }
   return imported
 })
