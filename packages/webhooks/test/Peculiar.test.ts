@@ -1,12 +1,12 @@
 /** Tries what is peculiar to one provider: how it tries an address, how it writes times and numbers, how it signs. */
 import { assert, describe, it } from "@effect/vitest"
 import type { Inbox } from "@waybill/core"
-import { Brevo, Mailjet, Mailtrap, Mandrill, Postal, type Row, Secrets, SparkPost, Unisender } from "@waybill/webhooks"
-import { DateTime, Effect, Option, Redacted, Result } from "effect"
+import { Brevo, Mailjet, Mailtrap, Mandrill, type Row, Secrets, SparkPost, Unisender } from "@waybill/webhooks"
+import { DateTime, Effect, Redacted, Result } from "effect"
 import type { HttpServer } from "effect/http"
 import { createHash, generateKeyPairSync } from "node:crypto"
 import * as Edge from "./Edge.ts"
-import { bytes, event, events, normalized, only, received, receivedAt } from "./Reading.ts"
+import { bytes, event, events, normalized, received, receivedAt } from "./Reading.ts"
 import * as Schemes from "./Schemes.ts"
 
 const json = (value: unknown): string => JSON.stringify(value)
@@ -169,18 +169,6 @@ describe("Unisender", () => {
 })
 
 describe("Postal", () => {
-  it("refuses to send where it holds a message for a list, and only then", () => {
-    const held = (details: string) => {
-      const message = { id: 7, direction: "outgoing", to: "ada@reader.example" }
-      const body = JSON.stringify({ event: "MessageHeld", uuid: "a", payload: { message, status: "Held", details } })
-      const { normalizedPayload, rejectReason, type } = only(normalized(Postal.row, received(body)).events)
-      return [type, Option.getOrUndefined(rejectReason), normalizedPayload["suppressed"]]
-    }
-    const listed = held("Recipient (ada@reader.example) is on the suppression list (reason: too many hard fails)")
-    assert.deepStrictEqual(listed, ["rejected", "bounced", true])
-    assert.deepStrictEqual(held("Server is in development mode."), ["queued", undefined, undefined])
-  })
-
   it("may have its key in PEM, or beside another", () => {
     const { publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 })
     const pem = publicKey.export({ format: "pem", type: "spki" }).toString()

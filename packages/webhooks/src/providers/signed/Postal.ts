@@ -54,13 +54,7 @@ const decode = Json.decoder(() => {
 
 type Raw = Json.Decoded<typeof decode>
 
-/** Postal holds a message for good where its recipient is on a list; any other it holds may go out later. */
-const listed = /\bon the suppression list\b/i
-
 const meaning = ({ event, payload = {} }: Raw): Report.Meaning => {
-  if (payload.status === "Held" && listed.test(payload.details ?? "")) {
-    return { type: "rejected", rejectReason: "bounced", suppressed: true }
-  }
   if (payload.status !== undefined) return statuses.get(payload.status) ?? Report.unknown
   // What came back is not said.
   if (payload.bounce !== undefined) return { type: "bounced", rejectReason: "bounced", bounceClass: "undetermined" }
