@@ -48,21 +48,31 @@ export const fact = (
 const small = (minimum: number, maximum: number) =>
   Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
 
-/** Facts with their own ids, of few instants so that many are equal. */
+const bounces = [undefined, ...Event.BounceClass.literals]
+
+/**
+ * Facts with their own ids, of few instants so that many are equal. What a fact says beside its type and time goes by its id, so
+ * that facts of two lists which have the same id, type and time are one event.
+ */
 export const facts: Arbitrary.Arbitrary<ReadonlyArray<Projection.Fact>> = Arbitrary.array(
   Arbitrary.all({
     type: Arbitrary.schema(EventType.EventType),
     at: small(-2, 2),
-    own: Arbitrary.schema(Schema.Boolean),
-    bounce: Arbitrary.schema(Schema.NullOr(Event.BounceClass)),
-    smtpStatus: small(550, 551)
+    own: Arbitrary.schema(Schema.Boolean)
   }),
   { maxLength: 12 }
 ).pipe(
   Arbitrary.map((list) =>
-    list.map(({ at, bounce, own, smtpStatus, type }, id) =>
-      fact(type, { at, id, own, payload: { smtpStatus }, ...bounce === null ? {} : { bounce } })
-    )
+    list.map(({ at, own, type }, id) => {
+      const bounce = bounces[id % bounces.length]
+      return fact(type, {
+        at,
+        id,
+        own,
+        payload: { smtpStatus: 550 + id % 3 },
+        ...bounce === undefined ? {} : { bounce }
+      })
+    })
   )
 )
 
