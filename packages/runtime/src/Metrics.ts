@@ -136,7 +136,36 @@ export const webhooksUnfinished = Metric.gauge("waybill_webhooks_unfinished", {
   description: "Raw webhooks that are not in the ledger, by status"
 })
 
-/** The metrics of a whole installation; the others are of a schedule or of a consumer. */
+/**
+ * Deliveries that an outbox has sent, by provider.
+ *
+ * @category metrics
+ * @since 0.2.0
+ */
+export const outboxSent = counter("waybill_outbox_sent", "Deliveries that an outbox has sent")
+
+/**
+ * Attempts of an outbox that failed and are followed by another.
+ *
+ * @category metrics
+ * @since 0.2.0
+ */
+export const outboxRetried = counter(
+  "waybill_outbox_retried",
+  "Attempts to send that failed and are followed by another"
+)
+
+/**
+ * Deliveries that an outbox has given up.
+ *
+ * @category metrics
+ * @since 0.2.0
+ */
+export const outboxFailed = counter("waybill_outbox_failed", "Deliveries that an outbox has given up")
+
+const ofOutbox = [outboxSent, outboxRetried, outboxFailed]
+
+/** The metrics of a whole installation; the others are of a schedule, of a consumer or of an outbox. */
 const ofInstallation = [
   eventsAppended,
   eventsDuplicate,
@@ -161,29 +190,37 @@ export const all: ReadonlyArray<Metric.Metric<never, unknown>> = [
   webhooksUnfinished,
   sweepDuration,
   sweepsFailed,
-  feedLag
+  feedLag,
+  ...ofOutbox
 ]
+
+const readAll = (metrics: ReadonlyArray<Metric.Metric<never, unknown>>): Effect.Effect<void> =>
+  Effect.forEach(metrics, (metric) => Metric.value(metric), { discard: true })
 
 /**
  * Registers the metrics of an installation and of its schedules, so that they are exported with 0 before anything is counted.
- * Those of a consumer appear with the consumer.
+ * Those of a consumer or of an outbox appear with it.
  *
  * @category registering
  * @since 0.2.0
  */
 export const register = (schedules: ReadonlyArray<string>): Effect.Effect<void> =>
-  Effect.forEach(
-    [
-      ...ofInstallation,
-      ...Inbox.unfinished.map((status) => Metric.withAttributes(webhooksUnfinished, { status })),
-      ...schedules.flatMap((schedule) => [
-        Metric.withAttributes(sweepDuration, { schedule }),
-        Metric.withAttributes(sweepsFailed, { schedule })
-      ])
-    ],
-    (metric: Metric.Metric<never, unknown>) => Metric.value(metric),
-    { discard: true }
-  )
+  readAll([
+    ...ofInstallation,
+    ...Inbox.unfinished.map((status) => Metric.withAttributes(webhooksUnfinished, { status })),
+    ...schedules.flatMap((schedule) => [
+      Metric.withAttributes(sweepDuration, { schedule }),
+      Metric.withAttributes(sweepsFailed, { schedule })
+    ])
+  ])
+
+/**
+ * Registers the metrics of an outbox, so that they are exported with 0 before anything is sent.
+ *
+ * @category registering
+ * @since 0.2.0
+ */
+export const registerOutbox: Effect.Effect<void> = readAll(ofOutbox)
 
 /**
  * Updates a metric under attributes of the allow-list.

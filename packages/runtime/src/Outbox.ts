@@ -15,6 +15,7 @@ import { Delivery, Ledger, type LedgerError, type Provider, Tenant, Unsent } fro
 import * as Attributes from "@waybill/core/Attributes"
 import { DateTime, Duration, Effect, Layer, Option, Schedule, Schema } from "effect"
 import { annotateReason } from "./internal/reason.ts"
+import * as Metrics from "./Metrics.ts"
 
 /**
  * A `send` did not hand the delivery to its provider.
@@ -131,19 +132,22 @@ export const round = Effect.fn("Outbox.round")(function*<R>(
       )
     )
 
-  const note = ({ attempt, delivery: { id, tenantId } }: Unsent.Claimed, error: SendFailed) =>
-    persistently(ledger.fail({
+  const note = ({ attempt, delivery: { id, tenantId } }: Unsent.Claimed, error: SendFailed) => {
+    const final = error.final === true || attempt >= attempts
+    return persistently(ledger.fail({
       tenantId,
       deliveryId: id,
       error: { code: error.code, message: Option.fromUndefinedOr(error.message) },
-      final: error.final === true || attempt >= attempts,
+      final,
       attempt: Option.some(attempt),
       expectedVersion: Option.none()
     })).pipe(
+      Effect.andThen(Metrics.update(final ? Metrics.outboxFailed : Metrics.outboxRetried, 1)),
       Effect.as<Ending>("failed"),
       // Another worker has sent it meanwhile, or it is gone.
       Effect.catchTag(["DispatchConflict", "DeliveryNotFound"], () => Effect.succeed<Ending>("passed"))
     )
+  }
 
   const dispatch = (claim: Unsent.Claimed, { provider, providerMessageId }: Sent) => {
     const { delivery: { id, tenantId } } = claim
@@ -158,6 +162,7 @@ export const round = Effect.fn("Outbox.round")(function*<R>(
     return persistently(
       ledger.dispatch({ tenantId, deliveryId: id, provider, providerMessageId, expectedVersion: Option.none() })
     ).pipe(
+      Effect.andThen(Metrics.update(Metrics.outboxSent, 1, { provider })),
       Effect.as<Ending>("sent"),
       Effect.catchTags({
         InvalidInput: () => giveUp("message-id-unusable"),
@@ -213,5 +218,5 @@ export const layer = <R = never>(options: Options<R>): Layer.Layer<never, never,
       Effect.andThen(Effect.logError("the outbox could not claim").pipe(annotateReason(cause)), pause)
     )
   )
-  return Layer.effectDiscard(Effect.forkScoped(Effect.forever(turn)))
+  return Layer.effectDiscard(Effect.andThen(Metrics.registerOutbox, Effect.forkScoped(Effect.forever(turn))))
 }

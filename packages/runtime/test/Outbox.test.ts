@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Delivery, Event, IdempotencyKey, Ledger, Provider, Recipient, Tenant, type Unsent } from "@waybill/core"
-import { Outbox } from "@waybill/runtime"
+import { Metrics, Outbox } from "@waybill/runtime"
 import { MemoryStorage, PgMigrations, PgServer, PgStorage } from "@waybill/storage"
-import { DateTime, Deferred, Effect, Layer, Option, Redacted, Ref } from "effect"
+import { DateTime, Deferred, Effect, Layer, Metric, Option, Redacted, Ref } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
@@ -108,6 +108,32 @@ describe("an outbox", () => {
       const said = Option.map(lastError, ({ code, message }) => [code, message])
       assert.deepStrictEqual(said, Option.some([Option.some("died"), Option.some("TypeError")]))
     }).pipe(Effect.provide(memory)))
+
+  it.effect("counts what is sent, tried again and given up, and says no more of it than the provider", () =>
+    Effect.gen(function*() {
+      yield* Metrics.registerOutbox
+      for (
+        const send of [
+          accept,
+          () => Effect.fail(new Outbox.SendFailed({ code: "busy" })),
+          () => Effect.fail(new Outbox.SendFailed({ code: "no-template", final: true }))
+        ]
+      ) {
+        yield* recorded
+        yield* Outbox.round({ ...now, send })
+      }
+      const counted = (yield* Metric.snapshot).flatMap((metric) =>
+        metric.type === "Counter" && metric.id.startsWith("waybill_outbox")
+          ? [[metric.id, metric.attributes ?? {}, metric.state.count]]
+          : []
+      )
+      assert.sameDeepMembers(counted, [
+        ["waybill_outbox_sent", {}, 0],
+        ["waybill_outbox_sent", { provider: "postmark" }, 1],
+        ["waybill_outbox_retried", {}, 1],
+        ["waybill_outbox_failed", {}, 1]
+      ])
+    }).pipe(Effect.provide(memory), Effect.provideService(Metric.MetricRegistry, new Map())))
 
   it.effect("a send that hangs ends before its claim does", () =>
     Effect.gen(function*() {

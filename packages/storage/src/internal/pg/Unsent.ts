@@ -31,7 +31,8 @@ export const make = ({ sql, table, transaction }: Database, { columns }: Pick<De
         FOR UPDATE SKIP LOCKED
       `
     }
-    // One step through the index for each tenant that has any, and one that asks whether it has any due.
+    // One step through the index for each tenant that has any, and one that asks whether it has any due. The
+    // outer limit takes nothing away: it tells the planner that few are due, so that each is updated by its key.
     return sql`
       WITH RECURSIVE step AS (
         (SELECT tenant_id FROM ${unsent} ORDER BY tenant_id LIMIT 1)
@@ -51,6 +52,7 @@ export const make = ({ sql, table, transaction }: Database, { columns }: Pick<De
         ORDER BY due_at, delivery_id LIMIT ${limit} / (SELECT count(*) FROM served)
         FOR UPDATE SKIP LOCKED
       ) own
+      LIMIT ${limit}
     `
   }
 
