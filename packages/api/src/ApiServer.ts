@@ -2,7 +2,8 @@
  * Serves the HTTP API over the ports, in any application of `effect/http`: the contract below `/api`, its OpenAPI document at
  * `/api/openapi.json` and a page to read at `/api/reference`, which loads nothing from elsewhere.
  *
- * Whatever goes wrong is answered as a problem (`Problem`). A body of more than the limit is refused before it is read. Neither a
+ * Whatever goes wrong is answered as a problem (`Problem`). A body of more than the limit is refused before it is read, and
+ * so is one that would exceed the budget of all bodies in flight. Neither a
  * log nor an answer holds an address that a request named.
  *
  * @since 0.2.0
@@ -28,6 +29,7 @@ import * as Sweeps from "./internal/handlers/Sweeps.ts"
 import * as Webhooks from "./internal/handlers/Webhooks.ts"
 import * as Reference from "./internal/Reference.ts"
 import * as Problem from "./Problem.ts"
+import * as Requests from "./Requests.ts"
 
 /**
  * The ports that the API is served over.
@@ -54,6 +56,8 @@ export interface Options {
   readonly maxBodySize?: ByteSize.ByteSize
   /** How long a body may take to arrive; 15 seconds by default. */
   readonly bodyTimeout?: Duration.Duration
+  /** The bytes of all bodies from their reading to the answer; 64 MB by default. A body that is alone always has room. */
+  readonly maxBodiesInFlight?: ByteSize.ByteSize
 }
 
 /**
@@ -99,10 +103,11 @@ const routes = Layer.provide(HttpApiBuilder.layer(Api), handlers)
 export const layer = (
   options: Options = {}
 ): Layer.Layer<never, never, HttpRouter.HttpRouter | Ports | Authentication | Closing> =>
-  Layer.merge(routes, documents).pipe(
+  Layer.mergeAll(routes, documents, Layer.effectDiscard(Requests.register)).pipe(
     Layer.provide(Access.layer({
       maxBodySize: options.maxBodySize ?? ByteSize.megabytes(10),
-      bodyTimeout: options.bodyTimeout ?? Duration.seconds(15)
+      bodyTimeout: options.bodyTimeout ?? Duration.seconds(15),
+      maxBodiesInFlight: options.maxBodiesInFlight ?? ByteSize.megabytes(64)
     })),
     Layer.provide(HttpServer.layerServices)
   )

@@ -16,7 +16,7 @@ import { shared } from "./internal/shared.ts"
  * @since 0.2.0
  */
 export interface Principal {
-  /** What it is called, such as the name of its token. */
+  /** What it is called, such as the name of its token; what it does by hand is recorded with it, so that it names no address. */
   readonly name: string
   readonly role: Tokens.Role
   /** The tenant that it reaches, or `*` for all. */

@@ -144,7 +144,8 @@ export class InternalServerError extends HttpApiError.Problem<InternalServerErro
 }, { tag: Schema.Literal("InternalServerError") }) {}
 
 /**
- * The database does not answer, or is not what this program needs; the request may be sent again.
+ * The database does not answer or is not what this program needs, or there is no room for the body now; the request may be
+ * sent again.
  *
  * @category errors
  * @since 0.2.0
@@ -154,7 +155,7 @@ export class ServiceUnavailable extends HttpApiError.Problem<ServiceUnavailable>
   status: 503,
   title: "Service Unavailable"
 }, {
-  tag: Schema.Literals(["LedgerUnavailable", "SchemaNotMigrated", "SchemaTooNew", "LedgerImmutable"])
+  tag: Schema.Literals(["LedgerUnavailable", "SchemaNotMigrated", "SchemaTooNew", "LedgerImmutable", "OverBudget"])
 }) {}
 
 /**

@@ -1,9 +1,9 @@
 /** Who is let in, to what, and what is refused, over a real server. */
 import { assert, layer } from "@effect/vitest"
-import { ApiServer, Authentication } from "@waybill/api"
-import { Ledger, Tenant, Tokens } from "@waybill/core"
+import { ApiServer, Authentication, Requests } from "@waybill/api"
+import { Inbox, Ledger, Tenant, Tokens } from "@waybill/core"
 import { Given } from "@waybill/storage/testing"
-import { ByteSize, Duration, Effect, Layer, Option, Redacted } from "effect"
+import { ByteSize, Duration, Effect, Layer, Metric, Option, Redacted } from "effect"
 import { connect } from "node:net"
 import * as Served from "./Served.ts"
 
@@ -33,6 +33,7 @@ const roles: Readonly<Record<string, ReadonlyArray<Tokens.Role>>> = {
   "recipients.forget": ["operate"],
   "suppressions.check": ["send", "read", "operate"],
   "suppressions.list": ["read", "operate"],
+  "suppressions.history": ["read", "operate"],
   "suppressions.add": ["operate"],
   "suppressions.lift": ["operate"],
   "orphans.list": ["read", "operate"],
@@ -97,7 +98,12 @@ layer(Served.served(Served.memory), { excludeTestServices: true, timeout: 60_000
             token,
             ...method === "POST" && { body: {} }
           })
-          assert.strictEqual(body.tag === "RoleTooSmall", !roles[id]?.includes(role), `${role} ${id} ${status}`)
+          const isRefused = !roles[id]?.includes(role)
+          assert.deepStrictEqual(
+            [status === 403, body.tag === "RoleTooSmall"],
+            [isRefused, isRefused],
+            `${role} ${id} ${status}`
+          )
           assert.isBelow(status, 500)
         }
       }
@@ -119,6 +125,53 @@ layer(Served.served(Served.memory), { excludeTestServices: true, timeout: 60_000
       assert.deepStrictEqual((yield* Served.send("GET", "/api/deliveries", { token })).body.deliveries, [])
       const named = yield* Served.send("GET", "/api/deliveries", { token, headers: { "waybill-tenant": one } })
       assert.strictEqual(named.status, 200)
+    }))
+
+  it.effect("nobody to what another tenant has, by whatever endpoint its id is named", () =>
+    Effect.gen(function*() {
+      const ledger = yield* Ledger.Ledger
+      const [one, other] = [yield* Given.tenant, yield* Given.tenant]
+      const token = yield* Served.token("operate", one)
+      const waiting = Effect.fnUntraced(function*(tenantId: Tenant.TenantId) {
+        const [outcome] = yield* ledger.append(tenantId, [Given.report("opened", "m-1")])
+        return outcome === undefined || Ledger.isConflict(outcome) ? assert.fail() : outcome.eventId
+      })
+      const webhook = yield* Inbox.Inbox.use((inbox) =>
+        inbox.store({
+          tenantId: other,
+          provider: Given.provider,
+          headers: {},
+          body: new TextEncoder().encode("{}"),
+          token: Option.none()
+        })
+      )
+      const { id: deliveryId } = yield* Given.recorded(other)
+      const ids: Readonly<Record<string, string>> = {
+        deliveries: deliveryId,
+        orphans: yield* waiting(other),
+        webhooks: webhook.id
+      }
+      const bodies: Readonly<Record<string, unknown>> = {
+        "deliveries.dispatch": { provider: "postmark", providerMessageId: "m-2" },
+        "deliveries.fail": { error: { code: "timeout" }, final: true },
+        "deliveries.suppress": {},
+        "orphans.link": { deliveryId }
+      }
+      const before = yield* ledger.timeline({ tenantId: other, deliveryId })
+      const named = operations.filter(({ path }) => path.includes("{id}"))
+      assert.lengthOf(named, 10)
+      for (const { id, method, path } of named) {
+        const [group = ""] = id.split(".")
+        const url = path.replace("{id}", ids[group] ?? assert.fail(id))
+        isProblem(yield* Served.send(method, url, { token, body: bodies[id] }), 404)
+      }
+      const link = { token, body: { deliveryId } }
+      isProblem(yield* Served.send("POST", `/api/orphans/${yield* waiting(one)}/link`, link), 404)
+      assert.deepStrictEqual(yield* ledger.timeline({ tenantId: other, deliveryId }), before)
+      assert.lengthOf(
+        (yield* Served.send("GET", "/api/orphans", { token: yield* Served.token("read", other) })).body.orphans,
+        1
+      )
     }))
 
   it.effect("a caller of all tenants to the one that it names", () =>
@@ -189,6 +242,35 @@ layer(Served.served(Served.memory), { excludeTestServices: true, timeout: 60_000
       assert.deepStrictEqual((yield* Served.send("GET", "/api/deliveries", { token })).body.deliveries, [])
     }))
 
+  it.effect("nobody uncounted: by endpoint and class of status, and by nothing that a request says", () =>
+    Effect.gen(function*() {
+      const token = yield* Served.token("operate", yield* Given.tenant)
+      const counted = Effect.map(Metric.snapshot, (snapshot) =>
+        new Map(
+          snapshot.filter(({ id }) => id === "waybill_api_requests").map(({ attributes, state }) => [
+            `${attributes?.["endpoint"]} ${attributes?.["status"]}`,
+            "count" in state ? Number(state.count) : 0
+          ])
+        ))
+      const before = yield* counted
+      assert.sameMembers(
+        [...before.keys()],
+        Requests.endpoints.flatMap((endpoint) => ["2xx", "4xx", "5xx"].map((status) => `${endpoint} ${status}`))
+      )
+      yield* Served.send("POST", "/api/deliveries", { token, body: welcome })
+      yield* Served.send("POST", "/api/deliveries", { token, body: {} })
+      yield* Served.send("POST", "/api/deliveries", { body: welcome })
+      yield* Served.send("GET", `/api/deliveries/${nowhere}`, { token })
+      const after = yield* counted
+      assert.deepStrictEqual(
+        [...after].flatMap(([name, count]) => {
+          const more = count - (before.get(name) ?? 0)
+          return more === 0 ? [] : [`${name} ${more}`]
+        }).toSorted(),
+        ["deliveries.get 4xx 1", "deliveries.record 2xx 1", "deliveries.record 4xx 2"]
+      )
+    }))
+
   it.effect("no path and no method that the contract lacks", () =>
     Effect.gen(function*() {
       const token = yield* Served.token("operate", Tenant.all)
@@ -241,6 +323,44 @@ layer(
         return Effect.sync(() => socket.destroy())
       })
       assert.match(answer, /^(?:HTTP\/1.1 408 [^]+application\/problem\+json|cut$)/)
+    }))
+})
+
+layer(
+  Served.served(Served.memory, { maxBodiesInFlight: ByteSize.kilobytes(20) }),
+  { excludeTestServices: true, timeout: 60_000 }
+)("the API has no room", (it) => {
+  it.effect("for a body beside another that fills the budget, and has when that is gone", () =>
+    Effect.gen(function*() {
+      const token = yield* Served.token("send", Tenant.all)
+      const { hostname, port } = new URL(yield* Served.Url)
+      const record = Served.send("POST", "/api/deliveries", { token, body: welcome })
+      yield* Effect.scoped(Effect.gen(function*() {
+        const socket = yield* Effect.acquireRelease(
+          Effect.callback<ReturnType<typeof connect>>((resume) => {
+            const socket = connect(Number(port), hostname, () => resume(Effect.succeed(socket)))
+            socket.on("error", () => {})
+          }),
+          (socket) => Effect.sync(() => socket.destroy())
+        )
+        socket.write(
+          `POST /api/deliveries HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${token}\r\n` +
+            "content-type: application/json\r\ncontent-length: 30000\r\n\r\n{"
+        )
+        const refused = yield* record.pipe(
+          Effect.delay("20 millis"),
+          Effect.repeat({ until: ({ status }) => status !== 200, times: 200 })
+        )
+        isProblem(refused, 503)
+        assert.strictEqual(refused.body.tag, "OverBudget")
+      }))
+      const later = yield* record.pipe(
+        Effect.delay("20 millis"),
+        Effect.repeat({ until: ({ status }) => status === 200, times: 200 })
+      )
+      assert.strictEqual(later.status, 200)
+      const large = { ...welcome, metadata: { a: "x".repeat(30_000) } }
+      assert.notStrictEqual((yield* Served.send("POST", "/api/deliveries", { token, body: large })).status, 503)
     }))
 })
 

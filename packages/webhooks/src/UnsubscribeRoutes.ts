@@ -16,11 +16,10 @@
  *
  * @since 0.2.0
  */
-import { Ledger, Suppressions } from "@waybill/core"
+import { Budget, Ledger, Suppressions } from "@waybill/core"
 import { ByteSize, DateTime, Duration, Effect, type Layer, Option } from "effect"
 import { HttpRouter, HttpServerRequest, type HttpServerResponse } from "effect/http"
 import * as Body from "./internal/body.ts"
-import * as Budget from "./internal/budget.ts"
 import * as Form from "./internal/form.ts"
 import { decodeText } from "./internal/json.ts"
 import * as Page from "./internal/page.ts"

@@ -28,14 +28,13 @@
  *
  * @since 0.1.0
  */
-import { Inbox, Tenant } from "@waybill/core"
+import { Budget, Inbox, Tenant } from "@waybill/core"
 import { ByteSize, DateTime, Duration, Effect, type Layer, Option } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as Answer from "./Answer.ts"
 import { Ingestion } from "./Ingestion.ts"
 import { Intake, type IntakeError } from "./Intake.ts"
 import * as Body from "./internal/body.ts"
-import * as Budget from "./internal/budget.ts"
 import * as Encoding from "./internal/encoding.ts"
 import * as PublicUrl from "./internal/publicUrl.ts"
 import { Providers } from "./Providers.ts"

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Budget } from "@waybill/core"
 import { Postmark, type Row } from "@waybill/webhooks"
 import { Effect, type Layer, type Scope } from "effect"
 import { connect, type Socket } from "node:net"
-import * as Budget from "../src/internal/budget.ts"
 import * as Edge from "./Edge.ts"
 import * as Signing from "./Signing.ts"
 

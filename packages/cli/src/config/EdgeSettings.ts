@@ -103,14 +103,14 @@ export const maxBodySize = Kind.size({
 export const bodyTimeout = Kind.duration("WAYBILL_BODY_TIMEOUT", "how long a webhook may take to arrive", "15s")
 
 /**
- * The bytes of webhooks that are in memory at once.
+ * The bytes of webhooks that are in memory at once, and of requests of the API.
  *
  * @category settings
  * @since 0.2.0
  */
 export const maxBodiesInFlight = Kind.size({
   name: "WAYBILL_MAX_BODIES_IN_FLIGHT",
-  about: "bytes of all webhooks that are read or in hand at once; more are asked to come again",
+  about: "bytes of all webhooks, and of all API requests, in hand at once; more are asked to come again",
   fallback: "64 MB",
   maxBytes: 1_000_000_000_000
 })

@@ -104,6 +104,7 @@ const answers = Effect.fnUntraced(function*(startedAt: DateTime.Utc, { lastBatch
   const parts = yield* Setting.read(EdgeSettings.served)
   const maxBodySize = yield* Setting.read(EdgeSettings.maxBodySize)
   const bodyTimeout = yield* Setting.read(EdgeSettings.bodyTimeout)
+  const maxBodiesInFlight = yield* Setting.read(EdgeSettings.maxBodiesInFlight)
   return {
     admin: Admin.layer({
       cron,
@@ -112,12 +113,12 @@ const answers = Effect.fnUntraced(function*(startedAt: DateTime.Utc, { lastBatch
       lastBatchAt: Ref.get(lastBatchAt),
       unfinished: Ref.get(unfinished)
     }, parts),
-    api: yield* parts.has("api") ? api({ maxBodySize, bodyTimeout }) : noApi,
+    api: yield* parts.has("api") ? api({ maxBodySize, bodyTimeout, maxBodiesInFlight }) : noApi,
     webhooks: !parts.has("webhooks") ? Layer.empty : Layer.merge(
       WebhookRoutes.layer({
         maxBodySize,
         bodyTimeout,
-        maxBodiesInFlight: yield* Setting.read(EdgeSettings.maxBodiesInFlight),
+        maxBodiesInFlight,
         publicUrl: Option.getOrUndefined(yield* Setting.read(EdgeSettings.publicUrl)),
         trustProxy: yield* Setting.read(EdgeSettings.trustProxy)
       }),

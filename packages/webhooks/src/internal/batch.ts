@@ -36,27 +36,9 @@ export const jsonOrLines = (
     return values.length > 1 && values[0] !== undefined ? Result.succeed(values) : Result.fail(error)
   })
 
-/** How many items a piece of a batch has. */
-const pieceSize = 1000
-
-/** Reads items a thousand at a time. */
-function* pieces(items: ReadonlyArray<unknown>, read: (value: unknown) => Report.Item): Iterable<Webhook.Normalized> {
-  for (let first = 0; first < items.length; first += pieceSize) {
-    yield Report.collect(items.slice(first, first + pieceSize).map(read), first)
-  }
-}
-
-type ReadItem = (value: unknown, received: Webhook.Received) => Report.Item
-
 /** Reads a body of several items, a thousand at a time. */
-export const reader =
-  (items: (received: Webhook.Received) => Items, item: ReadItem): Row.Row["normalize"] => (received) =>
-    Result.map(items(received), (values) => pieces(values, (value) => item(value, received)))
-
-/** Reads a body of JSON that is a list of items. */
-export const list = (provider: Provider.Provider, item: ReadItem): Row.Row["normalize"] =>
-  reader((received) => Result.flatMap(Report.json(provider, received), (value) => arrayOf(provider, value)), item)
-
-/** Reads a body of JSON that is one item or a list of items. */
-export const oneOrMore = (provider: Provider.Provider, item: ReadItem): Row.Row["normalize"] =>
-  reader((received) => Result.map(Report.json(provider, received), several), item)
+export const reader = (
+  items: (received: Webhook.Received) => Items,
+  item: (value: unknown, received: Webhook.Received) => Report.Item
+): Row.Row["normalize"] =>
+(received) => Result.map(items(received), (values) => Report.pieces(values, (value) => item(value, received)))

@@ -5,10 +5,10 @@
  * A small body is charged as announced and read in one go. A large one, or one of unknown length, is charged as it comes: who
  * announces much and sends nothing takes no room from others.
  */
+import type { Budget } from "@waybill/core"
 import { type ByteSize, type Duration, Effect, Option, Stream } from "effect"
 import { HttpIncomingMessage, type HttpServerError, type HttpServerRequest } from "effect/http"
 import { Refused } from "../Refusals.ts"
-import type * as Budget from "./budget.ts"
 import * as Encoding from "./encoding.ts"
 
 export interface Limits {

@@ -1,5 +1,5 @@
 /** Says what may be asked of suppressions, and changed by hand. */
-import { Delivery, EventType, Recipient, Suppression, Suppressions as Port, Timestamp } from "@waybill/core"
+import { Act, Delivery, Event, EventType, Recipient, Suppression, Suppressions as Port, Timestamp } from "@waybill/core"
 import { Schema } from "effect"
 import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
@@ -75,8 +75,34 @@ const lift = HttpApiEndpoint.post("lift", "/suppressions/lift", {
     "It holds against what happened before, never against what comes after. A complaint is lifted only by saying why."
 }))
 
+const { actedAt, actor, because, kind } = Act.Act.fields
+
+const Entry = Schema.Struct({
+  reason: EventType.SuppressionReason,
+  /** The stream that it is about; null where it is about all. */
+  stream: Schema.OptionFromNullOr(Delivery.Stream),
+  /** Whether it lifts; else it is a cause. */
+  lifts: Schema.Boolean,
+  /** When it happened, or took effect. */
+  at: Timestamp.Timestamp,
+  /** The event that it is, or that was kept of it. */
+  eventId: Schema.OptionFromNullOr(Event.EventId),
+  /** What was done by hand; null for an event. */
+  act: Schema.OptionFromNullOr(Schema.Struct({ kind, actedAt, actor, because }))
+})
+
+const history = HttpApiEndpoint.post("history", "/suppressions/history", {
+  headers: parts.headers,
+  payload: Schema.Struct({ recipient: Recipient.Recipient, limit: parts.count }),
+  success: Schema.Struct({ entries: Schema.Array(Entry) })
+}).annotateMerge(parts.about(parts.looking, {
+  summary: "Tell why an address is suppressed, or no more",
+  description:
+    "Its causes, its lifts and what was done by hand, by whom and why, the latest first. The address is in the body."
+}))
+
 /** What may be asked of suppressions. */
 export const Suppressions = HttpApiGroup.make("suppressions")
-  .add(check, list, add, lift)
+  .add(check, list, history, add, lift)
   .middleware(Access)
   .middleware(Answers)

@@ -40,6 +40,13 @@ export const limit = Schema.optionalKey(
   ).annotate({ description: "How many at most, 1 to 1000 (100)" })
 )
 
+/** How many rows an answer has, asked for in a body. */
+export const count = Schema.optionalKey(
+  Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1000 }, { message: "must be 1 to 1000" })).annotate({
+    description: "How many at most, 1 to 1000 (100)"
+  })
+)
+
 /** The path of what is about one delivery. */
 export const deliveryId = { id: Event.DeliveryId }
 

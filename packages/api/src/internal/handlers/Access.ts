@@ -1,5 +1,5 @@
 /** Lets requests in by what `Authentication` says of them, within the limits of their bodies, and answers what goes wrong. */
-import { Tenant } from "@waybill/core"
+import { Budget, Tenant } from "@waybill/core"
 import { ByteSize, Context, type Duration, Effect, Layer, Option, Schema, SchemaIssue } from "effect"
 import type * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import { HttpApiSchemaError } from "effect/http-api/HttpApiError"
@@ -11,11 +11,14 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import { Access, AllTenantsOnly, Answers, Caller, Roles } from "../../Access.ts"
 import { Authentication, type Principal } from "../../Authentication.ts"
 import * as Problem from "../../Problem.ts"
+import * as Requests from "../../Requests.ts"
 
 /** What bounds the body of a request. */
 export interface Limits {
   readonly maxBodySize: ByteSize.ByteSize
   readonly bodyTimeout: Duration.Duration
+  /** The bytes of all bodies that are read or in hand. */
+  readonly maxBodiesInFlight: ByteSize.ByteSize
 }
 
 const format = SchemaIssue.makeFormatterStandardSchemaV1()
@@ -54,20 +57,32 @@ const isTooLarge = (error: unknown): boolean =>
   HttpServerError.isHttpServerError(error) && error.reason._tag === "RequestParseError" &&
   error.reason.reason === "BodyTooLarge"
 
-/** Reads the body within its limits; the endpoint then finds it read. */
-const readBody = (request: HttpServerRequest.HttpServerRequest, { bodyTimeout, maxBodySize }: Limits) => {
+const overBudget = new Problem.ServiceUnavailable({ tag: "OverBudget", detail: "too many large requests at once" })
+
+/**
+ * Reads the body within its limits; the endpoint then finds it read. It is charged as announced, and one of unknown length once
+ * it is read: whoever comes so far is known.
+ */
+const readBody = (
+  request: HttpServerRequest.HttpServerRequest,
+  { bodyTimeout, maxBodySize }: Limits,
+  lease: Budget.Lease
+): Effect.Effect<void, Problem.Problem> => {
   const tooLarge = new Problem.ContentTooLarge({
     tag: "ContentTooLarge",
     detail: `the body is larger than ${ByteSize.format(maxBodySize)}`
   })
   if (!HttpMethod.hasBody(request.method)) return Effect.void
-  if (Number(request.headers["content-length"]) > Number(maxBodySize)) return Effect.fail(tooLarge)
+  const announced = request.headers["content-length"]
+  const length = Number(announced ?? 0)
+  if (length > Number(maxBodySize)) return Effect.fail(tooLarge)
   const mediaType = (request.headers["content-type"] ?? "application/json").split(";", 1)[0]?.trim().toLowerCase()
   if (mediaType !== "application/json") {
     return Effect.fail(
       new Problem.UnsupportedMediaType({ tag: "UnsupportedMediaType", detail: "the body must be application/json" })
     )
   }
+  if (!lease.take(length)) return Effect.fail(overBudget)
   return request.text.pipe(
     Effect.provideService(HttpIncomingMessage.MaxBodySize, maxBodySize),
     Effect.mapError((error) =>
@@ -80,7 +95,7 @@ const readBody = (request: HttpServerRequest.HttpServerRequest, { bodyTimeout, m
       orElse: () =>
         Effect.fail(new Problem.RequestTimeout({ tag: "RequestTimeout", detail: "the body did not arrive in time" }))
     }),
-    Effect.asVoid
+    Effect.flatMap((text) => announced !== undefined || lease.take(text.length) ? Effect.void : Effect.fail(overBudget))
   )
 }
 
@@ -94,8 +109,9 @@ const named = (group: HttpApiGroup.Top, endpoint: HttpApiEndpoint.Top): string =
 const access = (limits: Limits) =>
   Layer.effect(
     Access,
-    Effect.map(Authentication, (authentication) =>
-      Access.of({
+    Effect.map(Authentication, (authentication) => {
+      const budget = Budget.make(Number(limits.maxBodiesInFlight))
+      return Access.of({
         bearer: Effect.fnUntraced(function*(endpointEffect, { endpoint }) {
           const request = yield* HttpServerRequest.HttpServerRequest
           const found = yield* Effect.mapError(authentication.authenticate(request), Problem.of)
@@ -119,11 +135,15 @@ const access = (limits: Limits) =>
             })
           }
           const scope = yield* asked(principal, request.headers["waybill-tenant"])
-          yield* readBody(request, limits)
           const caller = { principal, scope, tenantId: scope === Tenant.all ? Tenant.defaultTenantId : scope }
-          return yield* Effect.provideService(endpointEffect, Caller, caller)
+          const lease = budget.begin()
+          return yield* readBody(request, limits, lease).pipe(
+            Effect.andThen(Effect.provideService(endpointEffect, Caller, caller)),
+            Effect.ensuring(Effect.sync(lease.end))
+          )
         })
-      }))
+      })
+    })
   )
 
 /** Answers what goes wrong, and notes how each request ended. */
@@ -140,11 +160,18 @@ const answers = Layer.succeed(Answers, (endpointEffect, { endpoint, group }) => 
     ),
     Effect.catch((error) => Effect.fail(HttpApiSchemaError.is(error) ? badRequest(error) : error)),
     Effect.tap(({ status }) =>
-      Effect.logDebug("api request answered").pipe(Effect.annotateLogs({ endpoint: name, status }))
+      Effect.andThen(
+        Requests.count(name, status),
+        Effect.logDebug("api request answered").pipe(Effect.annotateLogs({ endpoint: name, status }))
+      )
     ),
-    Effect.tapError((problem) =>
-      Effect.logDebug("api request refused").pipe(Effect.annotateLogs({ endpoint: name, ...refusalOf(problem) }))
-    )
+    Effect.tapError((problem) => {
+      const refusal = refusalOf(problem)
+      return Effect.andThen(
+        Requests.count(name, refusal.status),
+        Effect.logDebug("api request refused").pipe(Effect.annotateLogs({ endpoint: name, ...refusal }))
+      )
+    })
   )
 })
 
@@ -159,4 +186,7 @@ const badRequest = (error: HttpApiSchemaError): Problem.Problem =>
 
 const isProblem = Schema.is(Schema.Union(Problem.all))
 
-const refusalOf = (problem: unknown) => isProblem(problem) ? { status: problem.status, reason: problem.tag } : {}
+const refusalOf = (problem: unknown) =>
+  isProblem(problem)
+    ? { status: problem.status, reason: problem.tag }
+    : { status: unforeseen.status, reason: unforeseen.tag }

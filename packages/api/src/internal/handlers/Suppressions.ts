@@ -37,6 +37,16 @@ export const layer = HttpApiBuilder.group(
             limit: answers.pageSize(query)
           })).pipe(answers.answered),
 
+      history: ({ payload }) =>
+        Effect.flatMap(
+          Caller,
+          ({ tenantId }) =>
+            suppressions.history({ tenantId, recipient: payload.recipient, limit: answers.pageSize(payload) })
+        ).pipe(
+          Effect.map((entries) => ({ entries })),
+          answers.answered
+        ),
+
       add: ({ payload: { additions, because } }) =>
         Effect.flatMap(Caller, ({ principal, tenantId }) =>
           suppressions.add({

@@ -12,7 +12,6 @@
 import { type EventType, Provider } from "@waybill/core"
 import { Duration, Effect, Option, Redacted, Schema } from "effect"
 import { createHash, generateKeyPairSync, type KeyObject, sign, verify as verifies } from "node:crypto"
-import * as Batch from "../../internal/batch.ts"
 import * as Json from "../../internal/json.ts"
 import * as Report from "../../internal/report.ts"
 import * as Signature from "../../internal/signature.ts"
@@ -253,7 +252,7 @@ export const row: Row.Row = {
   headers: ["content-digest", "signature-input", "signature"],
   refusal: 401,
   unavailable: 503,
-  normalize: Batch.list(name, item),
+  normalize: Report.batch(name, item),
   composer: {
     types: Sender.typesOf(words),
     echoes: false,

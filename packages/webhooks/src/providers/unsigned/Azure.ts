@@ -11,7 +11,6 @@
  */
 import { type EventType, Provider } from "@waybill/core"
 import { DateTime, Option, Schema } from "effect"
-import * as Batch from "../../internal/batch.ts"
 import { sha256Hex } from "../../internal/digest.ts"
 import * as Json from "../../internal/json.ts"
 import * as Report from "../../internal/report.ts"
@@ -159,7 +158,7 @@ export const row: Row.Row = {
   unavailable: 503,
   probes: { OPTIONS: probe },
   setup,
-  normalize: Batch.oneOrMore(name, item),
+  normalize: Report.oneOrMany(name, item),
   composer: {
     types: Sender.typesOf(words),
     echoes: false,

@@ -8,7 +8,6 @@
  */
 import { type EventType, Provider } from "@waybill/core"
 import { DateTime, Option, Schema } from "effect"
-import * as Batch from "../../internal/batch.ts"
 import * as Json from "../../internal/json.ts"
 import * as Report from "../../internal/report.ts"
 import type * as Row from "../../Row.ts"
@@ -127,6 +126,6 @@ export const row: Row.Row = {
   headers: [],
   refusal: 401,
   unavailable: 503,
-  normalize: Batch.oneOrMore(name, item),
+  normalize: Report.oneOrMany(name, item),
   composer: { types: Sender.typesOf(words), echoes: false, compose: (reports) => reports.map(written) }
 }

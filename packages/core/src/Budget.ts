@@ -1,6 +1,15 @@
-/** Bounds the bytes of bodies that are in memory at once, so that many large requests cannot exhaust it. */
+/**
+ * Bounds the bytes of bodies that are in memory at once, so that many large requests cannot exhaust it.
+ *
+ * @since 0.2.0
+ */
 
-/** The part of the budget that one request holds. */
+/**
+ * The part of the budget that one request holds.
+ *
+ * @category models
+ * @since 0.2.0
+ */
 export interface Lease {
   /** Takes so many bytes more; false where the budget has no room. A request that alone holds any always has room. */
   readonly take: (bytes: number) => boolean
@@ -8,12 +17,23 @@ export interface Lease {
   readonly end: () => void
 }
 
+/**
+ * A bound on the bytes that all requests together hold.
+ *
+ * @category models
+ * @since 0.2.0
+ */
 export interface Budget {
   /** Begins a lease that holds nothing yet. */
   readonly begin: () => Lease
 }
 
-/** A budget of so many bytes. */
+/**
+ * Makes a budget of so many bytes.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
 export const make = (limit: number): Budget => {
   let held = 0
   return {
