@@ -72,6 +72,7 @@ describe("least privilege on PostgreSQL", () => {
             "canonical_address",
             "canonical_recipient",
             "has_place",
+            "hold_address",
             "hold_recipient",
             "is_elsewhere",
             "is_linkable",

@@ -18,6 +18,8 @@ const tenantId = Tenant.TenantId.make("races")
 
 const races = 2000
 
+const erasures = 300
+
 const person = (index: number) => Recipient.Recipient.make(`person-${index}@example.com`)
 
 const complaint = (index: number): Event.NewEvent =>
@@ -89,6 +91,38 @@ layer(TestDatabase.ledger, { excludeTestServices: true, timeout: 240_000 })("sup
         })
         const audit = yield* Audit.Audit
         assert.strictEqual(yield* pages(audit.verify), 0)
+      }),
+    240_000
+  )
+
+  it.effect(
+    "an append that races the erasure of the address that it names leaves nothing that an audit finds",
+    () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger.Ledger
+        const audit = yield* Audit.Audit
+        const one = Tenant.TenantId.make("erasures")
+        const address = Recipient.Recipient.make("erased@example.com")
+        const complain = (index: number) =>
+          ledger.append(one, [
+            Event.NewEvent.make({ ...complaint(index), recipient: Option.some({ address, certain: true }) })
+          ])
+        const pause = Effect.flatMap(Random.nextIntBetween(0, 3), (millis) => Effect.sleep(`${millis} millis`))
+        for (let index = 0; index < erasures; index++) {
+          yield* complain(2 * index)
+          yield* Effect.all([
+            Effect.andThen(pause, complain(2 * index + 1)),
+            Effect.andThen(pause, ledger.forget({ tenantId: one, recipient: address }))
+          ], { concurrency: "unbounded" })
+          const after = yield* ledger.record(
+            Delivery.NewDelivery.make({ tenantId: one, recipient: address, mailable: "news", stream: "bulk" })
+          )
+          assert.strictEqual(after.delivery.status, "suppressed")
+        }
+        for (const part of ["deliveries", "orphans", "suppressions"] as const) {
+          const { drifts } = yield* audit.verify({ part, scope: one, after: Option.none(), limit: 10_000 })
+          assert.deepStrictEqual(drifts, [])
+        }
       }),
     240_000
   )

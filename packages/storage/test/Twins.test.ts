@@ -1,5 +1,5 @@
 import { PgLedger, PgLite, PgMigrations } from "@waybill/storage"
-import { Importer, LedgerTest } from "@waybill/storage/testing"
+import { Importer, LedgerTest, SuppressionsTest } from "@waybill/storage/testing"
 import { Layer } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as TestDatabase from "./TestDatabase.ts"
@@ -16,5 +16,8 @@ const embedded = Layer.merge(PgLedger.layer(), Importer.layerPg()).pipe(
 
 LedgerTest.sweeps("sweeps on PostgreSQL", server)
 LedgerTest.sweeps("sweeps on PGlite", embedded)
-LedgerTest.twins("memory and PostgreSQL", memory, server)
-LedgerTest.twins("memory and PGlite", memory, embedded)
+
+const soft = Layer.provide(SuppressionsTest.softness)
+
+LedgerTest.twins("memory and PostgreSQL", memory.pipe(soft), server.pipe(soft))
+LedgerTest.twins("memory and PGlite", memory.pipe(soft), embedded.pipe(soft))

@@ -89,6 +89,28 @@ export const statements = (schema: string): ReadonlyArray<string> => [
     ADD COLUMN actor text,
     ADD COLUMN because text`,
   `CREATE INDEX acts_recipient ON ${schema}.acts (tenant_id, recipient_digest) WHERE recipient_digest IS NOT NULL`,
+  // An append that names a recipient goes before its erasure, which waits for the row, or after it, under another pseudonym.
+  `CREATE OR REPLACE FUNCTION ${schema}.recipient_pseudonym(tenant text, address text) RETURNS uuid
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  DECLARE
+    own bytea;
+    found uuid;
+  BEGIN
+    IF address IS NULL THEN RETURN NULL; END IF;
+    own := ${schema}.recipient_digest(tenant, address);
+    SELECT pseudonym INTO found FROM ${schema}.recipients WHERE tenant_id = tenant AND digest = own LIMIT 1 FOR KEY SHARE;
+    IF found IS NULL THEN
+      INSERT INTO ${schema}.recipients (tenant_id, digest) VALUES (tenant, own) RETURNING pseudonym INTO found;
+    END IF;
+    RETURN found;
+  END $$`,
+  // Who erases a recipient holds its rows first; a role that may delete them may not lock them otherwise.
+  `CREATE FUNCTION ${schema}.hold_address(tenant text, address text) RETURNS void
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  BEGIN
+    PERFORM FROM ${schema}.recipients WHERE tenant_id = tenant AND digest = ${schema}.recipient_digest(tenant, address)
+    ORDER BY pseudonym FOR UPDATE;
+  END $$`,
   // What some events say; those of unknown recipients, and those that say nothing, are left out.
   `CREATE FUNCTION ${schema}.suppressions_of(ids uuid[]) RETURNS SETOF ${schema}.suppressions LANGUAGE sql STABLE AS $$
     ${factsOf(schema, `unnest(ids) AS given (id) JOIN ${schema}.events e ON e.id = given.id`)}
@@ -123,8 +145,8 @@ export const statements = (schema: string): ReadonlyArray<string> => [
   END $$`,
   `CREATE TRIGGER events_tell_linked_suppressions AFTER INSERT ON ${schema}.events REFERENCING NEW TABLE AS added
     FOR EACH STATEMENT EXECUTE FUNCTION ${schema}.tell_linked_suppressions()`,
-  `REVOKE EXECUTE ON FUNCTION ${schema}.suppressions_of, ${schema}.tell_suppressions, ${schema}.tell_linked_suppressions
-    FROM PUBLIC`,
+  `REVOKE EXECUTE ON FUNCTION ${schema}.hold_address, ${schema}.suppressions_of, ${schema}.tell_suppressions,
+    ${schema}.tell_linked_suppressions FROM PUBLIC`,
   `INSERT INTO ${schema}.suppressions ${factsOf(schema, `${schema}.events e`)} AND e.type IN ${types}`,
   // Who may add events may suppress; row-level security goes on where it is on.
   `DO $$
@@ -135,7 +157,7 @@ export const statements = (schema: string): ReadonlyArray<string> => [
       WHERE c.oid = '${schema}.events'::regclass AND a.privilege_type = 'INSERT' AND a.grantee <> c.relowner LOOP
       EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ${schema}.suppressions, ${schema}.suppressed_recipients TO %I',
         role);
-      EXECUTE format('GRANT EXECUTE ON FUNCTION ${schema}.suppressions_of TO %I', role);
+      EXECUTE format('GRANT EXECUTE ON FUNCTION ${schema}.hold_address, ${schema}.suppressions_of TO %I', role);
     END LOOP;
     IF (SELECT relrowsecurity FROM pg_class WHERE oid = '${schema}.events'::regclass) THEN
       ALTER TABLE ${schema}.suppressions ENABLE ROW LEVEL SECURITY;

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Event, EventType } from "@waybill/core"
+import { Delivery, Event, EventType, Suppression } from "@waybill/core"
 import { Arbitrary, Schema } from "effect"
 import type * as History from "./History.ts"
 
@@ -53,6 +53,10 @@ const recipient = weighted<string>(
 
 const boolean = Arbitrary.schema(Schema.Boolean)
 
+const stream = Arbitrary.schema(Delivery.Stream)
+
+const reason = Arbitrary.schema(Suppression.Reason)
+
 /**
  * A provider's report.
  *
@@ -82,7 +86,9 @@ const record: Arbitrary.Arbitrary<History.Step> = Arbitrary.all({
   delivery: sometimes(delivery, 1, 9),
   key: sometimes(integer(0, 1), 6, 1),
   recipient,
-  mailable: weighted([8, Arbitrary.Constant("welcome")], [1, Arbitrary.Constant("receipt")])
+  mailable: weighted([8, Arbitrary.Constant("welcome")], [1, Arbitrary.Constant("receipt")]),
+  stream: sometimes(stream, 1, 1),
+  ignoreSuppression: weighted([5, Arbitrary.Constant(false)], [1, Arbitrary.Constant(true)])
 })
 
 const dispatch: Arbitrary.Arbitrary<History.Step> = Arbitrary.all({
@@ -194,6 +200,58 @@ const byHand = weighted<History.Step>(
   [1, Arbitrary.all({ _tag: Arbitrary.Constant("Forget"), tenant, recipient })]
 )
 
+const ofSuppressions = weighted<History.Step>(
+  [
+    2,
+    Arbitrary.all({
+      _tag: Arbitrary.Constant("Add"),
+      tenant,
+      additions: Arbitrary.array(
+        Arbitrary.all({
+          recipient,
+          reason,
+          stream: sometimes(stream, 1, 1),
+          since: sometimes(integer(-90, 90), 1, 1)
+        }),
+        { maxLength: 3 }
+      )
+    })
+  ],
+  [
+    3,
+    Arbitrary.all({
+      _tag: Arbitrary.Constant("Lift"),
+      tenant,
+      recipient,
+      reason,
+      stream: sometimes(stream, 4, 1),
+      because: sometimes(Arbitrary.Constant("asked by phone"), 1, 3)
+    })
+  ],
+  [
+    1,
+    Arbitrary.all({
+      _tag: Arbitrary.Constant("Check"),
+      tenant,
+      recipients: Arbitrary.array(recipient, { maxLength: 3 }),
+      stream: sometimes(stream, 1, 1)
+    })
+  ],
+  [
+    1,
+    Arbitrary.all({
+      _tag: Arbitrary.Constant("List"),
+      tenant,
+      reason: sometimes(reason, 2, 1),
+      stream: sometimes(stream, 2, 1),
+      from: sometimes(integer(-60, 90), 3, 1),
+      to: sometimes(integer(-60, 90), 3, 1),
+      limit: integer(1, 3)
+    })
+  ],
+  [1, Arbitrary.all({ _tag: Arbitrary.Constant("Recall"), tenant, recipient, limit: integer(1, 5) })]
+)
+
 const importing: Arbitrary.Arbitrary<History.Step> = Arbitrary.all({
   _tag: Arbitrary.Constant("Import"),
   tenant,
@@ -215,6 +273,7 @@ const steps = (more: ReadonlyArray<readonly [number, Arbitrary.Arbitrary<History
       [1, byHand],
       [4, search],
       [2, ofSender],
+      [3, ofSuppressions],
       ...more
     ),
     { maxLength: size }

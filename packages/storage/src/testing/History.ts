@@ -8,6 +8,7 @@
  */
 import {
   Audit,
+  Block,
   Cursor,
   Delivery,
   DeliveryUpdate,
@@ -22,6 +23,7 @@ import {
   Orphans,
   Provider,
   Recipient,
+  Suppressions,
   type Tenant,
   Unsent
 } from "@waybill/core"
@@ -32,6 +34,7 @@ import { TestClock } from "effect/testing"
 import type * as PgLedger from "../PgLedger.ts"
 import * as Given from "./Given.ts"
 import { Importer } from "./Importer.ts"
+import * as Suppressing from "./internal/suppressing.ts"
 
 /**
  * A provider's report in plain values; numbers name one of a few ids, so that reports collide.
@@ -98,6 +101,9 @@ export type Step =
     readonly key: number | undefined
     readonly recipient: string
     readonly mailable: string
+    /** Transactional without one. */
+    readonly stream?: Delivery.Stream | undefined
+    readonly ignoreSuppression?: boolean
   }
   | {
     readonly _tag: "Dispatch"
@@ -154,6 +160,7 @@ export type Step =
   | { readonly _tag: "Retry"; readonly tenant: number; readonly event: number }
   | { readonly _tag: "Forget"; readonly tenant: number; readonly recipient: string }
   | { readonly _tag: "Search"; readonly tenant: number; readonly search: Search }
+  | Suppressing.Step
   /** Moves the clock, also back. */
   | { readonly _tag: "Wait"; readonly seconds: number }
 
@@ -281,13 +288,15 @@ const Failure = Schema.Union([
   LedgerError.DeliveryConflict,
   LedgerError.DispatchConflict,
   LedgerError.StaleDelivery,
-  LedgerError.IdempotencyConflict
+  LedgerError.IdempotencyConflict,
+  LedgerError.LiftRefused
 ])
 
 type Failure = typeof Failure.Type
 
 const encodeFailure = Schema.encodeSync(Failure)
 const encodeDelivery = Schema.encodeSync(Delivery.Delivery)
+const encodeBlock = Schema.encodeSync(Block.Block)
 const encodeEvent = Schema.encodeSync(Event.Event)
 
 const sorted = (value: Schema.Json): Schema.Json => {
@@ -400,6 +409,7 @@ const makeStepper = Effect.fnUntraced(function*(spelling: Spelling, wait: (secon
   const orphans = yield* Orphans.Orphans
   const directory = yield* Directory.Directory
   const unsent = yield* Unsent.Unsent
+  const suppressions = yield* Suppressions.Suppressions
   const importer = yield* Effect.serviceOption(Importer)
   const reported = new Map<number, Array<Event.NewEvent>>()
   const answered = new Map<number, Array<Answer>>()
@@ -454,9 +464,16 @@ const makeStepper = Effect.fnUntraced(function*(spelling: Spelling, wait: (secon
             id: Option.map(Option.fromUndefinedOr(step.delivery), deliveryId),
             idempotencyKey: Option.map(Option.fromUndefinedOr(step.key), (key) => Given.key(`record-${key}`)),
             recipient: Recipient.Recipient.make(step.recipient),
-            mailable: step.mailable
+            mailable: step.mailable,
+            stream: step.stream ?? "transactional",
+            ignoreSuppression: step.ignoreSuppression === true
           })),
-          ({ created, delivery, linked }) => ({ created, delivery: encodeDelivery(delivery), linked })
+          ({ created, delivery, linked, suppressedBy }) => ({
+            created,
+            delivery: encodeDelivery(delivery),
+            linked,
+            suppressedBy: Option.getOrNull(Option.map(suppressedBy, (block) => ({ ...encodeBlock(block) })))
+          })
         )
       case "Dispatch":
         return answer(
@@ -557,6 +574,17 @@ const makeStepper = Effect.fnUntraced(function*(spelling: Spelling, wait: (secon
           ledger.forget({ tenantId: tenant(step.tenant), recipient: Recipient.Recipient.make(step.recipient) }),
           (counts) => ({ ...counts })
         )
+      case "Add":
+      case "Lift":
+      case "Check":
+      case "List":
+      case "Recall":
+        return answer(
+          Suppressing.take(step, tenant(step.tenant)).pipe(
+            Effect.provideService(Suppressions.Suppressions, suppressions)
+          ),
+          (json) => json
+        )
     }
     return Effect.as(wait(step.seconds), null)
   }
@@ -619,7 +647,8 @@ const describeTenant = Effect.fnUntraced(function*(
   for (const { expired, failed, oldest, pending } of yield* orphans.backlog({ scope: tenantId, horizon: now })) {
     add("backlog", { expired, failed, oldest: DateTime.formatIso(oldest), pending })
   }
-  for (const part of ["deliveries", "orphans"] as const) {
+  yield* Effect.orDie(Suppressing.described(tenantId, add))
+  for (const part of ["deliveries", "orphans", "suppressions"] as const) {
     const page = yield* Effect.orDie(audit.verify({ part, scope: tenantId, after: Option.none(), limit }))
     add(part, { checked: page.checked, drifts: page.drifts.map(({ _tag }) => _tag) })
   }

@@ -33,6 +33,7 @@ export type Name =
   | "deliveries"
   | "event_details"
   | "events"
+  | "hold_address"
   | "hold_recipient"
   | "is_elsewhere"
   | "is_linkable"

@@ -1,6 +1,7 @@
 /** Names the functions of the schema that the ledger calls by itself; the others run as triggers. */
 export const calledFunctions: ReadonlyArray<string> = [
   "has_place",
+  "hold_address",
   "hold_recipient",
   "is_elsewhere",
   "is_linkable",
