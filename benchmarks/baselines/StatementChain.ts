@@ -25,7 +25,7 @@ export const sweep = Effect.gen(function*() {
         INSERT INTO waybill.events (id, tenant_id, delivery_id, type, occurred_at, inserted_at, metadata, source_event_id,
           idempotency_key)
         SELECT uuidv7(), tenant_id, delivery_id, 'reconciled', now(), now(),
-          jsonb_build_object('reconciled_from_event_id', id, 'reconciled_provider', provider,
+          jsonb_build_object('reconciled_from_event_id', id, 'reconciled_type', type, 'reconciled_provider', provider,
             'reconciled_provider_event_id', provider_event_id),
           id, 'reconciled:' || id
         FROM met

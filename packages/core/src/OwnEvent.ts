@@ -109,13 +109,14 @@ export const failed = (
  * @since 0.1.0
  */
 export const reconciled = (
-  orphan: Pick<Event.Event, "id" | "provider" | "providerEventId">,
+  orphan: Pick<Event.Event, "id" | "type" | "provider" | "providerEventId">,
   deliveryId: Event.DeliveryId,
   entry: Omit<Event.Entry, "deliveryId">
 ): Event.Event => ({
   ...own("reconciled", orphan.id, deliveryId, { ...entry, occurredAt: entry.insertedAt }),
   metadata: {
     reconciled_from_event_id: orphan.id,
+    reconciled_type: orphan.type,
     reconciled_provider: Option.getOrNull(orphan.provider),
     reconciled_provider_event_id: Option.getOrNull(orphan.providerEventId)
   },

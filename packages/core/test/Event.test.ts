@@ -63,6 +63,7 @@ describe("an event", () => {
     assert.deepStrictEqual(link.sourceEventId, Option.some(orphan.id))
     assert.deepStrictEqual(link.metadata, {
       reconciled_from_event_id: orphan.id,
+      reconciled_type: orphan.type,
       reconciled_provider: "postmark",
       reconciled_provider_event_id: "e-1"
     })

@@ -217,6 +217,7 @@ const make = Effect.gen(function*() {
       yield* dismissed.put(event.tenantId, event.id, event.id)
     }
     for (const { act, key, tenantId } of commit.acts ?? []) {
+      yield* tenants.put("", tenantId, tenantId)
       const done = yield* acts.all(tenantId)
       yield* acts.put(tenantId, String(done.length), { key, act })
     }

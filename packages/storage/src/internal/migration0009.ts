@@ -46,6 +46,9 @@ const factsOf = (schema: string, events: string): string => `
     AND r.tenant_id = e.tenant_id AND r.pseudonym = e.recipient_pseudonym
   WHERE effect.reason IS NOT NULL AND coalesce(d.recipient_digest, r.digest) IS NOT NULL`
 
+/** The advisory lock of a digest, one of sixty-four; the first number tells them from those of others in the database. */
+const lockOf = (digest: string): string => `747962, get_byte(${digest}, 0) & 63`
+
 /** The statements that add the suppressions. */
 export const statements = (schema: string): ReadonlyArray<string> => [
   // One pass over a large ledger takes longer than the limit that clients set.
@@ -89,7 +92,8 @@ export const statements = (schema: string): ReadonlyArray<string> => [
     ADD COLUMN actor text,
     ADD COLUMN because text`,
   `CREATE INDEX acts_recipient ON ${schema}.acts (tenant_id, recipient_digest) WHERE recipient_digest IS NOT NULL`,
-  // An append that names a recipient goes before its erasure, which waits for the row, or after it, under another pseudonym.
+  // An append that names a recipient goes before its erasure, which waits for it, or after it, under another pseudonym; also where
+  // nothing is known of that one yet, so that there is no row to hold. The locks are few, since a batch may name thousands.
   `CREATE OR REPLACE FUNCTION ${schema}.recipient_pseudonym(tenant text, address text) RETURNS uuid
   LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   DECLARE
@@ -98,18 +102,18 @@ export const statements = (schema: string): ReadonlyArray<string> => [
   BEGIN
     IF address IS NULL THEN RETURN NULL; END IF;
     own := ${schema}.recipient_digest(tenant, address);
-    SELECT pseudonym INTO found FROM ${schema}.recipients WHERE tenant_id = tenant AND digest = own LIMIT 1 FOR KEY SHARE;
+    PERFORM pg_advisory_xact_lock_shared(${lockOf("own")});
+    SELECT pseudonym INTO found FROM ${schema}.recipients WHERE tenant_id = tenant AND digest = own LIMIT 1;
     IF found IS NULL THEN
       INSERT INTO ${schema}.recipients (tenant_id, digest) VALUES (tenant, own) RETURNING pseudonym INTO found;
     END IF;
     RETURN found;
   END $$`,
-  // Who erases a recipient holds its rows first; a role that may delete them may not lock them otherwise.
+  // Who erases a recipient waits for the appends that name it, and keeps others waiting until it is erased.
   `CREATE FUNCTION ${schema}.hold_address(tenant text, address text) RETURNS void
   LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   BEGIN
-    PERFORM FROM ${schema}.recipients WHERE tenant_id = tenant AND digest = ${schema}.recipient_digest(tenant, address)
-    ORDER BY pseudonym FOR UPDATE;
+    PERFORM pg_advisory_xact_lock(${lockOf(`${schema}.recipient_digest(tenant, address)`)});
   END $$`,
   // What some events say; those of unknown recipients, and those that say nothing, are left out.
   `CREATE FUNCTION ${schema}.suppressions_of(ids uuid[]) RETURNS SETOF ${schema}.suppressions LANGUAGE sql STABLE AS $$
@@ -125,26 +129,21 @@ export const statements = (schema: string): ReadonlyArray<string> => [
   `CREATE TRIGGER events_tell_suppressions AFTER INSERT ON ${schema}.events FOR EACH ROW
     WHEN (NEW.type IN ${types} AND NEW.source_event_id IS NULL)
     EXECUTE FUNCTION ${schema}.tell_suppressions()`,
-  // Again as it is linked: by then it is about the delivery of the link. Once a statement, since a sweep links thousands by one,
-  // of which nearly none says anything. Each is looked at through an index: the plan is kept, made for one link or thousands.
+  // Again as it is linked: by then it is about the delivery of the link. Nearly no link is of an event that says anything, and the
+  // link itself tells: a sweep of thousands pays for those that do. A link of an older program does not tell, and is looked at.
   `CREATE FUNCTION ${schema}.tell_linked_suppressions() RETURNS trigger
-  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
-  DECLARE
-    told uuid[] := ARRAY(
-      SELECT source.id FROM added CROSS JOIN LATERAL (
-        SELECT e.id, e.type FROM ${schema}.events e WHERE e.id = added.source_event_id LIMIT 1
-      ) source WHERE added.source_event_id IS NOT NULL AND source.type IN ${types}
-    );
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   BEGIN
-    IF cardinality(told) = 0 THEN RETURN NULL; END IF;
     DELETE FROM ${schema}.suppressions s USING ${schema}.events e, ${schema}.recipients r
-    WHERE e.id = ANY(told) AND r.tenant_id = e.tenant_id AND r.pseudonym = e.recipient_pseudonym
-      AND s.tenant_id = e.tenant_id AND s.recipient_digest = r.digest AND s.id = e.id;
-    INSERT INTO ${schema}.suppressions SELECT * FROM ${schema}.suppressions_of(told) ON CONFLICT DO NOTHING;
+    WHERE e.id = NEW.source_event_id AND e.type IN ${types} AND r.tenant_id = e.tenant_id
+      AND r.pseudonym = e.recipient_pseudonym AND s.tenant_id = e.tenant_id AND s.recipient_digest = r.digest AND s.id = e.id;
+    INSERT INTO ${schema}.suppressions
+    SELECT * FROM ${schema}.suppressions_of(ARRAY[NEW.source_event_id]) ON CONFLICT DO NOTHING;
     RETURN NULL;
   END $$`,
-  `CREATE TRIGGER events_tell_linked_suppressions AFTER INSERT ON ${schema}.events REFERENCING NEW TABLE AS added
-    FOR EACH STATEMENT EXECUTE FUNCTION ${schema}.tell_linked_suppressions()`,
+  `CREATE TRIGGER events_tell_linked_suppressions AFTER INSERT ON ${schema}.events FOR EACH ROW
+    WHEN (NEW.source_event_id IS NOT NULL AND coalesce(NEW.metadata ->> 'reconciled_type', 'bounced') IN ${types})
+    EXECUTE FUNCTION ${schema}.tell_linked_suppressions()`,
   `REVOKE EXECUTE ON FUNCTION ${schema}.hold_address, ${schema}.suppressions_of, ${schema}.tell_suppressions,
     ${schema}.tell_linked_suppressions FROM PUBLIC`,
   `INSERT INTO ${schema}.suppressions ${factsOf(schema, `${schema}.events e`)} AND e.type IN ${types}`,

@@ -61,32 +61,27 @@ export const statements = (schema: string): ReadonlyArray<string> => [
   // One for each event, so that they are the same in whatever order events came, and no two transactions wait for each other.
   `ALTER TABLE ${schema}.occurrences ADD PRIMARY KEY (tenant_id, mark, recorded_at, delivery_id, event_id)`,
   `CREATE INDEX occurrences_delivery ON ${schema}.occurrences (tenant_id, delivery_id)`,
-  // Once a statement, since a sweep links thousands of orphans by one, nearly none of them rare. It looks at each row by itself
-  // and through an index: the plan is kept, whether it was made for one row or for thousands.
-  `CREATE FUNCTION ${schema}.note_occurrences() RETURNS trigger
-  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+  // An event of no rare type costs nothing, nor does its link, which tells the type; a link of an older program does not, and is
+  // looked at.
+  `CREATE FUNCTION ${schema}.note_occurrence() RETURNS trigger
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   BEGIN
     INSERT INTO ${schema}.occurrences (tenant_id, mark, recorded_at, delivery_id, event_id)
-    SELECT added.tenant_id, marks.mark, d.inserted_at, added.delivery_id, added.id
-    FROM added
-    CROSS JOIN LATERAL (
-      SELECT added.type, added.bounce_class WHERE added.source_event_id IS NULL
+    SELECT NEW.tenant_id, marks.mark, d.inserted_at, NEW.delivery_id, NEW.id
+    FROM (
+      SELECT NEW.type, NEW.bounce_class WHERE NEW.source_event_id IS NULL
       UNION ALL
-      (
-        SELECT source.type, source.bounce_class FROM ${schema}.events source
-        WHERE source.id = added.source_event_id AND source.tenant_id = added.tenant_id LIMIT 1
-      )
-    ) e
+      SELECT source.type, source.bounce_class FROM ${schema}.events source
+      WHERE source.id = NEW.source_event_id AND source.tenant_id = NEW.tenant_id
+    ) e (type, bounce_class)
     CROSS JOIN LATERAL ${marks}
-    CROSS JOIN LATERAL (
-      SELECT d.inserted_at FROM ${schema}.deliveries d
-      WHERE d.tenant_id = added.tenant_id AND d.id = added.delivery_id LIMIT 1
-    ) d
-    WHERE added.delivery_id IS NOT NULL AND added.type IN (${rare}, 'reconciled');
+    JOIN ${schema}.deliveries d ON d.tenant_id = NEW.tenant_id AND d.id = NEW.delivery_id;
     RETURN NULL;
   END $$`,
-  `CREATE TRIGGER events_occurred AFTER INSERT ON ${schema}.events REFERENCING NEW TABLE AS added FOR EACH STATEMENT
-    EXECUTE FUNCTION ${schema}.note_occurrences()`,
+  `CREATE TRIGGER events_occurred AFTER INSERT ON ${schema}.events FOR EACH ROW
+    WHEN (NEW.delivery_id IS NOT NULL AND (NEW.type IN (${rare})
+      OR NEW.type = 'reconciled' AND coalesce(NEW.metadata ->> 'reconciled_type', 'unknown') IN (${rare})))
+    EXECUTE FUNCTION ${schema}.note_occurrence()`,
   // What another program deletes takes its marks along, and what it dates otherwise moves them. One that it records again under
   // its id has none until a rebuild.
   `CREATE FUNCTION ${schema}.move_occurrences() RETURNS trigger
@@ -121,7 +116,7 @@ export const statements = (schema: string): ReadonlyArray<string> => [
       AND NOT EXISTS (SELECT FROM ${schema}.occurrences_of(ARRAY[o.tenant_id], ARRAY[o.delivery_id]) expected WHERE expected = o);
     INSERT INTO ${schema}.occurrences SELECT * FROM ${schema}.occurrences_of(tenants, ids) ON CONFLICT DO NOTHING;
   $$`,
-  `REVOKE EXECUTE ON FUNCTION ${schema}.note_occurrences, ${schema}.move_occurrences, ${schema}.occurrences_of,
+  `REVOKE EXECUTE ON FUNCTION ${schema}.note_occurrence, ${schema}.move_occurrences, ${schema}.occurrences_of,
     ${schema}.note_again FROM PUBLIC`,
   // Who may add events may search and compare; row-level security goes on where it is on.
   `DO $$

@@ -114,7 +114,7 @@ export const make = (
       Effect.gen(function*() {
         // What `Commit.forget` says: `Delivery.forget` of the deliveries, `Report.forget` of the orphans that named it.
         const digest = sql`(SELECT ${table("recipient_digest")}(${tenantId}, ${recipient}))`
-        // Before the deliveries, as an append does: `recipient_pseudonym` holds the row until the event is stored.
+        // Before the deliveries, as an append does: `recipient_pseudonym` holds the same lock until the event is stored.
         yield* sql`SELECT ${table("hold_address")}(${tenantId}, ${recipient})::text`
         yield* sql`
           SELECT 1 FROM ${table("deliveries")} WHERE tenant_id = ${tenantId} AND recipient_digest = ${digest}

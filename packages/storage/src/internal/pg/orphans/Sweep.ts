@@ -107,8 +107,8 @@ export const make = ({ quoted, sql, table, transaction }: Database, { newId }: E
         source_event_id, idempotency_key)
       SELECT overlay(new.id PLACING lpad(to_hex(met.ordinal), 4, '0') FROM 29 FOR 4)::uuid, met.tenant_id,
         met.delivery_id, 'reconciled', new.at, new.at,
-        jsonb_build_object('reconciled_from_event_id', met.id, 'reconciled_provider', met.provider,
-          'reconciled_provider_event_id', met.provider_event_id),
+        jsonb_build_object('reconciled_from_event_id', met.id, 'reconciled_type', met.type,
+          'reconciled_provider', met.provider, 'reconciled_provider_event_id', met.provider_event_id),
         met.id, 'reconciled:' || met.id
       FROM met CROSS JOIN new
       WHERE met.delivery_id IS NOT NULL
