@@ -42,6 +42,7 @@ export const sweep = Effect.fnUntraced(function*(limit: number) {
     const id = yield* random.uuidV7()
     const metadata = {
       reconciled_from_event_id: orphan.id,
+      reconciled_type: "delivered",
       reconciled_provider: orphan.provider,
       reconciled_provider_event_id: orphan.provider_event_id
     }

@@ -12,7 +12,7 @@ export const sweep = Effect.gen(function*() {
     yield* sql`SET LOCAL statement_timeout = 0`
     yield* sql`
       CREATE TEMPORARY TABLE met ON COMMIT DROP AS
-      SELECT e.id, e.tenant_id, e.provider, e.provider_event_id, e.occurred_at, d.id AS delivery_id
+      SELECT e.id, e.tenant_id, e.type, e.provider, e.provider_event_id, e.occurred_at, d.id AS delivery_id
       FROM waybill.orphans o JOIN waybill.events e ON e.id = o.event_id
       JOIN waybill.deliveries d ON d.tenant_id = e.tenant_id AND d.provider = e.provider
         AND d.provider_message_id = e.provider_message_id
