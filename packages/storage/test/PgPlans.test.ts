@@ -19,7 +19,8 @@ import {
   Provider,
   Recipient,
   Suppressions,
-  Tenant
+  Tenant,
+  Unsent
 } from "@waybill/core"
 import { PgInbox, PgLedger } from "@waybill/storage"
 import { Context, DateTime, Duration, Effect, Layer, Option, Schema } from "effect"
@@ -97,6 +98,15 @@ const fill = Effect.gen(function*() {
       INSERT INTO waybill.deliveries (id, tenant_id, mailable, stream, recipient, inserted_at)
       SELECT gen_random_uuid(), 'tenant-' || t, 'welcome', 'bulk', 'u' || n || '@example.com', now() - interval '1 hour'
       FROM generate_series(1, ${tenants}::integer) t CROSS JOIN generate_series(1, 20) n
+    `
+    yield* sql`
+      INSERT INTO waybill.unsent (tenant_id, delivery_id, due_at)
+      SELECT tenant_id, id, inserted_at FROM waybill.deliveries WHERE unsent
+    `
+    yield* sql`
+      INSERT INTO waybill.unsent (tenant_id, delivery_id, attempts, due_at)
+      SELECT 'tenant-' || t, gen_random_uuid(), 3, now() + n * interval '1 minute'
+      FROM generate_series(1, ${tenants}::integer) t CROSS JOIN generate_series(1, ${junkEach}::integer) n
     `
     yield* sql`
       INSERT INTO waybill.occurrences (tenant_id, mark, recorded_at, delivery_id, event_id)
@@ -186,7 +196,7 @@ const decodePlans = Schema.decodeUnknownEffect(Schema.Array(Schema.Struct({ "QUE
 
 const nodes = (node: Node): ReadonlyArray<Node> => [node, ...(node.Plans ?? []).flatMap(nodes)]
 
-const large = new Set(["events", "deliveries", "orphans", "webhooks", "event_details", "suppressions"])
+const large = new Set(["events", "deliveries", "orphans", "webhooks", "event_details", "suppressions", "unsent"])
 
 const isPlanned = ({ text }: Sent): boolean => /^\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH)\b/.test(text)
 
@@ -351,6 +361,16 @@ describe("plans on PostgreSQL", () => {
           providerMessageId: "unknown-1"
         })
         assert.strictEqual((yield* assertIndexed(ledger.dispatch(dispatch))).linked, 1)
+      }), 30_000)
+
+    it.effect("claiming what waits to be sent goes by indexes, of one tenant and of all", () =>
+      Effect.gen(function*() {
+        const unsent = yield* Unsent.Unsent
+        const dueTo = yield* TestClock.withLive(DateTime.now)
+        const query = { dueTo, until: DateTime.add(dueTo, { minutes: 5 }) }
+        assert.lengthOf(yield* assertIndexed(unsent.claim({ ...query, scope: tenant(1), limit: 10 }), 1000), 10)
+        assert.lengthOf(yield* assertIndexed(unsent.claim({ ...query, scope: Tenant.all, limit: 40 }), 1000), 40)
+        assert.lengthOf(yield* assertIndexed(unsent.claim({ ...query, scope: Tenant.all, limit: 40 }), 1000), 30)
       }), 30_000)
 
     it.effect("asking, listing and changing suppressions goes by indexes", () =>
