@@ -3,7 +3,7 @@ import { assert, layer } from "@effect/vitest"
 import { Closing } from "@waybill/api"
 import { Cursor, Ledger, Tokens } from "@waybill/core"
 import { Given } from "@waybill/storage/testing"
-import { Effect, Fiber, Option, Redacted } from "effect"
+import { Deferred, Effect, Fiber, Option, Redacted } from "effect"
 import { request } from "node:http"
 import * as Served from "./Served.ts"
 
@@ -32,7 +32,9 @@ const follow = Effect.fnUntraced(function*(
   token: string,
   after: string | undefined,
   cutAfter = Infinity,
-  quietFor = 4000
+  quietFor = 4000,
+  /** Is told how many events have come: none as the stream opens. */
+  onCount: (count: number) => void = () => {}
 ) {
   const url = yield* Served.Url
   return yield* Effect.callback<Followed>((resume) => {
@@ -46,10 +48,12 @@ const follow = Effect.fnUntraced(function*(
       }
       // Where nothing more comes for a while, all that there is has come.
       let quiet = setTimeout(() => end(false), quietFor)
+      onCount(0)
       response.setEncoding("utf8").on("data", (piece: string) => {
         clearTimeout(quiet)
         quiet = setTimeout(() => end(false), quietFor)
         text += piece
+        onCount(parse(text).length)
         if (text.length >= cutAfter) {
           text = text.slice(0, cutAfter)
           end(false)
@@ -62,6 +66,16 @@ const follow = Effect.fnUntraced(function*(
     sent.end()
     return Effect.sync(() => sent.destroy())
   })
+})
+
+/** Follows in a fiber of its own until the server ends it; returns it as soon as so many events have come. */
+const followed = Effect.fnUntraced(function*(token: string, count: number) {
+  const seen = yield* Deferred.make<void>()
+  const following = yield* Effect.forkChild(follow(token, undefined, Infinity, 30_000, (come) => {
+    if (come >= count) Deferred.doneUnsafe(seen, Effect.void)
+  }))
+  yield* Deferred.await(seen)
+  return following
 })
 
 const append = (tenantId: Parameters<Ledger.Ledger["Service"]["append"]>[0], from: number, to: number) =>
@@ -115,8 +129,7 @@ for (const [name, storage] of [["in memory", Served.memory], ["on PostgreSQL", S
             expiresAt: Option.none()
           })
           yield* append(tenantId, 0, 3)
-          const following = yield* Effect.forkChild(follow(Redacted.value(text), undefined))
-          yield* Effect.sleep("1 seconds")
+          const following = yield* followed(Redacted.value(text), 3)
           yield* tokens.revoke(tenantId, token.id)
           yield* append(tenantId, 3, 6)
           const { events, isEnded } = yield* Effect.timeout(Fiber.join(following), "5 seconds")
@@ -137,8 +150,7 @@ for (const [name, storage] of [["in memory", Served.memory], ["on PostgreSQL", S
       it.effect("ends when the server is about to stop", () =>
         Effect.gen(function*() {
           const token = yield* Served.token("read", yield* Given.tenant)
-          const following = yield* Effect.forkChild(follow(token, undefined))
-          yield* Effect.sleep("300 millis")
+          const following = yield* followed(token, 0)
           yield* Closing.Closing.use(({ close }) => close)
           const { isEnded } = yield* Effect.timeout(Fiber.join(following), "2 seconds")
           assert.isTrue(isEnded)
