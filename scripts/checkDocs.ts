@@ -24,7 +24,7 @@ const anchorsIn = (path: string): ReadonlyArray<string> =>
   [...readFileSync(path, "utf8").matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) => anchorOf(heading))
 
 /** A path from the root: it has a folder of the repository before it and, unless it ends in a slash, a file's ending. */
-const rootedPath = /^(?:packages|docs|examples|benchmarks|scripts|\.github|\.ci|\.changeset)\/[\w./*{},-]+$/
+const rootedPath = /^(?:packages|docs|deploy|examples|benchmarks|scripts|\.github|\.ci|\.changeset)\/[\w./*{},-]+$/
 
 /** The paths that a mark such as `src/{Ledger,Audit}.ts` stands for. */
 const spread = (path: string): ReadonlyArray<string> => {

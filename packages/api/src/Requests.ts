@@ -1,9 +1,9 @@
 /**
- * Counts the requests of the HTTP API by endpoint and class of status, and by nothing that a request says.
+ * Counts the requests of the HTTP API by endpoint and class of status, and how long they take, and nothing that a request says.
  *
  * @since 0.2.0
  */
-import { Effect, Metric } from "effect"
+import { Duration, Effect, Metric } from "effect"
 import * as HttpApi from "effect/http-api/HttpApi"
 import { Api } from "./Api.ts"
 
@@ -13,9 +13,20 @@ import { Api } from "./Api.ts"
  * @category metrics
  * @since 0.2.0
  */
-export const requests: Metric.Counter<number> = Metric.counter("waybill_api_requests", {
+export const requests: Metric.Counter<number> = Metric.counter("waybill_api_requests_total", {
   description: "Requests of the HTTP API that were answered",
   incremental: true
+})
+
+/**
+ * How long a request took from its arrival to its answer, by endpoint; it appears with the first request.
+ *
+ * @category metrics
+ * @since 0.2.0
+ */
+export const requestDuration: Metric.Histogram<number> = Metric.histogram("waybill_api_request_duration_seconds", {
+  description: "Seconds from the arrival of a request of the HTTP API to its answer",
+  boundaries: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 })
 
 const of = (endpoint: string, status: string) => Metric.withAttributes(requests, { endpoint, status })
@@ -36,13 +47,16 @@ export const endpoints: ReadonlyArray<string> = (() => {
 })()
 
 /**
- * Counts a request.
+ * Counts a request, and how long it took.
  *
  * @category counting
  * @since 0.2.0
  */
-export const count = (endpoint: string, status: number): Effect.Effect<void> =>
-  Metric.update(of(endpoint, `${Math.floor(status / 100)}xx`), 1)
+export const count = (endpoint: string, status: number, took: Duration.Duration): Effect.Effect<void> =>
+  Effect.andThen(
+    Metric.update(of(endpoint, `${Math.floor(status / 100)}xx`), 1),
+    Metric.update(Metric.withAttributes(requestDuration, { endpoint }), Duration.toSeconds(took))
+  )
 
 /**
  * Registers the count of every endpoint, so that it is exported with 0 before anything is counted.

@@ -247,7 +247,7 @@ layer(Served.served(Served.memory), { excludeTestServices: true, timeout: 60_000
       const token = yield* Served.token("operate", yield* Given.tenant)
       const counted = Effect.map(Metric.snapshot, (snapshot) =>
         new Map(
-          snapshot.filter(({ id }) => id === "waybill_api_requests").map(({ attributes, state }) => [
+          snapshot.filter(({ id }) => id === "waybill_api_requests_total").map(({ attributes, state }) => [
             `${attributes?.["endpoint"]} ${attributes?.["status"]}`,
             "count" in state ? Number(state.count) : 0
           ])
@@ -269,6 +269,8 @@ layer(Served.served(Served.memory), { excludeTestServices: true, timeout: 60_000
         }).toSorted(),
         ["deliveries.get 4xx 1", "deliveries.record 2xx 1", "deliveries.record 4xx 2"]
       )
+      const took = yield* Metric.value(Metric.withAttributes(Requests.requestDuration, { endpoint: "deliveries.get" }))
+      assert.isAbove(took.count, 0)
     }))
 
   it.effect("no path and no method that the contract lacks", () =>

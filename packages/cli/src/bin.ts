@@ -37,6 +37,7 @@ import * as Ingest from "./commands/webhooks/Ingest.ts"
 import * as SendTest from "./commands/webhooks/SendTest.ts"
 import * as Webhooks from "./commands/webhooks/Webhooks.ts"
 import * as ConfigFile from "./config/ConfigFile.ts"
+import { Version } from "./config/Version.ts"
 import * as Failure from "./terminal/Failure.ts"
 import * as Logs from "./terminal/Logs.ts"
 import * as Quit from "./terminal/Quit.ts"
@@ -105,5 +106,6 @@ waybill.pipe(
   ),
   Effect.provide(Layer.merge(nodeServices, presentation)),
   Effect.provideService(Quit.SignalCode, signalCode),
+  Effect.provideService(Version, version),
   runMain({ disableErrorReporting: true, teardown: Quit.teardown(signalCode) })
 )

@@ -89,7 +89,7 @@ describe("the paths of serve", () => {
         const post = (url: string) => Effect.promise(async () => (await fetch(url, { method: "POST" })).status)
         assert.strictEqual(yield* post(`${serving.url}/webhooks/postmark`), 401)
         assert.strictEqual(yield* post(`${admin}/webhooks/postmark`), 404)
-        assert.include((yield* Serving.get(`${admin}/metrics`)).text, "waybill_webhooks_refused")
+        assert.include((yield* Serving.get(`${admin}/metrics`)).text, "waybill_webhooks_refused_total")
         const stopped = yield* serving.stop("SIGTERM")
         assert.deepInclude(stopped, { code: 0, signal: null })
         assert.isBelow(stopped.millis, 3000)

@@ -6,6 +6,7 @@ import { DateTime, Effect, Fiber, Option, Redacted, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import { createServer, type RequestListener } from "node:http"
 import { connect } from "node:net"
+import manifest from "../package.json" with { type: "json" }
 import * as Serving from "./Serving.ts"
 import * as Waybill from "./Waybill.ts"
 
@@ -110,23 +111,25 @@ describe("serve", () => {
       const series = Serving.series(page.text)
       for (
         const name of [
-          "waybill_events_appended",
-          "waybill_events_duplicate",
-          "waybill_orphans_linked",
+          "waybill_events_appended_total",
+          "waybill_events_duplicate_total",
+          "waybill_orphans_linked_total",
           "waybill_orphans_pending",
           "waybill_orphans_oldest_age_seconds",
           "waybill_orphans_expired",
           "waybill_time_to_link_seconds_count",
-          "waybill_webhooks_pruned",
+          "waybill_webhooks_pruned_total",
           "waybill_webhooks_unfinished{status=\"dead\"}",
-          "waybill_webhooks_refused{provider=\"postmark\",reason=\"BadSignature\"}",
-          "waybill_webhooks_undecodable{provider=\"ses\",reason=\"NotJson\"}",
-          "waybill_sweeps_failed{schedule=\"reconcile\"}",
+          "waybill_webhooks_total{provider=\"postmark\",outcome=\"accepted\"}",
+          "waybill_webhooks_refused_total{provider=\"postmark\",reason=\"BadSignature\"}",
+          "waybill_webhooks_undecodable_total{provider=\"ses\",reason=\"NotJson\"}",
+          "waybill_sweeps_failed_total{schedule=\"reconcile\"}",
           "waybill_sweep_duration_seconds_count{schedule=\"inbox\"}"
         ]
       ) {
         assert.strictEqual(series.get(name), 0, name)
       }
+      assert.strictEqual(series.get(`waybill_build_info{version="${manifest.version}"}`), 1)
     }), 60_000)
 
   it.live("takes signed webhooks of every tenant and counts what it appends", () =>
@@ -153,8 +156,11 @@ describe("serve", () => {
         ["acme", "bounced"]
       ])
       const series = Serving.series((yield* serving.get("/metrics")).text)
-      assert.strictEqual(series.get("waybill_events_appended{provider=\"postmark\",event_type=\"delivered\"}"), 1)
-      assert.strictEqual(series.get("waybill_events_duplicate{provider=\"postmark\",event_type=\"delivered\"}"), 1)
+      assert.strictEqual(series.get("waybill_events_appended_total{provider=\"postmark\",event_type=\"delivered\"}"), 1)
+      assert.strictEqual(
+        series.get("waybill_events_duplicate_total{provider=\"postmark\",event_type=\"delivered\"}"),
+        1
+      )
       assert.notInclude(serving.stderr(), "@reader.example")
     }), 60_000)
 
@@ -348,7 +354,7 @@ describe("the exporter of OTLP", () => {
       assert.sameMembers([...received.keys()], ["/v1/traces", "/v1/metrics", "/v1/logs"])
       assert.include(received.get("/v1/traces"), "Ingestion.receive")
       assert.include(received.get("/v1/traces"), "Telemetry.append")
-      assert.include(received.get("/v1/metrics"), "waybill_events_appended")
+      assert.include(received.get("/v1/metrics"), "waybill_events_appended_total")
       assert.include(received.get("/v1/logs"), "ready")
       for (const text of received.values()) {
         assert.match(text, /^ke-y /)

@@ -49,7 +49,7 @@ describe("unsubscribe", () => {
       assert.deepStrictEqual(timeline.map(({ type }) => type), ["queued", "unsubscribed"])
       assert.strictEqual((yield* serving.get(`/unsubscribe/${link.slice(-20)}`)).status, 404)
       const metrics = yield* serving.get("/metrics")
-      assert.match(metrics.text, /waybill_webhooks_refused\{.*provider="waybill".*reason="BadToken".*\} 1\b/)
+      assert.match(metrics.text, /waybill_webhooks_refused_total\{.*provider="waybill".*reason="BadToken".*\} 1\b/)
       assert.notInclude(serving.stderr(), "ann@example.com")
     }), 60_000)
 

@@ -1,8 +1,8 @@
 /**
  * Defines every metric of Waybill: its name, its meaning and how it is counted.
  *
- * They are Effect's own metrics and are exported where an exporter is configured. Their attributes are those of `Attributes`. A
- * new metric is a definition here and a place in `ofInstallation` or in `all`.
+ * They are Effect's own metrics and are exported where an exporter is configured. Their names follow Prometheus' conventions: a
+ * counter ends in `_total`, and a unit is a base unit and ends the name. Their attributes are those of `Attributes`. A new metric is a definition here and a place in `ofInstallation` or in `all`.
  *
  * @since 0.2.0
  */
@@ -18,7 +18,7 @@ const counter = (name: string, description: string) => Metric.counter(name, { de
  * @category metrics
  * @since 0.1.0
  */
-export const eventsAppended = counter("waybill_events_appended", "Provider events appended")
+export const eventsAppended = counter("waybill_events_appended_total", "Provider events appended")
 
 /**
  * Provider events that were in the ledger already.
@@ -26,7 +26,7 @@ export const eventsAppended = counter("waybill_events_appended", "Provider event
  * @category metrics
  * @since 0.1.0
  */
-export const eventsDuplicate = counter("waybill_events_duplicate", "Provider events that were there already")
+export const eventsDuplicate = counter("waybill_events_duplicate_total", "Provider events that were there already")
 
 /**
  * Provider events that said something else than the stored one of their key.
@@ -34,7 +34,7 @@ export const eventsDuplicate = counter("waybill_events_duplicate", "Provider eve
  * @category metrics
  * @since 0.1.0
  */
-export const eventsConflicting = counter("waybill_events_conflicting", "Provider events refused for their key")
+export const eventsConflicting = counter("waybill_events_conflicting_total", "Provider events refused for their key")
 
 /**
  * Appended events that had no delivery yet.
@@ -42,7 +42,7 @@ export const eventsConflicting = counter("waybill_events_conflicting", "Provider
  * @category metrics
  * @since 0.1.0
  */
-export const eventsOrphaned = counter("waybill_events_orphaned", "Appended events without a delivery")
+export const eventsOrphaned = counter("waybill_events_orphaned_total", "Appended events without a delivery")
 
 /**
  * Orphans that were linked, whoever linked them.
@@ -50,7 +50,7 @@ export const eventsOrphaned = counter("waybill_events_orphaned", "Appended event
  * @category metrics
  * @since 0.1.0
  */
-export const orphansLinked = counter("waybill_orphans_linked", "Orphans linked to their delivery")
+export const orphansLinked = counter("waybill_orphans_linked_total", "Orphans linked to their delivery")
 
 /**
  * How long orphans waited that a sweep linked.
@@ -106,7 +106,7 @@ export const sweepDuration = Metric.histogram("waybill_sweep_duration_seconds", 
  * @category metrics
  * @since 0.1.0
  */
-export const sweepsFailed = counter("waybill_sweeps_failed", "Runs of a schedule that failed")
+export const sweepsFailed = counter("waybill_sweeps_failed_total", "Runs of a schedule that failed")
 
 /**
  * How long ago the oldest event was appended that a consumer of the feed has not handled; 0 where it has handled all.
@@ -124,7 +124,7 @@ export const feedLag = Metric.gauge("waybill_feed_lag_seconds", {
  * @category metrics
  * @since 0.1.0
  */
-export const webhooksPruned = counter("waybill_webhooks_pruned", "Raw webhooks deleted after their time")
+export const webhooksPruned = counter("waybill_webhooks_pruned_total", "Raw webhooks deleted after their time")
 
 /**
  * Raw webhooks that are not in the ledger yet, of all tenants, by status: those that wait, and the dead.
@@ -142,7 +142,7 @@ export const webhooksUnfinished = Metric.gauge("waybill_webhooks_unfinished", {
  * @category metrics
  * @since 0.2.0
  */
-export const outboxSent = counter("waybill_outbox_sent", "Deliveries that an outbox has sent")
+export const outboxSent = counter("waybill_outbox_sent_total", "Deliveries that an outbox has sent")
 
 /**
  * Attempts of an outbox that failed and are followed by another.
@@ -151,7 +151,7 @@ export const outboxSent = counter("waybill_outbox_sent", "Deliveries that an out
  * @since 0.2.0
  */
 export const outboxRetried = counter(
-  "waybill_outbox_retried",
+  "waybill_outbox_retried_total",
   "Attempts to send that failed and are followed by another"
 )
 
@@ -161,7 +161,17 @@ export const outboxRetried = counter(
  * @category metrics
  * @since 0.2.0
  */
-export const outboxFailed = counter("waybill_outbox_failed", "Deliveries that an outbox has given up")
+export const outboxFailed = counter("waybill_outbox_failed_total", "Deliveries that an outbox has given up")
+
+/**
+ * The program that runs, as 1 under its version.
+ *
+ * @category metrics
+ * @since 0.2.0
+ */
+export const buildInfo = Metric.gauge("waybill_build_info", {
+  description: "1 under the version of the program that runs"
+})
 
 const ofOutbox = [outboxSent, outboxRetried, outboxFailed]
 
@@ -191,6 +201,7 @@ export const all: ReadonlyArray<Metric.Metric<never, unknown>> = [
   sweepDuration,
   sweepsFailed,
   feedLag,
+  buildInfo,
   ...ofOutbox
 ]
 
@@ -213,6 +224,15 @@ export const register = (schedules: ReadonlyArray<string>): Effect.Effect<void> 
       Metric.withAttributes(sweepsFailed, { schedule })
     ])
   ])
+
+/**
+ * Says which version of the program runs.
+ *
+ * @category registering
+ * @since 0.2.0
+ */
+export const registerBuild = (version: string): Effect.Effect<void> =>
+  Metric.update(Metric.withAttributes(buildInfo, { version }), 1)
 
 /**
  * Registers the metrics of an outbox, so that they are exported with 0 before anything is sent.

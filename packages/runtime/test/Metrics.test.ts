@@ -11,14 +11,23 @@ describe("metrics", () => {
     assert.strictEqual(new Set(Metrics.all.map(({ id }) => id)).size, Metrics.all.length)
   })
 
+  it("are named by Prometheus' conventions, and say what they mean", () => {
+    for (const { description, id, type } of Metrics.all) {
+      assert.match(id, /^waybill_[a-z]+(?:_[a-z]+)*$/)
+      assert.strictEqual(id.endsWith("_total"), type === "Counter", id)
+      assert.strictEqual(id.endsWith("_seconds"), type === "Histogram" || /lag|age/.test(id), id)
+      assert.match(description ?? "", /^[A-Z1].{10,}[^.]$/, id)
+    }
+  })
+
   it.effect("are there before anything is counted, those of a schedule under its name", () =>
     Effect.gen(function*() {
       yield* Metrics.register(["reconcile", "prune"])
       const found = yield* Metric.snapshot
       const schedulesOf = (name: string) =>
         found.filter(({ id }) => id === name).map(({ attributes }) => attributes?.["schedule"])
-      assert.sameMembers(schedulesOf("waybill_sweeps_failed"), ["reconcile", "prune"])
-      assert.deepStrictEqual(schedulesOf("waybill_webhooks_pruned"), [undefined])
+      assert.sameMembers(schedulesOf("waybill_sweeps_failed_total"), ["reconcile", "prune"])
+      assert.deepStrictEqual(schedulesOf("waybill_webhooks_pruned_total"), [undefined])
       assert.deepStrictEqual(schedulesOf("waybill_feed_lag_seconds"), [])
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 })

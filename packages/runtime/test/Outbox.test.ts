@@ -128,10 +128,10 @@ describe("an outbox", () => {
           : []
       )
       assert.sameDeepMembers(counted, [
-        ["waybill_outbox_sent", {}, 0],
-        ["waybill_outbox_sent", { provider: "postmark" }, 1],
-        ["waybill_outbox_retried", {}, 1],
-        ["waybill_outbox_failed", {}, 1]
+        ["waybill_outbox_sent_total", {}, 0],
+        ["waybill_outbox_sent_total", { provider: "postmark" }, 1],
+        ["waybill_outbox_retried_total", {}, 1],
+        ["waybill_outbox_failed_total", {}, 1]
       ])
     }).pipe(Effect.provide(memory), Effect.provideService(Metric.MetricRegistry, new Map())))
 

@@ -83,12 +83,12 @@ describe("layer", () => {
         { ...Given.report("bounced", "one"), idempotencyKey: Given.key("opened-one") }
       ])
       assert.deepStrictEqual(yield* metrics, {
-        "waybill_events_appended{provider=postmark,event_type=delivered}": 2,
-        "waybill_events_appended{provider=postmark,event_type=opened}": 1,
-        "waybill_events_orphaned{provider=postmark,event_type=delivered}": 2,
-        "waybill_events_orphaned{provider=postmark,event_type=opened}": 1,
-        "waybill_events_duplicate{provider=postmark,event_type=opened}": 1,
-        "waybill_events_conflicting{provider=postmark,event_type=bounced}": 1
+        "waybill_events_appended_total{provider=postmark,event_type=delivered}": 2,
+        "waybill_events_appended_total{provider=postmark,event_type=opened}": 1,
+        "waybill_events_orphaned_total{provider=postmark,event_type=delivered}": 2,
+        "waybill_events_orphaned_total{provider=postmark,event_type=opened}": 1,
+        "waybill_events_duplicate_total{provider=postmark,event_type=opened}": 1,
+        "waybill_events_conflicting_total{provider=postmark,event_type=bounced}": 1
       })
     }).pipe(Effect.provide(stores), Effect.provideService(Metric.MetricRegistry, new Map())))
 
@@ -119,8 +119,8 @@ describe("layer", () => {
       }
 
       const found = yield* metrics
-      assert.strictEqual(found["waybill_orphans_linked"], 2)
-      assert.strictEqual(found["waybill_orphans_linked{event_type=opened}"], 1)
+      assert.strictEqual(found["waybill_orphans_linked_total"], 2)
+      assert.strictEqual(found["waybill_orphans_linked_total{event_type=opened}"], 1)
       const histogram = (yield* Metric.snapshot).find(({ id }) => id === Metrics.timeToLink.id)
       assert.deepInclude(histogram?.state, { count: 1, sum: 90, min: 90, max: 90 })
     }).pipe(Effect.provide(stores), Effect.provideService(Metric.MetricRegistry, new Map())))
@@ -370,7 +370,7 @@ describe("privacy", () => {
         }
         assert.include(seen, "scheduled run failed")
         assert.include(seen, "feed consumer failed")
-        assert.include(seen, "waybill_events_appended")
+        assert.include(seen, "waybill_events_appended_total")
       }).pipe(Effect.provide(Layer.fresh(everything)), Effect.provideService(Metric.MetricRegistry, new Map())),
     60_000
   )

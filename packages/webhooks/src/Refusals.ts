@@ -8,8 +8,9 @@
  */
 import type { LedgerError, Tenant } from "@waybill/core"
 import * as Attributes from "@waybill/core/Attributes"
-import { Data, Effect, Metric } from "effect"
+import { Data, Effect, Struct } from "effect"
 import type * as Answer from "./Answer.ts"
+import * as Metrics from "./Metrics.ts"
 import type * as Row from "./Row.ts"
 import type * as Webhook from "./Webhook.ts"
 
@@ -139,28 +140,6 @@ export const notStored = (error: LedgerError.InvalidInput | LedgerError.LedgerEr
   new Refused({ reason: "NotStored", cause: error._tag === "LedgerUnavailable" ? error.reason : error._tag })
 
 /**
- * Webhooks that did not come in, by provider and reason.
- *
- * @category metrics
- * @since 0.2.0
- */
-export const webhooksRefused = Metric.counter("waybill_webhooks_refused", {
-  description: "Webhooks that were not taken in",
-  incremental: true
-})
-
-/**
- * Webhooks that were stored and not understood, as a whole or in part, by provider and reason; a later try is not counted.
- *
- * @category metrics
- * @since 0.2.0
- */
-export const webhooksUndecodable = Metric.counter("waybill_webhooks_undecodable", {
-  description: "Webhooks that were stored and not understood",
-  incremental: true
-})
-
-/**
  * Why a stored webhook was not understood.
  *
  * @category models
@@ -184,9 +163,6 @@ const misreadings: Readonly<Record<Misreading, true>> = {
   Died: true
 }
 
-const count = (metric: Metric.Counter<number>, by: Pick<Attributes.Attributes, "provider" | "reason">) =>
-  Metric.update(Metric.withAttributes(metric, Attributes.labels(by)), 1)
-
 /**
  * Tells of a webhook that does not come in.
  *
@@ -206,7 +182,7 @@ export const tell = (
       reason: cause ?? reason,
       ...isAnonymous !== true && tenantId !== undefined && { tenant_id: tenantId }
     }),
-    Effect.andThen(count(webhooksRefused, { provider, reason }))
+    Effect.andThen(Metrics.update(Metrics.webhooksRefused, 1, { provider, reason }))
   )
 }
 
@@ -222,7 +198,7 @@ export const tellMisread = (
 ): Effect.Effect<void> =>
   Effect.logWarning("webhook not understood").pipe(
     Attributes.annotateLogs({ tenant_id: tenantId, provider, reason }),
-    Effect.andThen(count(webhooksUndecodable, { provider, reason }))
+    Effect.andThen(Metrics.update(Metrics.webhooksUndecodable, 1, { provider, reason }))
   )
 
 /**
@@ -232,11 +208,7 @@ export const tellMisread = (
  * @since 0.2.0
  */
 export const register = (providers: ReadonlyArray<Pick<Row.Row, "name">>): Effect.Effect<void> =>
-  Effect.forEach(
-    providers.flatMap(({ name: provider }) => [
-      ...Object.keys(entries).map((reason) => Metric.withAttributes(webhooksRefused, { provider, reason })),
-      ...Object.keys(misreadings).map((reason) => Metric.withAttributes(webhooksUndecodable, { provider, reason }))
-    ]),
-    (metric) => Metric.value(metric),
-    { discard: true }
-  )
+  Metrics.register(providers.map(({ name }) => name), {
+    refused: Struct.keys(entries),
+    undecodable: Struct.keys(misreadings)
+  })

@@ -29,7 +29,7 @@
  * @since 0.1.0
  */
 import { Budget, Inbox, Tenant } from "@waybill/core"
-import { ByteSize, DateTime, Duration, Effect, type Layer, Option } from "effect"
+import { ByteSize, Clock, DateTime, Duration, Effect, type Layer, Option } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as Answer from "./Answer.ts"
 import { Ingestion } from "./Ingestion.ts"
@@ -37,6 +37,7 @@ import { Intake, type IntakeError } from "./Intake.ts"
 import * as Body from "./internal/body.ts"
 import * as Encoding from "./internal/encoding.ts"
 import * as PublicUrl from "./internal/publicUrl.ts"
+import * as Metrics from "./Metrics.ts"
 import { Providers } from "./Providers.ts"
 import * as Refusals from "./Refusals.ts"
 import type * as Row from "./Row.ts"
@@ -243,6 +244,9 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
   const notFound = HttpServerResponse.text("not_found", { status: Answer.unknownProvider })
 
+  const count = ({ name }: Row.OpenRow, outcome: Metrics.Outcome, began: bigint) =>
+    Effect.flatMap(Clock.currentTimeNanos, (now) => Metrics.ended(name, outcome, Duration.nanos(now - began)))
+
   return Effect.gen(function*() {
     const params = yield* HttpRouter.params
     const found = providers.get(params["provider"] ?? "")
@@ -254,13 +258,17 @@ const make = Effect.fnUntraced(function*(options: Options) {
       ? Option.some(Option.none<Tenant.TenantId>())
       : Option.map(Tenant.TenantId.makeOption(params["tenantId"]), Option.some)
     if (Option.isNone(tenantId)) return notFound
+    const began = yield* Clock.currentTimeNanos
     const lease = budget.begin()
     const answered = yield* receive(provider, tenantId.value, request, lease).pipe(
       Effect.catchDefect(() => Effect.fail(new Refusals.Refused({ reason: "Died" }))),
+      Effect.tap(({ ending }) =>
+        count(provider, ending === "duplicate" || ending === "undecodable" ? ending : "accepted", began)
+      ),
       Effect.catch((refused) =>
-        Effect.as(
-          Refusals.tell(refused, provider, Option.getOrElse(tenantId.value, () => ownTenant)),
-          ofEnding(Refusals.ending(refused))
+        Refusals.tell(refused, provider, Option.getOrElse(tenantId.value, () => ownTenant)).pipe(
+          Effect.andThen(count(provider, "refused", began)),
+          Effect.as(ofEnding(Refusals.ending(refused)))
         )
       ),
       Effect.ensuring(Effect.sync(lease.end))

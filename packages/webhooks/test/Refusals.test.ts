@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Attributes, Inbox, LedgerError, Provider, Tenant } from "@waybill/core"
-import { Credentials, Ingestion, Providers, Refusals, Secrets, type Webhook } from "@waybill/webhooks"
+import { Credentials, Ingestion, Metrics, Providers, Refusals, Secrets, type Webhook } from "@waybill/webhooks"
 import { Effect, Fiber, Layer, Metric, Option, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { connect } from "node:net"
@@ -32,7 +32,7 @@ interface Expected {
 
 /** Sees that a request is told of by one line and one count. */
 const told = Effect.fnUntraced(function*<E, R>(expected: Expected, effect: Effect.Effect<unknown, E, R>) {
-  const { isAnonymous, level = "WARN", message, metric = Refusals.webhooksRefused, provider = "postmark", reason } =
+  const { isAnonymous, level = "WARN", message, metric = Metrics.webhooksRefused, provider = "postmark", reason } =
     expected
   const before = yield* counted(metric, provider, reason)
   Edge.logged.length = 0
@@ -174,7 +174,7 @@ describe("A webhook that is not understood", () => {
   live({ storage: Edge.memory })(
     "is told of by one line and one count",
     Effect.gen(function*() {
-      const metric = Refusals.webhooksUndecodable
+      const metric = Metrics.webhooksUndecodable
       const message = "webhook not understood"
       yield* told({ metric, reason: "NotJson", message }, postmark("not json"))
       yield* told({ metric, reason: "NotAnObject", message }, postmark("7"))
@@ -220,6 +220,33 @@ describe("A webhook that is not understood", () => {
     }).pipe(Effect.provide([Edge.layer({ storage: Edge.memory }), Edge.logger], { local: true })))
 })
 
+describe("Every webhook", () => {
+  live({ storage: Edge.memory })(
+    "is counted once by its outcome, with how long it took",
+    Effect.gen(function*() {
+      const state = Effect.gen(function*() {
+        const of = (outcome: string) =>
+          Effect.map(
+            Metric.value(Metric.withAttributes(Metrics.webhooks, { provider: "postmark", outcome })),
+            ({ count }) => count
+          )
+        const duration = yield* Metric.value(Metric.withAttributes(Metrics.webhookDuration, { provider: "postmark" }))
+        return [...yield* Effect.forEach(Metrics.outcomes, of), duration.count]
+      })
+      const before = yield* state
+      const mail = yield* good
+      yield* post(mail)
+      yield* post(mail)
+      yield* postmark("not json")
+      yield* post({ body: mail.body })
+      yield* Edge.post("/webhooks/postmark", { headers: {}, body: Signing.bytes("{}") })
+      yield* postmark("{\"RecordType\":\"Inbound\"}")
+      const after = yield* state
+      assert.deepStrictEqual(after.map((count, index) => count - (before[index] ?? 0)), [2, 1, 1, 2, 6])
+    })
+  )
+})
+
 describe("The counts", () => {
   it.effect("are there with 0 for each provider and reason before anything is counted", () =>
     Effect.gen(function*() {
@@ -228,9 +255,9 @@ describe("The counts", () => {
       for (const { name } of Providers.all) {
         for (
           const [id, reason] of [
-            ["waybill_webhooks_refused", "BadSignature"],
-            ["waybill_webhooks_refused", "OverBudget"],
-            ["waybill_webhooks_undecodable", "NotJson"]
+            ["waybill_webhooks_refused_total", "BadSignature"],
+            ["waybill_webhooks_refused_total", "OverBudget"],
+            ["waybill_webhooks_undecodable_total", "NotJson"]
           ]
         ) {
           const one = found.find((metric) =>
@@ -239,6 +266,9 @@ describe("The counts", () => {
           assert.deepInclude(one?.state, { count: 0 })
         }
       }
-      for (const { attributes } of found) assert.include(Attributes.reasons, attributes?.["reason"])
+      for (const { attributes, id } of found) {
+        if (id === Metrics.webhooks.id) assert.include(Metrics.outcomes, attributes?.["outcome"])
+        else assert.include(Attributes.reasons, attributes?.["reason"])
+      }
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 })

@@ -1,7 +1,7 @@
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Delivery, Event, Ledger, LedgerError, Recipient, Suppressions, Tenant } from "@waybill/core"
-import { Refusals, Unsubscribe, UnsubscribeRoutes } from "@waybill/webhooks"
+import { Metrics, Unsubscribe, UnsubscribeRoutes } from "@waybill/webhooks"
 import { Effect, Layer, Metric, Option, Redacted, Result, Schema } from "effect"
 import { HttpRouter } from "effect/http"
 import { createHash } from "node:crypto"
@@ -56,7 +56,7 @@ const refusals = Effect.suspend(() => Schema.decodeUnknownEffect(Schema.Array(Li
 
 const counted = (reason: string) =>
   Effect.map(
-    Metric.value(Metric.withAttributes(Refusals.webhooksRefused, { provider: "waybill", reason })),
+    Metric.value(Metric.withAttributes(Metrics.webhooksRefused, { provider: "waybill", reason })),
     ({ count }) => count
   )
 

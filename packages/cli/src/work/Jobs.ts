@@ -14,6 +14,7 @@ import * as Refusals from "@waybill/webhooks/Refusals"
 import { DateTime, Duration, Effect, Layer, Option, Ref } from "effect"
 import * as Setting from "../config/Setting.ts"
 import * as Settings from "../config/Settings.ts"
+import { Version } from "../config/Version.ts"
 
 const inbox = Schedules.job({
   name: "inbox",
@@ -30,10 +31,11 @@ const inbox = Schedules.job({
  * @since 0.2.0
  */
 export const metrics: Layer.Layer<never> = Layer.effectDiscard(
-  Effect.andThen(
+  Effect.all([
+    Effect.flatMap(Version, Metrics.registerBuild),
     Metrics.register([Reconciler.defaultSchedule, inbox.name, Pruner.defaultSchedule]),
     Refusals.register(Providers.all)
-  )
+  ], { discard: true })
 )
 
 /**

@@ -1,6 +1,6 @@
 /** Lets requests in by what `Authentication` says of them, within the limits of their bodies, and answers what goes wrong. */
 import { Budget, Tenant } from "@waybill/core"
-import { ByteSize, Context, type Duration, Effect, Layer, Option, Schema, SchemaIssue } from "effect"
+import { ByteSize, Clock, Context, Duration, Effect, Layer, Option, Schema, SchemaIssue } from "effect"
 import type * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import { HttpApiSchemaError } from "effect/http-api/HttpApiError"
 import type * as HttpApiGroup from "effect/http-api/HttpApiGroup"
@@ -149,30 +149,34 @@ const access = (limits: Limits) =>
 /** Answers what goes wrong, and notes how each request ended. */
 const answers = Layer.succeed(Answers, (endpointEffect, { endpoint, group }) => {
   const name = named(group, endpoint)
-  return endpointEffect.pipe(
-    Effect.catchDefect(() =>
-      Effect.andThen(
-        Effect.logError("api request failed unexpectedly").pipe(
-          Effect.annotateLogs({ endpoint: name, reason: "Died" })
-        ),
-        Effect.fail(unforeseen)
-      )
-    ),
-    Effect.catch((error) => Effect.fail(HttpApiSchemaError.is(error) ? badRequest(error) : error)),
-    Effect.tap(({ status }) =>
-      Effect.andThen(
-        Requests.count(name, status),
-        Effect.logDebug("api request answered").pipe(Effect.annotateLogs({ endpoint: name, status }))
-      )
-    ),
-    Effect.tapError((problem) => {
-      const refusal = refusalOf(problem)
-      return Effect.andThen(
-        Requests.count(name, refusal.status),
-        Effect.logDebug("api request refused").pipe(Effect.annotateLogs({ endpoint: name, ...refusal }))
-      )
-    })
-  )
+  return Effect.flatMap(Clock.currentTimeNanos, (began) => {
+    const count = (status: number) =>
+      Effect.flatMap(Clock.currentTimeNanos, (now) => Requests.count(name, status, Duration.nanos(now - began)))
+    return endpointEffect.pipe(
+      Effect.catchDefect(() =>
+        Effect.andThen(
+          Effect.logError("api request failed unexpectedly").pipe(
+            Effect.annotateLogs({ endpoint: name, reason: "Died" })
+          ),
+          Effect.fail(unforeseen)
+        )
+      ),
+      Effect.catch((error) => Effect.fail(HttpApiSchemaError.is(error) ? badRequest(error) : error)),
+      Effect.tap(({ status }) =>
+        Effect.andThen(
+          count(status),
+          Effect.logDebug("api request answered").pipe(Effect.annotateLogs({ endpoint: name, status }))
+        )
+      ),
+      Effect.tapError((problem) => {
+        const refusal = refusalOf(problem)
+        return Effect.andThen(
+          count(refusal.status),
+          Effect.logDebug("api request refused").pipe(Effect.annotateLogs({ endpoint: name, ...refusal }))
+        )
+      })
+    )
+  })
 })
 
 /** What every endpoint goes through. */
