@@ -2,6 +2,10 @@
  * @since 0.1.0
  */
 export * as Act from "./Act.ts"
+export * as Alert from "./Alert.ts"
+export * as AlertBook from "./AlertBook.ts"
+export * as AlertRule from "./AlertRule.ts"
+export * as Alerts from "./Alerts.ts"
 export * as Attributes from "./Attributes.ts"
 export * as Audit from "./Audit.ts"
 export * as Block from "./Block.ts"
