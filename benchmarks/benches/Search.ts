@@ -1,5 +1,5 @@
 /** A question costs what it answers, whatever the ledger holds, and about what the same question costs in hand-written SQL. */
-import { type Delivery, Directory, Provider, Recipient, Tenant } from "@waybill/core"
+import { type Delivery, Directory, Provider, Recipient, Search, Tenant } from "@waybill/core"
 import { DateTime, Duration, Effect, Option, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import * as Rows from "../../packages/storage/src/internal/pg/Rows.ts"
@@ -74,7 +74,7 @@ const settle = Effect.flatMap(SqlClient.SqlClient, (sql) =>
 
 interface Question {
   readonly name: string
-  readonly filter: (at: number, now: DateTime.Utc) => Directory.Filter
+  readonly filter: (at: number, now: DateTime.Utc) => Search.Filter
   /** The same in SQL by hand: what follows `FROM waybill.deliveries d WHERE d.tenant_id = 'default' AND`, and its parameters. */
   readonly sql: string
   readonly parameters: (at: number, now: DateTime.Utc) => ReadonlyArray<unknown>
@@ -85,7 +85,7 @@ const questions = (count: number): ReadonlyArray<Question> => {
   const person = (at: number) => at % (count / each)
   const recipient = (at: number) => `r${person(at)}@d${person(at) % domains}.example`
   const day = (now: DateTime.Utc) => DateTime.subtract(now, { days: 1 })
-  const make = (fields: Partial<Directory.Filter>): Directory.Filter => ({ ...Directory.Filter.make({}), ...fields })
+  const make = (fields: Partial<Search.Filter>): Search.Filter => ({ ...Search.Filter.make({}), ...fields })
   return [
     {
       name: "by recipient",

@@ -44,19 +44,34 @@ export type Name = typeof Name.Type
 export type Outcome = "done" | "failed" | "stopped"
 
 /**
- * Why something was refused or not done, beside the reasons of a database that is not available.
+ * Why a webhook's sender was not believed.
+ *
+ * `MissingHeader`: what carries the signature is absent. `MalformedSignature`: it is there and cannot be read.
+ * `BadSignature`: it was not made with a secret we know. `TimestampOutOfTolerance`: it was, too long ago or ahead.
+ * `ReplayedToken`: its token was used for another body. `UntrustedTopic`: it comes from a topic that is not allowed.
+ * `MisconfiguredSecret`: there is no secret, or one that cannot be used; the fault is ours.
  *
  * @category constants
  * @since 0.2.0
  */
-export const reasons = [
+export const verificationReasons = [
   "MissingHeader",
   "MalformedSignature",
   "BadSignature",
   "TimestampOutOfTolerance",
   "ReplayedToken",
   "UntrustedTopic",
-  "MisconfiguredSecret",
+  "MisconfiguredSecret"
+] as const
+
+/**
+ * Why something was refused or not done, beside the reasons of a database that is not available.
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const reasons = [
+  ...verificationReasons,
   "NoSecret",
   "Greeting",
   "SecretsUnavailable",

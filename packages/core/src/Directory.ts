@@ -7,10 +7,8 @@
  * @since 0.2.0
  */
 import { Context, Effect, Hash, Option, Result, Schema, Struct } from "effect"
-import * as Delivery from "./Delivery.ts"
+import type * as Delivery from "./Delivery.ts"
 import * as Event from "./Event.ts"
-import * as EventType from "./EventType.ts"
-import * as IdempotencyKey from "./IdempotencyKey.ts"
 import * as Input from "./Input.ts"
 import * as Ledger from "./Ledger.ts"
 import { invalid, type InvalidInput, type LedgerError } from "./LedgerError.ts"
@@ -21,53 +19,7 @@ import type * as Suppression from "./Suppression.ts"
 import * as Suppressions from "./Suppressions.ts"
 import type * as Tenant from "./Tenant.ts"
 import * as Text from "./Text.ts"
-import * as Timestamp from "./Timestamp.ts"
-
-const optional = <A, E>(schema: Schema.Codec<A, E>) =>
-  Schema.OptionFromNullOr(schema).pipe(Schema.withConstructorDefault(Effect.succeed(Option.none())))
-
-/**
- * What a delivery must be to be found: all that is named, and anything where nothing is.
- *
- * @category schemas
- * @since 0.2.0
- */
-export const Filter = Schema.Struct({
-  /** The recipient, in any spelling. */
-  recipient: optional(Recipient.Recipient),
-  /** The domain of the recipient, in any spelling. */
-  recipientDomain: optional(Text.bounded(255)),
-  /** The provider's message id as anybody has it: with brackets, the host of a `Message-ID`, or a webhook's routing. */
-  providerMessageId: optional(Text.bounded(1000)),
-  deliveryId: optional(Event.DeliveryId),
-  idempotencyKey: optional(IdempotencyKey.IdempotencyKey),
-  mailable: optional(Text.bounded(255)),
-  stream: optional(Delivery.Stream),
-  provider: optional(Provider.Provider),
-  status: optional(EventType.Status),
-  /** The type of its last event. */
-  lastEventType: optional(EventType.EventType),
-  /** A type of event that occurred to it; with `happenedFrom` or `happenedTo`, then. */
-  event: optional(EventType.EventType),
-  /** Recorded at this instant or later. */
-  recordedFrom: optional(Timestamp.Timestamp),
-  /** Recorded before this instant. */
-  recordedTo: optional(Timestamp.Timestamp),
-  /** Something happened to it at this instant or later, before `happenedTo`. */
-  happenedFrom: optional(Timestamp.Timestamp),
-  /** Something happened to it before this instant, from `happenedFrom` on. */
-  happenedTo: optional(Timestamp.Timestamp),
-  /** Recorded so long ago or longer, and never dispatched, failed or suppressed. */
-  stuckFor: optional(Schema.DurationFromMillis)
-})
-
-/**
- * What a delivery must be to be found.
- *
- * @category models
- * @since 0.2.0
- */
-export type Filter = typeof Filter.Type
+import type * as Timestamp from "./Timestamp.ts"
 
 const uuid = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
@@ -148,7 +100,7 @@ export const defaultReach = 10_000
  */
 export interface Query {
   readonly tenantId: Tenant.TenantId
-  readonly filter: Filter
+  readonly filter: Search.Filter
   /** The `next` of the page before. */
   readonly after: Option.Option<Cursor>
   /** How many deliveries the page may have, 1 to 10,000. */
@@ -170,7 +122,7 @@ export interface Page {
 }
 
 /** The names of the fields of a filter, in one order. */
-const named = Struct.keys(Filter.fields)
+const named = Struct.keys(Search.Filter.fields)
 
 /** Tells queries apart in a few letters; the spellings of one recipient make one query. */
 const nameOf = ({ filter, tenantId }: Pick<Query, "tenantId" | "filter">): string => {
@@ -240,10 +192,10 @@ export interface Checked extends Query {
   readonly path: Search.Path
 }
 
-const isFilter = Schema.decodeUnknownResult(Schema.toType(Filter))
+const isFilter = Schema.decodeUnknownResult(Schema.toType(Search.Filter))
 
 /** Whether a message id has a canonical form, by its provider or by any. */
-const hasForm = ({ provider, providerMessageId }: Filter): boolean =>
+const hasForm = ({ provider, providerMessageId }: Search.Filter): boolean =>
   Search.holds(providerMessageId, (raw) => Provider.canonicalForms(raw, provider).length > 0)
 
 /**
@@ -344,7 +296,7 @@ export const history = Effect.fn("Directory.history")(function*(
   const directory = yield* Directory
   const ledger = yield* Ledger.Ledger
   const suppressions = yield* Suppressions.Suppressions
-  const page = yield* directory.search({ ...query, filter: Filter.make({ recipient: Option.some(recipient) }) })
+  const page = yield* directory.search({ ...query, filter: Search.Filter.make({ recipient: Option.some(recipient) }) })
   const stories = yield* Effect.forEach(page.deliveries, (delivery) =>
     Effect.map(
       ledger.timeline({ tenantId: delivery.tenantId, deliveryId: delivery.id }),

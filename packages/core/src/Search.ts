@@ -1,17 +1,65 @@
 /**
- * Decides by what a search goes through deliveries, and compares each with what was asked for.
+ * Says what a delivery must be to be found, decides by what a search goes through deliveries, and compares each with it.
  *
  * @since 0.2.0
  */
-import { DateTime, type Duration, Option } from "effect"
+import { DateTime, type Duration, Effect, Option, Schema } from "effect"
 import * as Delivery from "./Delivery.ts"
-import type { Filter } from "./Directory.ts"
+import * as Event from "./Event.ts"
 import * as EventType from "./EventType.ts"
 import * as Handover from "./Handover.ts"
+import * as IdempotencyKey from "./IdempotencyKey.ts"
 import type * as Projection from "./Projection.ts"
 import * as Provider from "./Provider.ts"
 import * as Recipient from "./Recipient.ts"
-import type * as Timestamp from "./Timestamp.ts"
+import * as Text from "./Text.ts"
+import * as Timestamp from "./Timestamp.ts"
+
+const optional = <A, E>(schema: Schema.Codec<A, E>) =>
+  Schema.OptionFromNullOr(schema).pipe(Schema.withConstructorDefault(Effect.succeed(Option.none())))
+
+/**
+ * What a delivery must be to be found: all that is named, and anything where nothing is.
+ *
+ * @category schemas
+ * @since 0.2.0
+ */
+export const Filter = Schema.Struct({
+  /** The recipient, in any spelling. */
+  recipient: optional(Recipient.Recipient),
+  /** The domain of the recipient, in any spelling. */
+  recipientDomain: optional(Text.bounded(255)),
+  /** The provider's message id as anybody has it: with brackets, the host of a `Message-ID`, or a webhook's routing. */
+  providerMessageId: optional(Text.bounded(1000)),
+  deliveryId: optional(Event.DeliveryId),
+  idempotencyKey: optional(IdempotencyKey.IdempotencyKey),
+  mailable: optional(Text.bounded(255)),
+  stream: optional(Delivery.Stream),
+  provider: optional(Provider.Provider),
+  status: optional(EventType.Status),
+  /** The type of its last event. */
+  lastEventType: optional(EventType.EventType),
+  /** A type of event that occurred to it; with `happenedFrom` or `happenedTo`, then. */
+  event: optional(EventType.EventType),
+  /** Recorded at this instant or later. */
+  recordedFrom: optional(Timestamp.Timestamp),
+  /** Recorded before this instant. */
+  recordedTo: optional(Timestamp.Timestamp),
+  /** Something happened to it at this instant or later, before `happenedTo`. */
+  happenedFrom: optional(Timestamp.Timestamp),
+  /** Something happened to it before this instant, from `happenedFrom` on. */
+  happenedTo: optional(Timestamp.Timestamp),
+  /** Recorded so long ago or longer, and never dispatched, failed or suppressed. */
+  stuckFor: optional(Schema.DurationFromMillis)
+})
+
+/**
+ * What a delivery must be to be found.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Filter = typeof Filter.Type
 
 /**
  * What a search marks a delivery with: a type of event that is rare and occurred to it, or that something made it fail.

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Audit, Directory, type Drift, type Event, Ledger, Orphans, type Tenant } from "@waybill/core"
+import { Audit, Directory, type Drift, type Event, Ledger, Orphans, Search, type Tenant } from "@waybill/core"
 import { Given } from "@waybill/storage/testing"
 import { DateTime, Deferred, Effect, Fiber, Option } from "effect"
 import { SqlClient } from "effect/sql"
@@ -237,7 +237,7 @@ describe("audits on PostgreSQL", () => {
         const directory = yield* Directory.Directory
         const bounced = directory.search({
           tenantId,
-          filter: Directory.Filter.make({ event: Option.some("bounced") }),
+          filter: Search.Filter.make({ event: Option.some("bounced") }),
           after: Option.none(),
           limit: 1
         })

@@ -18,6 +18,7 @@ import {
   Place,
   Provider,
   Recipient,
+  Search,
   Suppressions,
   Tenant,
   Unsent
@@ -493,7 +494,7 @@ describe("plans on PostgreSQL", () => {
           const client = yield* PgClient.PgClient
           const some = Option.some
           const since = some(DateTime.makeUnsafe("2000-01-01T00:00:00Z"))
-          const paths: Readonly<Record<string, ReadonlyArray<Partial<Directory.Filter>>>> = {
+          const paths: Readonly<Record<string, ReadonlyArray<Partial<Search.Filter>>>> = {
             deliveries_age: [{}, { recordedFrom: since }, { mailable: some("nothing") }, { event: some("opened") }],
             deliveries_recipient: [{ recipient: some(Recipient.Recipient.make("r7@example.com")) }],
             deliveries_message: [{ providerMessageId: some("<m-7>") }],
@@ -511,7 +512,7 @@ describe("plans on PostgreSQL", () => {
           }
           for (const [index, filters] of Object.entries(paths)) {
             for (const fields of filters) {
-              const filter = { ...Directory.Filter.make({}), ...fields }
+              const filter = { ...Search.Filter.make({}), ...fields }
               const query = { tenantId: tenant(1), filter, limit: 5, reach: 500 }
               let after: Option.Option<Directory.Cursor> = Option.none()
               for (let page = 0; page < 2; page++) {

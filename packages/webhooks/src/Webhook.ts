@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import { type Event, Provider as CoreProvider } from "@waybill/core"
+import * as Attributes from "@waybill/core/Attributes"
 import { type DateTime, Option, type Redacted, Schema } from "effect"
 
 /**
@@ -67,25 +68,12 @@ export const verified = ({ token }: { readonly token?: string } = {}): Verified 
 })
 
 /**
- * Why a request was refused.
- *
- * `MissingHeader`: what carries the signature is absent. `MalformedSignature`: it is there and cannot be read.
- * `BadSignature`: it was not made with a secret we know. `TimestampOutOfTolerance`: it was, too long ago or ahead.
- * `ReplayedToken`: its token was used for another body. `UntrustedTopic`: it comes from a topic that is not allowed.
- * `MisconfiguredSecret`: there is no secret, or one that cannot be used; the fault is ours.
+ * Why a request was refused; `Attributes.verificationReasons` says what each means.
  *
  * @category schemas
  * @since 0.1.0
  */
-export const VerificationReason = Schema.Literals([
-  "MissingHeader",
-  "MalformedSignature",
-  "BadSignature",
-  "TimestampOutOfTolerance",
-  "ReplayedToken",
-  "UntrustedTopic",
-  "MisconfiguredSecret"
-])
+export const VerificationReason = Schema.Literals(Attributes.verificationReasons)
 
 /**
  * Why a request was refused.

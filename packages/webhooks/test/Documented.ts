@@ -6,22 +6,26 @@ export type Meaning = string
 export interface Documented {
   /** The body that holds some items. */
   readonly body: (items: ReadonlyArray<unknown>) => string
+  /** What is signed, where that goes into an envelope; the body by default. */
+  readonly content?: (items: ReadonlyArray<unknown>) => string
   /** An item, with fields of an event in it. */
   readonly item: (n: number, fields: Readonly<Record<string, unknown>>) => unknown
   readonly isBatch: boolean
+  /** Whom an event names; a recipient for certain by default. */
+  readonly names?: (fields: Readonly<Record<string, unknown>>) => "certain" | "uncertain" | "nobody"
   readonly events: ReadonlyArray<readonly [fields: Readonly<Record<string, unknown>>, meaning: Meaning]>
 }
 
-const seconds = (n: number): number => 1_795_000_000 + n
+export const seconds = (n: number): number => 1_795_000_000 + n
 
-const iso = (n: number): string =>
+export const iso = (n: number): string =>
   `2026-11-18T${String(10 + Math.floor(n / 60)).padStart(2, "0")}:${String(n % 60).padStart(2, "0")}:00`
 
-const reader = (n: number): string => `reader-${n}@reader.example`
+export const reader = (n: number): string => `reader-${n}@reader.example`
 
-const array = (items: ReadonlyArray<unknown>): string => JSON.stringify(items)
+export const array = (items: ReadonlyArray<unknown>): string => JSON.stringify(items)
 
-const first = ([item]: ReadonlyArray<unknown>): string => JSON.stringify(item)
+export const first = ([item]: ReadonlyArray<unknown>): string => JSON.stringify(item)
 
 const sparkPostClass = (number: string) => ({ type: "bounce", bounce_class: number })
 
@@ -288,7 +292,8 @@ export const documented: Readonly<Record<string, Documented>> = {
         [{ metric }, metric] as const
       ),
       [{ metric: "bounced" }, "bounced undetermined bounced"],
-      ...["dropped", "undeliverable"].map((metric) => [{ metric }, "rejected"] as const),
+      [{ metric: "dropped" }, "rejected suppressed"],
+      [{ metric: "undeliverable" }, "rejected"],
       [{ metric: "spammed" }, "complained"],
       [{ metric: "unheard" }, "unknown"]
     ]

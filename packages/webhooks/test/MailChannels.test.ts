@@ -38,6 +38,13 @@ describe("MailChannels", () => {
     )
   })
 
+  it("reads our delivery id from the campaign", () => {
+    const id = "0190f3e2-0000-7000-8000-00000000002a"
+    const of = (campaign_id: string) =>
+      event(MailChannels.row, JSON.stringify([report("open", { campaign_id })])).delivery
+    assert.deepStrictEqual([`waybill:${id}`, "receipts"].map(of), [id, undefined])
+  })
+
   it("ignores a test, and is not certain of one of several recipients", () => {
     assert.deepStrictEqual(events(MailChannels.row, JSON.stringify([report("test")])), [])
     const several = report("open", { recipients: ["ada@reader.example", "bob@reader.example"] })

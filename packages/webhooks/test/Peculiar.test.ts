@@ -1,7 +1,7 @@
 /** Tries what is peculiar to one provider: how it tries an address, how it writes times and numbers, how it signs. */
 import { assert, describe, it } from "@effect/vitest"
 import type { Inbox } from "@waybill/core"
-import { Brevo, Mailjet, Mailtrap, Mandrill, type Row, Secrets, SparkPost, Unisender } from "@waybill/webhooks"
+import { Brevo, Mailjet, Mailtrap, Mandrill, Postal, type Row, Secrets, SparkPost, Unisender } from "@waybill/webhooks"
 import { DateTime, Effect, Redacted, Result } from "effect"
 import type { HttpServer } from "effect/http"
 import { createHash, generateKeyPairSync } from "node:crypto"
@@ -169,6 +169,41 @@ describe("Unisender", () => {
 })
 
 describe("Postal", () => {
+  it.effect("is believed by the older signature alone, and by neither where one of both is wrong", () =>
+    Effect.gen(function*() {
+      const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 })
+      const { privateKey: another } = generateKeyPairSync("rsa", { modulusLength: 2048 })
+      const [sender, forger] = [privateKey, another].map((key) => Schemes.withKey(Postal.row, key))
+      const [request, forged] = [sender, forger].map((each) => each?.send([Edge.report("delivered", 1)], receivedAt)[0])
+      const secrets = sender === undefined ? [] : Schemes.secretsOf(sender)
+      const { "x-postal-signature": older, "x-postal-signature-256": newer } = { ...request?.headers }
+      const { "x-postal-signature": wrongOlder, "x-postal-signature-256": wrongNewer } = { ...forged?.headers }
+      const isTaken = (headers: Readonly<Record<string, string | undefined>>) =>
+        Effect.map(
+          Effect.result(
+            Schemes.verify(Postal.row, {
+              headers: Object.fromEntries(
+                Object.entries(headers).flatMap(([name, value]) => value === undefined ? [] : [[name, value]])
+              ),
+              body: request?.body ?? bytes(""),
+              receivedAt,
+              secrets
+            })
+          ),
+          Result.isSuccess
+        )
+      const tried = [
+        { "x-postal-signature": older },
+        { "x-postal-signature-256": newer },
+        { "x-postal-signature": older, "x-postal-signature-256": newer },
+        { "x-postal-signature": wrongOlder, "x-postal-signature-256": newer },
+        { "x-postal-signature": older, "x-postal-signature-256": wrongNewer },
+        { "x-postal-signature-256": older },
+        {}
+      ]
+      assert.deepStrictEqual(yield* Effect.forEach(tried, isTaken), [true, true, true, false, false, false, false])
+    }))
+
   it("may have its key in PEM, or beside another", () => {
     const { publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 })
     const pem = publicKey.export({ format: "pem", type: "spki" }).toString()

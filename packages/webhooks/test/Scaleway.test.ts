@@ -54,6 +54,12 @@ describe("Scaleway", () => {
     assert.strictEqual(key(Scaleway.row, envelope(report(raw))), "webhook:scaleway:id:e1")
   })
 
+  it("reads our delivery id from the headers of the message", () => {
+    const id = "0190f3e2-0000-7000-8000-00000000002a"
+    const email_headers = [{ key: "Subject", value: "x" }, { key: "x-waybill-delivery-id", value: id }]
+    assert.strictEqual(event(Scaleway.row, envelope(report("email_delivered", { email_headers }))).delivery, id)
+  })
+
   it("reads a blocklisted message without an id, and ignores what is about no mail", () => {
     const read = event(Scaleway.row, envelope(report("email_blocklisted", { email_id: undefined })))
     assert.deepStrictEqual([read.type, read.message], ["rejected", undefined])

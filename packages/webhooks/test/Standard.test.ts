@@ -27,14 +27,15 @@ const ahasend = (type: string, data: object = {}) =>
     data: { id: "m1", message_id_header: "<x@shop.example>", recipient: "ada@reader.example", ...data }
   })
 
-const sweego = (event_type: string) =>
+const sweego = (event_type: string, change: object = {}) =>
   body({
     event_type,
     timestamp: "2026-03-04T12:26:07+02:00",
     event_id: "e1",
     swg_uid: "u1",
     headers: { "x-transaction-id": "t1" },
-    recipient: "ada@reader.example"
+    recipient: "ada@reader.example",
+    ...change
   })
 
 const usesend = (type: string, data: object = {}) =>
@@ -71,7 +72,7 @@ const cases: ReadonlyArray<Case> = [
   [AhaSend.row, ahasend("message.reception"), "queued"],
   [AhaSend.row, ahasend("message.delivered"), "delivered"],
   [AhaSend.row, ahasend("message.transient_error"), "deferred"],
-  [AhaSend.row, ahasend("message.failed"), "bounced", "bounced", "hard"],
+  [AhaSend.row, ahasend("message.failed"), "bounced", "timed_out", "soft"],
   [AhaSend.row, ahasend("message.bounced"), "bounced", "bounced", "undetermined"],
   [AhaSend.row, ahasend("message.suppressed"), "rejected", "blocked"],
   [AhaSend.row, ahasend("message.opened"), "opened"],
@@ -152,6 +153,8 @@ describe("The kin of Standard Webhooks", () => {
       [Loops.row, loops("testing.testEvent")],
       [AhaSend.row, ahasend("suppression.created")],
       [AhaSend.row, ahasend("message.routing")],
+      [AhaSend.row, ahasend("route.message")],
+      [Sweego.row, sweego("delivered", { channel: "sms" })],
       [UseSend.row, usesend("contact.created")],
       [UseSend.row, usesend("webhook.test")],
       [Lettermint.row, lettermint("webhook.test")],
@@ -166,8 +169,33 @@ describe("The kin of Standard Webhooks", () => {
       event: "message.opened",
       machine: "generic"
     })
+    const machine = { machine: "generic" }
+    assert.deepInclude(event(AhaSend.row, ahasend("message.opened", { is_bot: "true" })).payload, machine)
+    for (const open of [{ open: { proxy: true } }, { click: { proxy: true } }]) {
+      assert.deepInclude(event(Sweego.row, sweego("email_opened", open)).payload, machine)
+    }
+    const robot = lettermint("message.opened", { bot: { machine: true, classification: "proxy" } })
+    assert.deepInclude(event(Lettermint.row, robot).payload, machine)
     const several = usesend("email.delivered", { to: ["ada@reader.example", "bob@reader.example"] })
     assert.isFalse(event(UseSend.row, several).certain)
+  })
+
+  it("are known by either name of the transaction, of the suppression and of whom it is about", () => {
+    assert.strictEqual(event(Sweego.row, sweego("delivered", { headers: {}, transaction_id: "t2" })).message, "t2")
+    const created = (fields: object) =>
+      event(Lettermint.row, lettermint("message.created", { recipient: undefined, ...fields }))
+    assert.deepInclude(created({ to: ["ada@reader.example"] }), { to: "ada@reader.example", certain: true })
+    assert.isFalse(created({ to: ["ada@reader.example"], cc: ["bob@reader.example"] }).certain)
+    assert.strictEqual(created({}).to, undefined)
+    const suppressed = (reason: string) => event(Lettermint.row, lettermint("message.suppressed", { reason })).reason
+    assert.deepStrictEqual(["hard_bounce", "spam_complaint", "unsubscribe", "by hand"].map(suppressed), [
+      "bounced",
+      "spam",
+      "unsubscribed",
+      "blocked"
+    ])
+    const left = lettermint("message.unsubscribed", { unsubscribed_at: "2026-03-04T10:00:00Z" })
+    assert.strictEqual(event(Lettermint.row, left).at, "2026-03-04T10:00:00.000Z")
   })
 
   it("give one key to one event, by its own id or that of its headers", () => {

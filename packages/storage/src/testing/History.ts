@@ -23,6 +23,7 @@ import {
   Orphans,
   Provider,
   Recipient,
+  Search,
   Suppressions,
   type Tenant,
   Unsent
@@ -64,7 +65,7 @@ export interface Report {
  * @category models
  * @since 0.2.0
  */
-export interface Search {
+export interface Asked {
   readonly recipient: string | undefined
   readonly domain: string | undefined
   readonly message: number | undefined
@@ -159,7 +160,7 @@ export type Step =
   | { readonly _tag: "Dismiss"; readonly tenant: number; readonly event: number }
   | { readonly _tag: "Retry"; readonly tenant: number; readonly event: number }
   | { readonly _tag: "Forget"; readonly tenant: number; readonly recipient: string }
-  | { readonly _tag: "Search"; readonly tenant: number; readonly search: Search }
+  | { readonly _tag: "Search"; readonly tenant: number; readonly search: Asked }
   | Suppressing.Step
   /** Moves the clock, also back. */
   | { readonly _tag: "Wait"; readonly seconds: number }
@@ -254,10 +255,10 @@ const newEvent = (spelling: Spelling) => ({ words, ...report }: Report): Event.N
       : Given.key(`chosen-${report.key}`)
   })
 
-const filterOf = (spelling: Spelling, search: Search): Directory.Filter => {
+const filterOf = (spelling: Spelling, search: Asked): Search.Filter => {
   const at = (seconds: number | undefined) => Option.map(Option.fromUndefinedOr(seconds), Given.afterNoon)
   const provider = Option.fromUndefinedOr(search.provider)
-  return Directory.Filter.make({
+  return Search.Filter.make({
     recipient: Option.map(Option.fromUndefinedOr(search.recipient), Given.address),
     recipientDomain: Option.fromUndefinedOr(search.domain),
     providerMessageId: Option.map(
@@ -439,7 +440,7 @@ const makeStepper = Effect.fnUntraced(function*(spelling: Spelling, wait: (secon
     )
 
   /** The pages of a search, each by the ids of its deliveries. */
-  const pages = Effect.fnUntraced(function*(index: number, search: Search) {
+  const pages = Effect.fnUntraced(function*(index: number, search: Asked) {
     const query = {
       tenantId: tenant(index),
       filter: filterOf(spelling, search),

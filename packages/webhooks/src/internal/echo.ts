@@ -35,9 +35,9 @@ export const words = (own: Own): Readonly<Record<string, string>> =>
     })
   )
 
-const tag = /^waybill_delivery_id[:=](.+)$/
+const tag = /^waybill(?:_delivery_id)?[:=](.+)$/
 
-/** Our delivery id among tags, as `waybill_delivery_id:<id>`; for providers that echo nothing else. */
+/** Our delivery id among tags, as `waybill_delivery_id:<id>` or `waybill:<id>`; for providers that echo nothing else. */
 export const idInTags = (tags: ReadonlyArray<string>): string | undefined => {
   for (const each of tags) {
     const id = tag.exec(each)?.[1]

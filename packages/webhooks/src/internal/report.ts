@@ -43,6 +43,10 @@ const refusedFor: ReadonlyArray<readonly [RegExp, Event.RejectReason]> = [
   [/bounc/i, "bounced"]
 ]
 
+/** The reason that a provider's words name for not mailing somebody: what it remembers of the recipient. */
+export const remembered = (words: string | undefined): Event.RejectReason | undefined =>
+  words === undefined ? undefined : refusedFor.find(([form]) => form.test(words))?.[1]
+
 /**
  * The refusal to send that a provider's word for a bounce or complaint stands for; none where it stands for none. It is told by
  * its form, so that a list that a provider adds is not taken for a fresh bounce or complaint.
@@ -53,7 +57,7 @@ export const refusal = (word: string | undefined, reason: Event.RejectReason): M
   word !== undefined && refused.test(word)
     ? {
       type: "rejected",
-      rejectReason: refusedFor.find(([form]) => form.test(word))?.[1] ?? reason,
+      rejectReason: remembered(word) ?? reason,
       suppressed: true
     }
     : undefined

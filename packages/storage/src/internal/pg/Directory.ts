@@ -92,7 +92,7 @@ export const make = ({ sql, statements, table }: Database, { columns }: Deliveri
   }
 
   /** Whether an event of a delivery `d`, or an orphan that was linked to it, is what a filter asks for. */
-  const occurred = ({ event, happenedFrom, happenedTo }: Directory.Filter) => {
+  const occurred = ({ event, happenedFrom, happenedTo }: Search.Filter) => {
     const isAsked = (alias: Statement.Fragment) =>
       all([
         ...given(event, (type) => sql`${alias}.type = ${type}`),

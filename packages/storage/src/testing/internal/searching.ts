@@ -1,16 +1,16 @@
 /** Declares what holds for every directory: what a search finds, in which order, page by page, while others write. */
 import { assert } from "@effect/vitest"
-import { Directory, type Event, Ledger, Provider, Suppressions, type Tenant } from "@waybill/core"
+import { Directory, type Event, Ledger, Provider, Search, Suppressions, type Tenant } from "@waybill/core"
 import { Arbitrary, Brand, DateTime, Duration, Effect, Option, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as Given from "../Given.ts"
 import { appended, type Contract, refused } from "./contract.ts"
 
-const filter = (fields: Partial<Directory.Filter>): Directory.Filter => ({ ...Directory.Filter.make({}), ...fields })
+const filter = (fields: Partial<Search.Filter>): Search.Filter => ({ ...Search.Filter.make({}), ...fields })
 
 const search = (
   tenantId: Tenant.TenantId,
-  fields: Partial<Directory.Filter>,
+  fields: Partial<Search.Filter>,
   page: Partial<Pick<Directory.Query, "after" | "limit" | "reach">> = {}
 ) =>
   Effect.flatMap(
@@ -18,13 +18,13 @@ const search = (
     (directory) => directory.search({ tenantId, filter: filter(fields), after: Option.none(), limit: 100, ...page })
   )
 
-const found = (tenantId: Tenant.TenantId, fields: Partial<Directory.Filter>) =>
+const found = (tenantId: Tenant.TenantId, fields: Partial<Search.Filter>) =>
   Effect.map(search(tenantId, fields), ({ deliveries }) => deliveries.map(({ id }) => id))
 
 /** All pages of a search, after each of which something is done. */
 const pages = Effect.fnUntraced(function*<E, R>(
   tenantId: Tenant.TenantId,
-  fields: Partial<Directory.Filter>,
+  fields: Partial<Search.Filter>,
   size: Pick<Directory.Query, "limit" | "reach">,
   between: Effect.Effect<unknown, E, R>
 ) {
@@ -71,7 +71,7 @@ export const searching = ({ example, property }: Contract): void => {
     Effect.gen(function*() {
       const { first, second, tenantId, third } = yield* three
       const some = Option.some
-      const cases: ReadonlyArray<readonly [Partial<Directory.Filter>, ReadonlyArray<Event.DeliveryId>]> = [
+      const cases: ReadonlyArray<readonly [Partial<Search.Filter>, ReadonlyArray<Event.DeliveryId>]> = [
         [{}, [third, second, first]],
         [{ recipient: some(Given.address("ANN@Example.Com.")) }, [third, first]],
         [{ recipient: some(Given.address("nobody@example.com")) }, []],

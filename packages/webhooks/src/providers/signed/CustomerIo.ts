@@ -24,7 +24,8 @@ const events: ReadonlyMap<string, Report.Meaning> = new Map<string, Report.Meani
   ["delivered", { type: "delivered" }],
   ["deferred", { type: "deferred" }],
   ["bounced", { type: "bounced", rejectReason: "bounced", bounceClass: "undetermined" }],
-  ["dropped", { type: "rejected" }],
+  // It was for somebody whom Customer.io suppresses.
+  ["dropped", { type: "rejected", suppressed: true }],
   ["undeliverable", { type: "rejected" }],
   ["failed", { type: "failed" }],
   ["opened", { type: "opened" }],

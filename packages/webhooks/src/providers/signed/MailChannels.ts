@@ -12,6 +12,7 @@
 import { type EventType, Provider } from "@waybill/core"
 import { Duration, Effect, Option, Redacted, Schema } from "effect"
 import { createHash, generateKeyPairSync, type KeyObject, sign, verify as verifies } from "node:crypto"
+import * as Echo from "../../internal/echo.ts"
 import * as Json from "../../internal/json.ts"
 import * as Report from "../../internal/report.ts"
 import * as Signature from "../../internal/signature.ts"
@@ -141,22 +142,23 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
   const { event, recipients = [], timestamp: time } = raw
   if (event === undefined || event === "") return Report.undecodable("MissingType")
   if (event === "test") return Report.ignored(event)
+  const tags = raw.campaign_id === undefined ? [] : [raw.campaign_id]
   return Report.events({
     provider: name,
     meaning: meanings.get(event) ?? Report.unknown,
-    payload: { event, status: `${raw.status ?? ""} ${raw.reason ?? ""}` },
+    payload: { event, status: `${raw.status ?? ""} ${raw.reason ?? ""}`, smtpStatus: raw.status },
     details: {
       response: raw.status,
       description: raw.reason,
       url: raw.url,
       ip: raw.ip,
       userAgent: raw.user_agent,
-      tags: raw.campaign_id === undefined ? [] : [raw.campaign_id]
+      tags
     },
     occurredAt: Option.getOrElse(Report.fromSeconds(time), () => receivedAt),
     messageId: raw.request_id ?? raw.smtp_id,
     eventId: undefined,
-    deliveryId: undefined,
+    deliveryId: Echo.idInTags(tags),
     recipient: Report.recipient(recipients[0], recipients.length === 1),
     key: Report.keyOfNature(
       name,
@@ -194,6 +196,7 @@ const written = (report: Sender.Report) => ({
     : words.get(report.type) ?? "unheard",
   request_id: report.messageId,
   recipients: [report.recipient],
+  ...report.deliveryId !== undefined && { campaign_id: `waybill:${report.deliveryId}` },
   ...report.type === "clicked" && { url: "https://shop.example/orders" },
   ...report.type === "bounced" && { status: "550", reason: "550 5.1.1 mailbox not found" }
 })
@@ -255,7 +258,6 @@ export const row: Row.Row = {
   normalize: Report.batch(name, item),
   composer: {
     types: Sender.typesOf(words),
-    echoes: false,
     compose: (reports) => [{
       headers: { "content-type": "application/json" },
       body: new TextEncoder().encode(JSON.stringify(reports.map(written)))

@@ -6,7 +6,7 @@
  *
  * @since 0.2.0
  */
-import { type Event, type EventType, Provider } from "@waybill/core"
+import { type EventType, Provider } from "@waybill/core"
 import { DateTime, Option, Schema } from "effect"
 import * as Echo from "../../internal/echo.ts"
 import * as Json from "../../internal/json.ts"
@@ -34,16 +34,10 @@ const events: ReadonlyMap<string, Report.Meaning> = new Map<string, Report.Meani
 /** They repeat the first opening or click, under an id of their own: with them it would count twice. */
 const repeated = new Set(["opened_unique", "clicked_unique"])
 
-const remembered: ReadonlyArray<readonly [RegExp, Event.RejectReason]> = [
-  [/unsub/i, "unsubscribed"],
-  [/complain|spam/i, "spam"],
-  [/bounc/i, "bounced"]
-]
-
 /** MailerSend did not try, because of what it remembers of the recipient. */
-const suppressed = (reason = ""): Report.Meaning => ({
+const suppressed = (reason: string | undefined): Report.Meaning => ({
   type: "rejected",
-  rejectReason: remembered.find(([form]) => form.test(reason))?.[1] ?? "blocked",
+  rejectReason: Report.remembered(reason) ?? "blocked",
   suppressed: true
 })
 

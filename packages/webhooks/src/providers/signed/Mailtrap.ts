@@ -5,7 +5,7 @@
  *
  * @since 0.2.0
  */
-import { type Event, type EventType, Provider } from "@waybill/core"
+import { type EventType, Provider } from "@waybill/core"
 import { Option, Schema } from "effect"
 import * as Batch from "../../internal/batch.ts"
 import * as Echo from "../../internal/echo.ts"
@@ -32,14 +32,8 @@ const events: ReadonlyMap<string, Report.Meaning> = new Map<string, Report.Meani
   ["unsubscribe", { type: "unsubscribed" }]
 ])
 
-const remembered: ReadonlyArray<readonly [RegExp, Event.RejectReason]> = [
-  [/unsubscri/i, "unsubscribed"],
-  [/complain|spam/i, "spam"],
-  [/bounc/i, "bounced"]
-]
-
 const rejected = (reason = ""): Report.Meaning => {
-  const found = remembered.find(([form]) => form.test(reason))?.[1]
+  const found = Report.remembered(reason)
   return {
     type: "rejected",
     rejectReason: found ?? "blocked",

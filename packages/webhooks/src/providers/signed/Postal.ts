@@ -11,6 +11,7 @@ import { createPublicKey, createSign, createVerify, generateKeyPairSync, type Ke
 import * as Echo from "../../internal/echo.ts"
 import * as Instant from "../../internal/instant.ts"
 import * as Json from "../../internal/json.ts"
+import * as PublicKey from "../../internal/publicKey.ts"
 import * as Report from "../../internal/report.ts"
 import * as Signature from "../../internal/signature.ts"
 import type * as Row from "../../Row.ts"
@@ -106,33 +107,34 @@ export const normalize: Row.Row["normalize"] = Report.single(name, item)
 
 const refuse = Signature.refusal(name)
 
-const importKey: (der: Uint8Array) => Option.Option<KeyObject> = Option.liftThrowable((der) =>
-  createPublicKey({ key: Buffer.from(der), format: "der", type: "spki" })
+const isSignedBy = Option.liftThrowable((key: KeyObject, { digest, signature }: Signed, body: Uint8Array) =>
+  createVerify(digest).update(body).verify(key, signature)
 )
 
-/** What may stand around and in the base64 of a key: the armour of PEM and line breaks, some of them spelt out. */
-const around = /-----[A-Z ]+-----|\\[rn]|\s/g
+/** The headers with a signature, and the digest of each: Postal keeps the older one beside the newer. */
+const signatureHeaders = [["x-postal-signature-256", "sha256"], ["x-postal-signature", "sha1"]] as const
 
-const publicKey = (secret: string): Option.Option<KeyObject> =>
-  Option.filter(
-    Option.flatMap(Signature.fromBase64(secret.replace(around, "")), importKey),
-    (key) => key.asymmetricKeyType === "rsa"
-  )
+interface Signed {
+  readonly digest: typeof signatureHeaders[number][1]
+  readonly signature: Uint8Array
+}
 
-const isSignedBy = Option.liftThrowable((key: KeyObject, body: Uint8Array, signature: Uint8Array) =>
-  createVerify("sha1").update(body).verify(key, signature)
-)
-
-const header = "x-postal-signature"
-
-const signed = Effect.fnUntraced(function*({ [header]: text }: Webhook.Request["headers"]) {
-  if (text === undefined) return yield* refuse("MissingHeader")
-  const given = Signature.fromBase64(text)
-  return Option.isSome(given) ? given.value : yield* refuse("MalformedSignature")
+/** The signatures of a request: the newer where Postal makes it, and the older. */
+const signed = Effect.fnUntraced(function*(request: Webhook.Request["headers"]) {
+  const signatures: Array<Signed> = []
+  for (const [header, digest] of signatureHeaders) {
+    const text = request[header]
+    if (text === undefined) continue
+    const signature = Signature.fromBase64(text)
+    if (Option.isNone(signature)) return yield* refuse("MalformedSignature")
+    signatures.push({ digest, signature: signature.value })
+  }
+  return signatures.length === 0 ? yield* refuse("MissingHeader") : signatures
 })
 
 /**
- * Checks the signature, RSA with SHA-1, against every active public key, in base64 as Postal shows it, or in PEM.
+ * Checks the signatures, RSA with SHA-256 or SHA-1, against every active public key, in base64 as Postal shows it, or in PEM.
+ * Each that a request has must hold: an older installation has the one with SHA-1 alone.
  *
  * @category verification
  * @since 0.2.0
@@ -142,7 +144,11 @@ export const verify: Scheme.Verify = Effect.fnUntraced(function*({ body, headers
   yield* Signature.judge(
     name,
     secrets,
-    (secret) => Option.map(publicKey(secret), (key) => Option.getOrElse(isSignedBy(key, body, given), () => false))
+    (secret) =>
+      Option.map(
+        PublicKey.read(secret, "rsa"),
+        (key) => given.every((each) => Option.getOrElse(isSignedBy(key, each, body), () => false))
+      )
   )
   return Webhook.verified()
 })
@@ -151,10 +157,15 @@ const signer = (privateKey: KeyObject): Scheme.Signer => ({
   secrets: [
     Redacted.make(createPublicKey(privateKey).export({ format: "der", type: "spki" }).toString("base64"))
   ],
-  sign: ({ body, headers, ...request }) => ({
+  sign: ({ body, ...request }) => ({
     ...request,
     body,
-    headers: { ...headers, [header]: createSign("sha1").update(body).sign(privateKey, "base64") }
+    headers: {
+      ...request.headers,
+      ...Object.fromEntries(
+        signatureHeaders.map(([header, digest]) => [header, createSign(digest).update(body).sign(privateKey, "base64")])
+      )
+    }
   })
 })
 

@@ -14,6 +14,7 @@ import { type EventType, Provider } from "@waybill/core"
 import { Effect, Option, Redacted, Schema } from "effect"
 import { createPublicKey, createSign, createVerify, generateKeyPairSync, type KeyObject } from "node:crypto"
 import * as Json from "../../internal/json.ts"
+import * as PublicKey from "../../internal/publicKey.ts"
 import * as Report from "../../internal/report.ts"
 import * as Signature from "../../internal/signature.ts"
 import type * as Row from "../../Row.ts"
@@ -29,19 +30,6 @@ const refuse = Signature.refusal(name)
 
 const signatureHeader = "x-twilio-email-event-webhook-signature"
 const timestampHeader = "x-twilio-email-event-webhook-timestamp"
-
-const importKey: (der: Uint8Array) => Option.Option<KeyObject> = Option.liftThrowable((der) =>
-  createPublicKey({ key: Buffer.from(der), format: "der", type: "spki" })
-)
-
-/** What may stand around and in the base64 of a key: the armour of PEM and line breaks, some of them spelt out. */
-const around = /-----[A-Z ]+-----|\\[rn]|\s/g
-
-const publicKey = (secret: string): Option.Option<KeyObject> =>
-  Option.filter(
-    Option.flatMap(Signature.fromBase64(secret.replace(around, "")), importKey),
-    (key) => key.asymmetricKeyType === "ec"
-  )
 
 const isSignedBy = Option.liftThrowable((key: KeyObject, timestamp: string, body: Uint8Array, signature: Uint8Array) =>
   createVerify("sha256").update(timestamp).update(body).verify(key, signature)
@@ -87,7 +75,7 @@ export const verify = Effect.fnUntraced(
       secrets,
       (secret) =>
         Option.map(
-          publicKey(secret),
+          PublicKey.read(secret, "ec"),
           (key) => Option.getOrElse(isSignedBy(key, timestamp, body, signature), () => false)
         )
     )

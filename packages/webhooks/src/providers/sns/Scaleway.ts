@@ -123,11 +123,15 @@ const decode = Json.decoder(() =>
     created_at: Json.text,
     email_id: Json.text,
     email_to: Json.lenient(Schema.Union([Schema.String, Schema.Array(Schema.String)])),
+    email_headers: Json.lenient(Schema.Array(Schema.Struct({ key: Json.text, value: Json.text }))),
     email_response_code: Json.scalar,
     email_response_message: Json.text,
     email_try_count: Json.scalar
   })
 )
+
+/** The header of a message in which an application gives our delivery id; events give the headers back. */
+const deliveryHeader = "X-Waybill-Delivery-Id"
 
 const published = (value: unknown, received: Webhook.Received): Report.Item => {
   const decoded = decode(value)
@@ -141,14 +145,14 @@ const published = (value: unknown, received: Webhook.Received): Report.Item => {
   return Report.events({
     provider: name,
     meaning: meanings.get(event) ?? Report.unknown,
-    payload: { event, status: response, attempt: raw.email_try_count },
+    payload: { event, status: response, smtpStatus: raw.email_response_code, attempt: raw.email_try_count },
     details: {
       response: [raw.email_response_code, response].filter((each) => each !== undefined && each !== "").join(" ")
     },
     occurredAt: Option.getOrElse(Report.fromIso(time), () => received.receivedAt),
     messageId: raw.email_id,
     eventId,
-    deliveryId: undefined,
+    deliveryId: raw.email_headers?.find(({ key }) => key?.toLowerCase() === deliveryHeader.toLowerCase())?.value,
     recipient: Report.recipient(addresses[0], addresses.length === 1),
     key: eventId === undefined
       ? Report.keyOfNature(name, time, value, event, raw.email_id, ...addresses)
@@ -199,6 +203,7 @@ const written = (report: Sender.Report): Webhook.Request => ({
     email_to: report.recipient,
     email_from: "shop@shop.example",
     email_subject: "Your receipt",
+    email_headers: report.deliveryId === undefined ? [] : [{ key: deliveryHeader, value: report.deliveryId }],
     ...report.type === "bounced" && {
       email_response_code: 550,
       email_response_message: "5.1.1 mailbox not found",
@@ -276,5 +281,5 @@ export const row: Row.Row = {
       ? Option.some({})
       : Option.none(),
   normalize,
-  composer: { types: Sender.typesOf(words), echoes: false, compose: (reports) => reports.map(written) }
+  composer: { types: Sender.typesOf(words), compose: (reports) => reports.map(written) }
 }

@@ -11,6 +11,7 @@ import { DateTime, Option, Schema } from "effect"
 import { sha256Hex } from "../../internal/digest.ts"
 import * as Json from "../../internal/json.ts"
 import * as Report from "../../internal/report.ts"
+import * as StandardRow from "../../internal/standardRow.ts"
 import type * as Row from "../../Row.ts"
 import * as StandardWebhooks from "../../schemes/StandardWebhooks.ts"
 import * as Sender from "../../Sender.ts"
@@ -18,18 +19,22 @@ import type * as Webhook from "../../Webhook.ts"
 
 const name = Provider.Provider.make("ahasend")
 
-const prefixes = ["webhook"] as const
-
 const meanings: ReadonlyMap<string, Report.Meaning> = new Map<string, Report.Meaning>([
   ["message.reception", { type: "queued" }],
   ["message.delivered", { type: "delivered" }],
   ["message.transient_error", { type: "deferred" }],
-  ["message.failed", { type: "bounced", rejectReason: "bounced", bounceClass: "hard" }],
-  ["message.bounced", { type: "bounced", rejectReason: "bounced", bounceClass: "undetermined" }],
+  // It was given up after many tries.
+  ["message.failed", { type: "bounced", rejectReason: "timed_out", bounceClass: "soft" }],
   ["message.suppressed", { type: "rejected", rejectReason: "blocked", suppressed: true }],
   ["message.opened", { type: "opened" }],
   ["message.clicked", { type: "clicked" }]
 ])
+
+/** A bounce is refused by the recipient's server, or reported later; it is hard where the address is what is wrong. */
+const bounced = ({ delivery_attempt: attempt }: Data): Report.Meaning =>
+  attempt?.classification === "InvalidRecipient" || attempt?.enhanced_status_code?.startsWith("5.1.") === true
+    ? { type: "bounced", rejectReason: "bounced", bounceClass: "hard" }
+    : { type: "bounced", rejectReason: "bounced", bounceClass: "undetermined" }
 
 const decode = Json.decoder(() =>
   Schema.Struct({
@@ -40,11 +45,19 @@ const decode = Json.decoder(() =>
       recipient: Json.text,
       user_agent: Json.text,
       ip: Json.text,
-      is_bot: Json.flag,
-      url: Json.text
+      is_bot: Json.lenient(Schema.Union([Schema.Boolean, Schema.String])),
+      url: Json.text,
+      delivery_attempt: Json.lenient(Schema.Struct({
+        classification: Json.text,
+        smtp_code: Json.scalar,
+        enhanced_status_code: Json.text,
+        response: Json.text
+      }))
     }))
   })
 )
+
+type Data = NonNullable<Json.Decoded<typeof decode>["data"]>
 
 const item = (value: unknown, { headers, receivedAt }: Webhook.Received): Report.Item => {
   const decoded = decode(value)
@@ -53,11 +66,18 @@ const item = (value: unknown, { headers, receivedAt }: Webhook.Received): Report
   if (event === undefined || event === "") return Report.undecodable("MissingType")
   if (!event.startsWith("message.") || event === "message.routing") return Report.ignored(event)
   const eventId = StandardWebhooks.idOf(headers)
+  const attempt = data.delivery_attempt
   return Report.events({
     provider: name,
-    meaning: meanings.get(event) ?? Report.unknown,
-    payload: { event, machine: data.is_bot === true ? "generic" : undefined },
-    details: { url: data.url, ip: data.ip, userAgent: data.user_agent },
+    meaning: event === "message.bounced" ? bounced(data) : meanings.get(event) ?? Report.unknown,
+    payload: {
+      event,
+      subtype: attempt?.classification,
+      status: attempt?.enhanced_status_code,
+      smtpStatus: attempt?.smtp_code,
+      machine: String(data.is_bot) === "true" ? "generic" : undefined
+    },
+    details: { response: attempt?.response, url: data.url, ip: data.ip, userAgent: data.user_agent },
     occurredAt: Option.getOrElse(Report.fromIso(time), () => receivedAt),
     messageId: data.id,
     eventId,
@@ -73,7 +93,7 @@ const words: ReadonlyMap<EventType.ReportedType, string> = new Map<EventType.Rep
   ["queued", "message.reception"],
   ["delivered", "message.delivered"],
   ["deferred", "message.transient_error"],
-  ["bounced", "message.failed"],
+  ["bounced", "message.bounced"],
   ["rejected", "message.suppressed"],
   ["opened", "message.opened"],
   ["clicked", "message.clicked"]
@@ -82,7 +102,9 @@ const words: ReadonlyMap<EventType.ReportedType, string> = new Map<EventType.Rep
 const written = (report: Sender.Report): Webhook.Request => ({
   headers: { "content-type": "application/json", "webhook-id": sha256Hex(report.eventId).slice(0, 27) },
   body: new TextEncoder().encode(JSON.stringify({
-    type: words.get(report.type) ?? "message.unheard",
+    type: report.type === "bounced" && report.bounceClass === "soft"
+      ? "message.failed"
+      : words.get(report.type) ?? "message.unheard",
     timestamp: DateTime.formatIso(report.at).replace("Z", "000000Z"),
     webhook_id: "7d0a8f2e-6f1f-4b5f-9b53-7cf3a0f7a4c1",
     data: {
@@ -91,7 +113,16 @@ const written = (report: Sender.Report): Webhook.Request => ({
       recipient: report.recipient,
       from: "shop@shop.example",
       ...(report.type === "opened" || report.type === "clicked") && { ip: "192.0.2.7", is_bot: false },
-      ...report.type === "clicked" && { url: "https://shop.example/orders" }
+      ...report.type === "clicked" && { url: "https://shop.example/orders" },
+      ...report.type === "bounced" && report.bounceClass !== "soft" && {
+        delivery_attempt: {
+          classification: "InvalidRecipient",
+          smtp_code: 550,
+          enhanced_status_code: "5.1.1",
+          response: "5.1.1 mailbox not found",
+          command: "RCPT TO"
+        }
+      }
     }
   }))
 })
@@ -102,18 +133,15 @@ const written = (report: Sender.Report): Webhook.Request => ({
  * @category providers
  * @since 0.2.0
  */
-export const row: Row.Row = {
+export const row: Row.Row = StandardRow.make({
   name,
-  schemes: [StandardWebhooks.make(name, {
+  variant: {
     variable: "WAYBILL_AHASEND_SECRET",
     about: "signing secret of the webhook, whole",
-    prefixes,
+    prefixes: ["webhook"],
     key: "text",
     signature: "versioned"
-  })],
-  headers: StandardWebhooks.headersOf({ prefixes }),
-  refusal: 401,
-  unavailable: 503,
-  normalize: Report.single(name, item),
+  },
+  item,
   composer: { types: Sender.typesOf(words), echoes: false, compose: (reports) => reports.map(written) }
-}
+})

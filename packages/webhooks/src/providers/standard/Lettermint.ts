@@ -27,7 +27,6 @@ const meanings: ReadonlyMap<string, Report.Meaning> = new Map<string, Report.Mea
   ["message.hard_bounced", { type: "bounced", rejectReason: "bounced", bounceClass: "hard" }],
   ["message.soft_bounced", { type: "bounced", rejectReason: "bounced", bounceClass: "soft" }],
   ["message.failed", { type: "failed" }],
-  ["message.suppressed", { type: "rejected", rejectReason: "blocked", suppressed: true }],
   ["message.policy_rejected", { type: "rejected", rejectReason: "blocked" }],
   ["message.spam_complaint", { type: "complained" }],
   ["message.unsubscribed", { type: "unsubscribed" }],
@@ -44,6 +43,9 @@ const decode = Json.decoder(() =>
     data: Json.lenient(Schema.Struct({
       message_id: Json.text,
       recipient: Json.text,
+      to: Json.texts,
+      cc: Json.texts,
+      bcc: Json.texts,
       tag: Json.text,
       metadata: Json.bag,
       response: Json.lenient(Schema.Struct({
@@ -55,10 +57,26 @@ const decode = Json.decoder(() =>
       reason_code: Json.text,
       opened_at: Json.text,
       clicked_at: Json.text,
-      destination_url: Json.text
+      unsubscribed_at: Json.text,
+      destination_url: Json.text,
+      user_agent: Json.text,
+      bot: Json.lenient(Schema.Struct({ machine: Json.flag }))
     }))
   })
 )
+
+type Data = NonNullable<Json.Decoded<typeof decode>["data"]>
+
+const meaning = (event: string, { reason, reason_code: code }: Data): Report.Meaning =>
+  event === "message.suppressed"
+    ? { type: "rejected", rejectReason: Report.remembered(code ?? reason) ?? "blocked", suppressed: true }
+    : meanings.get(event) ?? Report.unknown
+
+/** Whom an event is about: one that is not about a recipient names all of the message. */
+const recipientOf = ({ bcc = [], cc = [], recipient, to = [] }: Data) => {
+  const all = [...to, ...cc, ...bcc]
+  return recipient === undefined ? Report.recipient(all[0], all.length === 1) : Report.recipient(recipient, true)
+}
 
 const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => {
   const decoded = decode(value)
@@ -66,21 +84,24 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
   const { data = {}, event, id, timestamp } = decoded.value
   if (event === undefined || event === "") return Report.undecodable("MissingType")
   if (!event.startsWith("message.") || event === "message.inbound") return Report.ignored(event)
-  const time = data.opened_at ?? data.clicked_at ?? timestamp
+  const time = data.opened_at ?? data.clicked_at ?? data.unsubscribed_at ?? timestamp
   const eventId = id === "" ? undefined : id
   const { response } = data
   return Report.events({
     provider: name,
-    meaning: meanings.get(event) ?? Report.unknown,
+    meaning: meaning(event, data),
     payload: {
       event,
       subtype: data.reason_code,
-      status: `${response?.enhanced_status_code ?? ""} ${response?.content ?? ""}`
+      status: `${response?.enhanced_status_code ?? ""} ${response?.content ?? ""}`,
+      smtpStatus: response?.status_code,
+      machine: data.bot?.machine === true ? "generic" : undefined
     },
     details: {
       response: response?.content,
       description: data.reason,
       url: data.destination_url,
+      userAgent: data.user_agent,
       tags: data.tag === undefined ? [] : [data.tag],
       metadata: data.metadata
     },
@@ -88,7 +109,7 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
     messageId: data.message_id,
     eventId,
     deliveryId: Json.textIn(data.metadata, "waybill_delivery_id"),
-    recipient: Report.recipient(data.recipient, true),
+    recipient: recipientOf(data),
     key: eventId === undefined
       ? Report.keyOfNature(name, time, value, event, data.message_id, data.recipient, data.destination_url)
       : Report.keyOfId(name, eventId)

@@ -11,14 +11,13 @@ import { Option, Schema } from "effect"
 import { sha256Hex } from "../../internal/digest.ts"
 import * as Json from "../../internal/json.ts"
 import * as Report from "../../internal/report.ts"
+import * as StandardRow from "../../internal/standardRow.ts"
 import type * as Row from "../../Row.ts"
 import * as StandardWebhooks from "../../schemes/StandardWebhooks.ts"
 import * as Sender from "../../Sender.ts"
 import type * as Webhook from "../../Webhook.ts"
 
 const name = Provider.Provider.make("loops")
-
-const prefixes = ["webhook"] as const
 
 const meanings: ReadonlyMap<string, Report.Meaning> = new Map<string, Report.Meaning>([
   ["transactional.email.sent", { type: "sent" }],
@@ -96,18 +95,15 @@ const written = (report: Sender.Report): Webhook.Request => ({
  * @category providers
  * @since 0.2.0
  */
-export const row: Row.Row = {
+export const row: Row.Row = StandardRow.make({
   name,
-  schemes: [StandardWebhooks.make(name, {
+  variant: {
     variable: "WAYBILL_LOOPS_SECRET",
     about: "signing secret, whsec_…",
-    prefixes,
+    prefixes: ["webhook"],
     key: "base64",
     signature: "versioned"
-  })],
-  headers: StandardWebhooks.headersOf({ prefixes }),
-  refusal: 401,
-  unavailable: 503,
-  normalize: Report.single(name, item),
+  },
+  item,
   composer: { types: Sender.typesOf(words), echoes: false, compose: (reports) => reports.map(written) }
-}
+})

@@ -13,23 +13,13 @@ import { DateTime, Option, Schema } from "effect"
 import { sha256Hex } from "../../internal/digest.ts"
 import * as Json from "../../internal/json.ts"
 import * as Report from "../../internal/report.ts"
+import * as StandardRow from "../../internal/standardRow.ts"
 import type * as Row from "../../Row.ts"
 import * as StandardWebhooks from "../../schemes/StandardWebhooks.ts"
 import * as Sender from "../../Sender.ts"
 import type * as Webhook from "../../Webhook.ts"
 
 const name = Provider.Provider.make("resend")
-
-/** Both spellings of the three headers. */
-const prefixes = ["svix", "webhook"] as const
-
-const scheme = StandardWebhooks.make(name, {
-  variable: "WAYBILL_RESEND_SECRET",
-  about: "signing secret, whsec_…",
-  prefixes,
-  key: "base64",
-  signature: "versioned"
-})
 
 const events: ReadonlyMap<string, Report.Meaning> = new Map<string, Report.Meaning>([
   ["email.scheduled", { type: "queued" }],
@@ -156,14 +146,6 @@ const item = (value: unknown, { headers, receivedAt }: Webhook.Received): Report
   })
 }
 
-/**
- * Reduces the one event of a body; what is not about a message that was sent is ignored.
- *
- * @category normalization
- * @since 0.1.0
- */
-export const normalize: Row.Row["normalize"] = Report.single(name, item)
-
 const words: ReadonlyMap<EventType.ReportedType, string> = new Map<EventType.ReportedType, string>([
   ["queued", "email.scheduled"],
   ["sent", "email.sent"],
@@ -217,12 +199,15 @@ const written = (report: Sender.Report): Webhook.Request => {
  * @category providers
  * @since 0.1.0
  */
-export const row: Row.Row = {
+export const row: Row.Row = StandardRow.make({
   name,
-  schemes: [scheme],
-  headers: StandardWebhooks.headersOf({ prefixes }),
-  refusal: 401,
-  unavailable: 503,
-  normalize,
+  variant: {
+    variable: "WAYBILL_RESEND_SECRET",
+    about: "signing secret, whsec_…",
+    prefixes: ["svix", "webhook"],
+    key: "base64",
+    signature: "versioned"
+  },
+  item,
   composer: { types: Sender.typesOf(words), compose: (reports) => reports.map(written) }
-}
+})

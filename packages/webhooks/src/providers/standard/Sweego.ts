@@ -1,7 +1,8 @@
 /**
  * Understands the webhooks of Sweego, which are signed as Standard Webhooks says, with a bare signature.
  *
- * The key of an event is its `event_id`; without one it is a digest of its type, time, message and recipient.
+ * The key of an event is its `event_id`; without one it is a digest of its type, time, message,
+ * recipient and link.
  *
  * @since 0.2.0
  */
@@ -9,15 +10,14 @@ import { type EventType, Provider } from "@waybill/core"
 import { DateTime, Option, Schema } from "effect"
 import * as Json from "../../internal/json.ts"
 import * as Report from "../../internal/report.ts"
+import * as StandardRow from "../../internal/standardRow.ts"
 import type * as Row from "../../Row.ts"
-import * as StandardWebhooks from "../../schemes/StandardWebhooks.ts"
 import * as Sender from "../../Sender.ts"
 import type * as Webhook from "../../Webhook.ts"
 
 const name = Provider.Provider.make("sweego")
 
-const prefixes = ["webhook"] as const
-
+/** By the name of the event with lines under the words; Sweego writes some with hyphens between them. */
 const meanings: ReadonlyMap<string, Report.Meaning> = new Map<string, Report.Meaning>([
   ["email_sent", { type: "sent" }],
   ["delivered", { type: "delivered" }],
@@ -29,36 +29,52 @@ const meanings: ReadonlyMap<string, Report.Meaning> = new Map<string, Report.Mea
   ["email_clicked", { type: "clicked" }]
 ])
 
-const decode = Json.decoder(() =>
-  Schema.Struct({
+const decode = Json.decoder(() => {
+  const engagement = Json.lenient(
+    Schema.Struct({ ip_address: Json.text, url: Json.text, user_agent: Json.text, proxy: Json.flag })
+  )
+  return Schema.Struct({
     event_type: Json.text,
     timestamp: Json.text,
     event_id: Json.text,
+    channel: Json.text,
+    transaction_id: Json.text,
     recipient: Json.text,
-    campaign_tags: Json.texts,
-    headers: Json.lenient(Schema.Struct({ "x-transaction-id": Json.text }))
+    campaign_tags: Json.oneOrMore,
+    response_code: Json.scalar,
+    headers: Json.lenient(Schema.Struct({ "x-transaction-id": Json.text })),
+    open: engagement,
+    click: engagement
   })
-)
+})
 
 const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => {
   const decoded = decode(value)
   if (Option.isNone(decoded)) return Report.undecodable("NotAnObject")
-  const { campaign_tags: tags, event_type: event, headers, recipient, timestamp: time } = decoded.value
+  const { campaign_tags: tags = [], channel = "email", event_type: event, headers, recipient } = decoded.value
+  const { response_code: smtpStatus, timestamp: time } = decoded.value
   if (event === undefined || event === "") return Report.undecodable("MissingType")
-  const messageId = headers?.["x-transaction-id"]
+  if (channel !== "email") return Report.ignored(channel)
+  const engagement = decoded.value.click ?? decoded.value.open
+  const messageId = headers?.["x-transaction-id"] ?? decoded.value.transaction_id
   const eventId = decoded.value.event_id === "" ? undefined : decoded.value.event_id
   return Report.events({
     provider: name,
-    meaning: meanings.get(event) ?? Report.unknown,
-    payload: { event },
-    details: { tags },
+    meaning: meanings.get(event.replaceAll("-", "_")) ?? Report.unknown,
+    payload: { event, smtpStatus, machine: engagement?.proxy === true ? "generic" : undefined },
+    details: {
+      url: engagement?.url,
+      ip: engagement?.ip_address,
+      userAgent: engagement?.user_agent,
+      tags: [tags].flat()
+    },
     occurredAt: Option.getOrElse(Report.fromIso(time), () => receivedAt),
     messageId,
     eventId,
     deliveryId: undefined,
     recipient: Report.recipient(recipient, true),
     key: eventId === undefined
-      ? Report.keyOfNature(name, time, value, event, messageId, recipient)
+      ? Report.keyOfNature(name, time, value, event, messageId, recipient, engagement?.url)
       : Report.keyOfId(name, eventId)
   })
 }
@@ -93,18 +109,15 @@ const written = (report: Sender.Report): Webhook.Request => ({
  * @category providers
  * @since 0.2.0
  */
-export const row: Row.Row = {
+export const row: Row.Row = StandardRow.make({
   name,
-  schemes: [StandardWebhooks.make(name, {
+  variant: {
     variable: "WAYBILL_SWEEGO_SECRET",
     about: "signing secret of the webhook, in base64",
-    prefixes,
+    prefixes: ["webhook"],
     key: "base64",
     signature: "bare"
-  })],
-  headers: StandardWebhooks.headersOf({ prefixes }),
-  refusal: 401,
-  unavailable: 503,
-  normalize: Report.single(name, item),
+  },
+  item,
   composer: { types: Sender.typesOf(words), echoes: false, compose: (reports) => reports.map(written) }
-}
+})

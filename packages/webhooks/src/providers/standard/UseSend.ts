@@ -44,10 +44,11 @@ const decode = Json.decoder(() =>
       to: Json.texts,
       occurredAt: Json.text,
       metadata: Json.bag,
-      bounce: Json.lenient(Schema.Struct({ type: Json.text, subType: Json.text })),
+      bounce: Json.lenient(Schema.Struct({ type: Json.text, subType: Json.text, message: Json.text })),
       failed: Json.lenient(Schema.Struct({ reason: Json.text })),
-      suppression: Json.lenient(Schema.Struct({ type: Json.text })),
-      click: Json.lenient(Schema.Struct({ url: Json.text }))
+      suppression: Json.lenient(Schema.Struct({ type: Json.text, reason: Json.text })),
+      open: Json.lenient(Schema.Struct({ ip: Json.text, userAgent: Json.text })),
+      click: Json.lenient(Schema.Struct({ url: Json.text, ip: Json.text, userAgent: Json.text }))
     }))
   })
 )
@@ -67,7 +68,7 @@ const meaning = (event: string, { bounce, suppression }: Data): Report.Meaning =
     case "email.suppressed":
       return {
         type: "rejected",
-        rejectReason: /complain/i.test(suppression?.type ?? "") ? "spam" : "bounced",
+        rejectReason: Report.remembered(suppression?.type) ?? "blocked",
         suppressed: true
       }
     default:
@@ -86,8 +87,19 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
   return Report.events({
     provider: name,
     meaning: meaning(event, data),
-    payload: { event, subtype: data.bounce?.subType ?? data.suppression?.type },
-    details: { description: data.failed?.reason, url: data.click?.url, metadata: data.metadata },
+    payload: {
+      event,
+      subtype: data.bounce?.subType ?? data.suppression?.type,
+      status: data.bounce?.message
+    },
+    details: {
+      response: data.bounce?.message,
+      description: data.failed?.reason ?? data.suppression?.reason,
+      url: data.click?.url,
+      ip: (data.click ?? data.open)?.ip,
+      userAgent: (data.click ?? data.open)?.userAgent,
+      metadata: data.metadata
+    },
     occurredAt: Option.getOrElse(Report.fromIso(time), () => receivedAt),
     messageId: data.id,
     eventId,

@@ -33,9 +33,14 @@ const decode = Json.decoder(() =>
       eventId: Json.text,
       messageId: Json.text,
       recipient: Json.text,
-      delivery: Json.lenient(Schema.Struct({ smtpEnhancedStatusCode: Json.text })),
-      bounce: Json.lenient(Schema.Struct({ type: Json.text })),
-      rejection: Json.lenient(Schema.Struct({ reason: Json.text }))
+      delivery: Json.lenient(Schema.Struct({
+        smtpStatusCode: Json.scalar,
+        smtpEnhancedStatusCode: Json.text,
+        smtpResponse: Json.text
+      })),
+      bounce: Json.lenient(Schema.Struct({ type: Json.text, reason: Json.text })),
+      failure: Json.lenient(Schema.Struct({ reason: Json.text })),
+      rejection: Json.lenient(Schema.Struct({ reason: Json.text, detail: Json.text }))
     })),
     metadata: Json.lenient(Schema.Struct({ eventTimestamp: Json.text }))
   })
@@ -52,7 +57,8 @@ const meaning = (event: string, { bounce, rejection }: Payload): Report.Meaning 
         bounceClass: bounce?.type === "hard" || bounce?.type === "soft" ? bounce.type : "undetermined"
       }
     case "rejected":
-      return Report.refusal(rejection?.reason, "bounced") ?? { type: "rejected", rejectReason: "other" }
+      return Report.refusal(rejection?.reason, "bounced") ??
+        { type: "rejected", rejectReason: /spam/i.test(rejection?.reason ?? "") ? "spam" : "other" }
     default:
       return meanings.get(event) ?? Report.unknown
   }
@@ -67,15 +73,20 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
   const event = type.slice(prefix.length)
   const time = metadata?.eventTimestamp
   const eventId = payload.eventId === "" ? undefined : payload.eventId
+  const { bounce, delivery, failure, rejection } = payload
   return Report.events({
     provider: name,
     meaning: meaning(event, payload),
     payload: {
       event,
-      subtype: payload.rejection?.reason ?? payload.bounce?.type,
-      status: payload.delivery?.smtpEnhancedStatusCode
+      subtype: rejection?.reason ?? failure?.reason ?? bounce?.type,
+      status: delivery?.smtpEnhancedStatusCode,
+      smtpStatus: delivery?.smtpStatusCode
     },
-    details: { response: payload.delivery?.smtpEnhancedStatusCode, description: payload.rejection?.reason },
+    details: {
+      response: delivery?.smtpResponse ?? bounce?.reason,
+      description: rejection?.detail ?? rejection?.reason ?? failure?.reason
+    },
     occurredAt: Option.getOrElse(Report.fromIso(time), () => receivedAt),
     messageId: payload.messageId,
     eventId,
@@ -107,7 +118,9 @@ const written = (report: Sender.Report): Webhook.Request => ({
       terminal: report.type !== "deferred",
       ...report.type === "bounced" && {
         bounce: { type: report.bounceClass ?? "hard" },
-        delivery: { smtpEnhancedStatusCode: report.bounceClass === "soft" ? "4.2.2" : "5.1.1" }
+        delivery: report.bounceClass === "soft"
+          ? { smtpStatusCode: "452", smtpEnhancedStatusCode: "4.2.2", smtpResponse: "452 4.2.2 mailbox full" }
+          : { smtpStatusCode: "550", smtpEnhancedStatusCode: "5.1.1", smtpResponse: "550 5.1.1 mailbox not found" }
       }
     },
     metadata: { eventTimestamp: DateTime.formatIso(report.at) }
