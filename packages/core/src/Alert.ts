@@ -247,13 +247,25 @@ export const step = (
 /**
  * The judgements of one instant, and the rules that were judged in full: an open alert of another rule is left as it is.
  *
+ * @category schemas
+ * @since 0.2.0
+ */
+export const Verdict = Schema.Struct({
+  judged: Schema.Array(AlertRule.Name),
+  judgements: Schema.Array(AlertRule.Judgement)
+})
+
+/**
+ * The judgements of one instant, and the rules that were judged in full.
+ *
  * @category models
  * @since 0.2.0
  */
-export interface Verdict {
-  readonly judged: ReadonlyArray<AlertRule.Name>
-  readonly judgements: ReadonlyArray<AlertRule.Judgement>
-}
+export type Verdict = typeof Verdict.Type
+
+/** Orders by what alerts are about. */
+const byKey = <A extends Pick<Alert, "tenantId" | "rule" | "subject">>(all: ReadonlyArray<A>): ReadonlyArray<A> =>
+  all.toSorted((left, right) => Text.compare(keyOf(left), keyOf(right)))
 
 /**
  * The alerts that a verdict changes or opens, each with what is told of it. Of two judgements of one subject the first counts.
@@ -273,12 +285,14 @@ export const settle = (
     if (!found.has(key)) found.set(key, judgement)
   }
   const known = new Set(openAlerts.map(keyOf))
-  const stepped = openAlerts
+  const stepped = byKey(openAlerts)
     .filter(({ rule }) => judged.includes(rule))
     .map((alert) => step(alert, Option.fromUndefinedOr(found.get(keyOf(alert))), now))
-  const opened = Array.from(found)
-    .filter(([key, { level, rule }]) => level === "over" && judged.includes(rule) && !known.has(key))
-    .flatMap(([, judgement], index) => {
+  const opened = byKey(Array.from(found.values()))
+    .filter((judgement) =>
+      judgement.level === "over" && judged.includes(judgement.rule) && !known.has(keyOf(judgement))
+    )
+    .flatMap((judgement, index) => {
       const id = ids[index]
       return id === undefined ? [] : [open(judgement, id, now)]
     })

@@ -12,7 +12,8 @@ import * as Figure from "./Figure.ts"
 import type * as Figures from "./Figures.ts"
 import * as Mailbox from "./Mailbox.ts"
 import * as Provider from "./Provider.ts"
-import type * as Tenant from "./Tenant.ts"
+import * as Tenant from "./Tenant.ts"
+import * as Text from "./Text.ts"
 
 /**
  * The name of a rule.
@@ -53,9 +54,9 @@ export const Subject = Schema.Struct({
   stream: Schema.optionalKey(Delivery.Stream),
   provider: Schema.optionalKey(Provider.Provider),
   mailbox: Schema.optionalKey(Mailbox.Mailbox),
-  domain: Schema.optionalKey(Schema.String),
-  consumer: Schema.optionalKey(Schema.String),
-  schedule: Schema.optionalKey(Schema.String)
+  domain: Schema.optionalKey(Text.bounded(255)),
+  consumer: Schema.optionalKey(Text.bounded(255)),
+  schedule: Schema.optionalKey(Text.bounded(255))
 })
 
 /**
@@ -367,10 +368,37 @@ export const atLeast = ({ of, part }: Share): number => {
 /**
  * How something stands to its rule: surely over the line, above it without being sure, or not above it.
  *
+ * @category schemas
+ * @since 0.2.0
+ */
+export const Level = Schema.Literals(["over", "above", "under"])
+
+/**
+ * How something stands to its rule.
+ *
  * @category models
  * @since 0.2.0
  */
-export type Level = "over" | "above" | "under"
+export type Level = typeof Level.Type
+
+/**
+ * What a rule says of one subject.
+ *
+ * @category schemas
+ * @since 0.2.0
+ */
+export const Judgement = Schema.Struct({
+  /** The tenant, or all where it is about the whole installation. */
+  tenantId: Schema.Union([Schema.Literal(Tenant.all), Tenant.TenantId]),
+  rule: Name,
+  subject: Subject,
+  level: Level,
+  /** What was measured: a share from 0 to 1, a number, or seconds. */
+  value: Schema.Finite,
+  /** The whole of a share; else 0. */
+  of: Schema.Finite,
+  line: Schema.Finite
+})
 
 /**
  * What a rule says of one subject.
@@ -378,18 +406,7 @@ export type Level = "over" | "above" | "under"
  * @category models
  * @since 0.2.0
  */
-export interface Judgement {
-  /** The tenant, or all where it is about the whole installation. */
-  readonly tenantId: Tenant.Scope
-  readonly rule: Name
-  readonly subject: Subject
-  readonly level: Level
-  /** What was measured: a share from 0 to 1, a number, or seconds. */
-  readonly value: number
-  /** The whole of a share; else 0. */
-  readonly of: number
-  readonly line: number
-}
+export type Judgement = typeof Judgement.Type
 
 /** Whose measure it is, and of what. */
 type About = Pick<Judgement, "tenantId" | "subject">

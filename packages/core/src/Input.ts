@@ -5,6 +5,8 @@
  */
 import { Effect, Option, Result, Schema, SchemaIssue } from "effect"
 import * as Act from "./Act.ts"
+import * as Alert from "./Alert.ts"
+import * as Alerts from "./Alerts.ts"
 import type * as Audit from "./Audit.ts"
 import * as Block from "./Block.ts"
 import type * as Checkpoints from "./Checkpoints.ts"
@@ -332,3 +334,27 @@ const scopeOf = Schema.decodeUnknownOption(Schema.Struct({ reason, stream }))
 export const scope = (
   given: { readonly reason: string; readonly stream: string | null }
 ): Option.Option<Pick<Block.Block, "reason" | "stream">> => scopeOf(given)
+
+/**
+ * Checks what rules say.
+ *
+ * @category validation
+ * @since 0.2.0
+ */
+export const verdict = check("query", Alert.Verdict)
+
+/**
+ * Checks the mute of a rule.
+ *
+ * @category validation
+ * @since 0.2.0
+ */
+export const mute = check("query", Alert.Mute)
+
+/**
+ * Checks how webhooks were answered.
+ *
+ * @category validation
+ * @since 0.2.0
+ */
+export const answered = check("query", Schema.Struct({ answered: Schema.Array(Alerts.Answered) }))

@@ -3,9 +3,10 @@
  *
  * @since 0.2.0
  */
-import { Ticks, Tokens } from "@waybill/core"
+import { Alerts, Ticks, Tokens } from "@waybill/core"
 import { Effect, Layer } from "effect"
 import type { SecureRandom } from "effect/crypto"
+import * as MemoryAlerts from "./internal/alerts/Memory.ts"
 import * as MemoryPorts from "./internal/memory/Ports.ts"
 import * as Store from "./internal/memory/Store.ts"
 import * as MemoryTicks from "./internal/memory/Ticks.ts"
@@ -23,5 +24,6 @@ export const layer: Layer.Layer<StoragePorts.All, never, SecureRandom.SecureRand
   Layer.effectContext(Effect.map(Store.make, MemoryPorts.withCheckpoints)),
   MemoryInbox.layer,
   Layer.effect(Ticks.Ticks, MemoryTicks.make),
-  Layer.effect(Tokens.Tokens, MemoryTokens.make)
+  Layer.effect(Tokens.Tokens, MemoryTokens.make),
+  Layer.effect(Alerts.Alerts, MemoryAlerts.make)
 )

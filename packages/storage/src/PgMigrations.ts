@@ -20,6 +20,7 @@ import * as migration0009 from "./internal/migration0009.ts"
 import * as migration0010 from "./internal/migration0010.ts"
 import * as migration0011 from "./internal/migration0011.ts"
 import * as migration0012 from "./internal/migration0012.ts"
+import * as migration0013 from "./internal/migration0013.ts"
 import { calledFunctions } from "./internal/pg/calledFunctions.ts"
 import * as PgError from "./PgError.ts"
 
@@ -43,7 +44,8 @@ const migrations: Readonly<Record<string, (schema: string) => ReadonlyArray<stri
   "0009_tell_suppressions": migration0009.statements,
   "0010_find_deliveries": migration0010.statements,
   "0011_queue_the_unsent": migration0011.statements,
-  "0012_create_tokens": migration0012.statements
+  "0012_create_tokens": migration0012.statements,
+  "0013_remember_alerts": migration0013.statements
 }
 
 /**
@@ -69,7 +71,8 @@ const compatibleSince: Readonly<Record<string, number>> = {
   // Triggers and a generated column keep what is searched, whichever program writes.
   "0010_find_deliveries": 2,
   "0011_queue_the_unsent": 2,
-  "0012_create_tokens": 2
+  "0012_create_tokens": 2,
+  "0013_remember_alerts": 2
 }
 
 const numberOf = (name: string): number => Number(name.slice(0, 4))
@@ -264,7 +267,11 @@ const workingTables = [
   "suppressions",
   "suppressed_recipients",
   "tokens",
-  "unsent"
+  "unsent",
+  "alerts",
+  "alert_notices",
+  "alert_mutes",
+  "webhook_tallies"
 ]
 
 /** The tables whose every row belongs to a tenant. */

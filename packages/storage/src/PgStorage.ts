@@ -3,10 +3,11 @@
  *
  * @since 0.2.0
  */
-import { Checkpoints, type LedgerError, Ticks, Tokens } from "@waybill/core"
+import { Alerts, Checkpoints, type LedgerError, Ticks, Tokens } from "@waybill/core"
 import { Context, Effect, Layer } from "effect"
 import type { SecureRandom } from "effect/crypto"
 import type { SqlClient } from "effect/sql"
+import * as PgAlerts from "./internal/alerts/Pg.ts"
 import * as Database from "./internal/pg/Database.ts"
 import * as PgCheckpoints from "./internal/pg/feed/Checkpoints.ts"
 import * as Places from "./internal/pg/feed/Places.ts"
@@ -50,7 +51,8 @@ export const layer = (
       const database = yield* Database.make(options)
       return Context.make(Ticks.Ticks, PgTicks.make(database)).pipe(
         Context.add(Checkpoints.Checkpoints, PgCheckpoints.make(database, Places.make(database))),
-        Context.add(Tokens.Tokens, yield* PgTokens.make(database))
+        Context.add(Tokens.Tokens, yield* PgTokens.make(database)),
+        Context.add(Alerts.Alerts, yield* PgAlerts.make(database))
       )
     }))
   )

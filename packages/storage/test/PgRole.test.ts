@@ -41,8 +41,12 @@ describe("least privilege on PostgreSQL", () => {
           suppressed_recipients: "SELECT INSERT UPDATE DELETE",
           suppressions: "SELECT INSERT UPDATE DELETE",
           sweeps: working,
+          alert_mutes: working,
+          alert_notices: working,
+          alerts: working,
           tokens: working,
           unsent: working,
+          webhook_tallies: working,
           webhook_tokens: working,
           webhooks: working
         }

@@ -1,5 +1,6 @@
 /** Names the ports that storage gives, whichever adapter keeps them. */
 import type {
+  Alerts,
   Audit,
   Checkpoints,
   Directory,
@@ -25,4 +26,10 @@ export type OfLedger =
   | Directory.Directory
 
 /** Every port of the core. */
-export type All = OfLedger | Inbox.Inbox | Ticks.Ticks | Checkpoints.Checkpoints | Tokens.Tokens
+export type All =
+  | OfLedger
+  | Inbox.Inbox
+  | Ticks.Ticks
+  | Checkpoints.Checkpoints
+  | Tokens.Tokens
+  | Alerts.Alerts

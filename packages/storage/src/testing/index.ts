@@ -1,6 +1,7 @@
 /**
  * @since 0.1.0
  */
+export * as AlertsTest from "./AlertsTest.ts"
 export * as CheckpointsTest from "./CheckpointsTest.ts"
 export * as Generators from "./Generators.ts"
 export * as Given from "./Given.ts"

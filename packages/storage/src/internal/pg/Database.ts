@@ -27,6 +27,9 @@ export const isContended = (error: unknown): boolean =>
 /** What the schema holds: tables, and the functions that statements call. */
 export type Name =
   | "acts"
+  | "alert_mutes"
+  | "alert_notices"
+  | "alerts"
   | "canonical_recipient"
   | "checkpoints"
   | "correlations"
@@ -52,6 +55,7 @@ export type Name =
   | "sweeps"
   | "tokens"
   | "unsent"
+  | "webhook_tallies"
   | "webhook_tokens"
   | "webhooks"
 
