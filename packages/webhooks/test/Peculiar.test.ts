@@ -1,18 +1,59 @@
 /** Tries what is peculiar to one provider: how it tries an address, how it writes times and numbers, how it signs. */
 import { assert, describe, it } from "@effect/vitest"
 import type { Inbox } from "@waybill/core"
-import { Brevo, Mailjet, Mailtrap, Mandrill, Postal, type Row, Secrets, SparkPost, Unisender } from "@waybill/webhooks"
+import {
+  Brevo,
+  Lettermint,
+  Loops,
+  MailChannels,
+  Mailjet,
+  Mailtrap,
+  Mandrill,
+  Postal,
+  type Row,
+  Secrets,
+  SparkPost,
+  Unisender,
+  UseSend
+} from "@waybill/webhooks"
 import { DateTime, Effect, Redacted, Result } from "effect"
 import type { HttpServer } from "effect/http"
 import { createHash, generateKeyPairSync } from "node:crypto"
 import * as Edge from "./Edge.ts"
 import { bytes, event, events, normalized, received, receivedAt } from "./Reading.ts"
 import * as Schemes from "./Schemes.ts"
+import * as Signing from "./Signing.ts"
 
 const json = (value: unknown): string => JSON.stringify(value)
 
 const live = (test: string, effect: Effect.Effect<void, unknown, HttpServer.HttpServer | Inbox.Inbox>) =>
   it.live(test, () => effect.pipe(Effect.provide(Edge.layer({ storage: Edge.memory }), { local: true })), 30_000)
+
+/** What each posts to try an endpoint, signed as its events are. */
+const trials: ReadonlyArray<readonly [row: Row.Row, body: unknown]> = [
+  [SparkPost.row, [{ msys: {} }]],
+  [MailChannels.row, [{ customer_handle: "waybilltest", event: "test", email: "test@mailchannels.com", timestamp: 1 }]],
+  [Loops.row, { eventName: "testing.testEvent", eventTime: 1_795_000_000, webhookSchemaVersion: "1.0.0" }],
+  [UseSend.row, { id: "call_1", type: "webhook.test", data: { test: true, webhookId: "wh_1" } }],
+  [Lettermint.row, { id: "d1", event: "webhook.test", timestamp: "2026-11-18T10:00:00Z", data: {} }],
+  [Mailtrap.row, { events: [] }],
+  [Brevo.row, []]
+]
+
+describe("What only tries an endpoint", () => {
+  live(
+    "is answered 200 where it is signed, and makes no event",
+    Effect.gen(function*() {
+      const now = yield* DateTime.now
+      for (const [{ name }, body] of trials) {
+        const reply = yield* Edge.post(`/webhooks/${name}`, Signing.sign(name, bytes(json(body)), now))
+        assert.deepStrictEqual([name, reply.status, reply.text], [name, 200, "not_mail"])
+        const forged = yield* Edge.post(`/webhooks/${name}`, { headers: {}, body: bytes(json(body)) })
+        assert.deepStrictEqual([forged.status, forged.text], [401, "refused"])
+      }
+    })
+  )
+})
 
 describe("Brevo", () => {
   it("reads its times in milliseconds, in seconds and under a misspelt name", () => {

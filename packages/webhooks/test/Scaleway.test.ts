@@ -160,6 +160,32 @@ describe("The certificates of Scaleway", () => {
       }
     }))
 
+  it.effect("prove who asks for a subscription, over each field that it has", () =>
+    Effect.gen(function*() {
+      const fields = {
+        Message: "You have chosen to subscribe to the topic",
+        MessageId: "n1",
+        SubscribeURL: "https://sns.mnq.fr-par.scaleway.com/?Action=ConfirmSubscription",
+        Timestamp: "2026-03-04T10:26:09.000Z",
+        Token: "t1",
+        TopicArn: topic,
+        Type: "SubscriptionConfirmation"
+      }
+      const text = Object.entries(fields).map(([name, value]) => `${name}\n${value}\n`).join("")
+      const signed = {
+        ...fields,
+        Signature: createSign("sha256").update(text).sign(pem("leaf-key"), "base64"),
+        SignatureVersion: "2",
+        SigningCertURL: "https://messaging.s3.fr-par.scw.cloud/nl-ams/sns/1.pem"
+      }
+      const judged = (change: object) =>
+        Effect.map(reason(pem("authority"), bytes(JSON.stringify({ ...signed, ...change }))), ({ reason }) => reason)
+      assert.strictEqual(yield* judged({}), "accepted")
+      for (const name of Object.keys(fields)) {
+        assert.notStrictEqual(yield* judged({ [name]: "x" }), "accepted")
+      }
+    }))
+
   it.effect("are replaced in tests", () =>
     Effect.gen(function*() {
       const { row, sender } = yield* Senders.generateOf(Scaleway.row)
