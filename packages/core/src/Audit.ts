@@ -3,9 +3,10 @@
  *
  * @since 0.2.0
  */
-import { Array as Arr, Context, type Effect, Option } from "effect"
+import { Array as Arr, Context, DateTime, type Effect, Option } from "effect"
 import * as Delivery from "./Delivery.ts"
 import * as Drift from "./Drift.ts"
+import * as Figure from "./Figure.ts"
 import type { InvalidInput, LedgerError } from "./LedgerError.ts"
 import type * as Projection from "./Projection.ts"
 import type * as Tenant from "./Tenant.ts"
@@ -19,7 +20,11 @@ import type * as Timestamp from "./Timestamp.ts"
  * @since 0.2.0
  */
 export interface Query {
-  readonly part: "deliveries" | "orphans" | "suppressions"
+  /**
+   * `contributions` are what each delivery counts for, of deliveries that the figures have followed; `figures` are their sums,
+   * of each tenant and day.
+   */
+  readonly part: "deliveries" | "orphans" | "suppressions" | "contributions" | "figures"
   readonly scope: Tenant.Scope
   /** The `next` of the page before. */
   readonly after: Option.Option<string>
@@ -98,7 +103,7 @@ export const nextOf = (
   { limit, part }: Pick<Query, "limit" | "part">,
   page: ReadonlyArray<Place>
 ): Option.Option<string> =>
-  page.length < limit
+  page.length < (part === "figures" ? Math.min(limit, maxDays) : limit)
     ? Option.none()
     : Option.map(Arr.last(page), ({ id, tenantId }) => part === "orphans" ? id : `${id} ${tenantId}`)
 
@@ -120,6 +125,56 @@ export const compareDeliveries = (
       .map(({ delivery, facts }) => Delivery.refold(delivery, facts, at))
   }
 }
+
+/**
+ * Compares how deliveries count with the events of each: the differences. One of which the figures have not followed all is left
+ * alone.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const compareContributions = (
+  page: ReadonlyArray<{
+    readonly delivery: Delivery.Delivery
+    readonly facts: ReadonlyArray<Figure.Fact>
+    readonly stored: Option.Option<Figure.Contribution>
+    readonly isFollowed: boolean
+  }>
+): ReadonlyArray<Drift.Contribution> =>
+  page
+    .filter(({ delivery, facts, isFollowed, stored }) =>
+      isFollowed && !isSameContribution(Figure.contributionOf(delivery, facts), stored)
+    )
+    .map(({ delivery }) => ({ _tag: "Contribution", tenantId: delivery.tenantId, deliveryId: delivery.id }))
+
+const isSameContribution = Option.makeEquivalence(Figure.isSame)
+
+/**
+ * The tenants and days of which the figures of a page are compared, in their order.
+ *
+ * @category decisions
+ * @since 0.2.0
+ */
+export const daysOf = (
+  contributions: Iterable<Figure.Contribution>,
+  after: Option.Option<Place>,
+  limit: number
+): ReadonlyArray<Place> => {
+  const places = Array.from(contributions, ({ hour, tenantId }): Place => ({
+    id: DateTime.formatIsoDateUtc(hour),
+    tenantId
+  }))
+  const distinct = new Map(places.map((place) => [`${place.tenantId} ${place.id}`, place]))
+  return deliveriesOf(Array.from(distinct.values()), after, Math.min(limit, maxDays))
+}
+
+/**
+ * Of how many tenants and days one page compares the figures at most, since each is the sum of all its deliveries.
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const maxDays = 10
 
 /**
  * What a repair of the feed did.

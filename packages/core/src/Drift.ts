@@ -17,6 +17,8 @@ import type * as Tenant from "./Tenant.ts"
  * - `MissingOrphan`: a pending orphan is not in the queue.
  * - `ExtraOrphan`: an orphan is in the queue although it is linked or dismissed.
  * - `Suppressions`: what is kept of an address is not what its events and acts say.
+ * - `Contribution`: what is kept of how a delivery counts is not what its events say.
+ * - `Figures`: the sums of a day are not those of how its deliveries count.
  * - `OrphanReadiness`: the queue is wrong about whether an orphan's delivery exists.
  *
  * @category models
@@ -40,11 +42,30 @@ export type Drift =
     /** What stands for the address in the store: a digest. */
     readonly key: string
   }
+  | Contribution
+  | {
+    readonly _tag: "Figures"
+    readonly tenantId: Tenant.TenantId
+    /** The day, as `2026-03-01`. */
+    readonly day: string
+  }
   | {
     readonly _tag: "MissingOrphan" | "ExtraOrphan" | "OrphanReadiness"
     readonly tenantId: Tenant.TenantId
     readonly eventId: Event.EventId
   }
+
+/**
+ * A delivery that is counted otherwise than its events say.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Contribution {
+  readonly _tag: "Contribution"
+  readonly tenantId: Tenant.TenantId
+  readonly deliveryId: Event.DeliveryId
+}
 
 /**
  * What is stored of an orphan beside what the ledger says of it.

@@ -10,7 +10,6 @@ import { DateTime, Duration, Option, Schema } from "effect"
 import * as Delivery from "./Delivery.ts"
 import * as Event from "./Event.ts"
 import type * as EventType from "./EventType.ts"
-import * as Mailbox from "./Mailbox.ts"
 import * as Provider from "./Provider.ts"
 import * as Tenant from "./Tenant.ts"
 import * as Timestamp from "./Timestamp.ts"
@@ -286,8 +285,6 @@ export const noTally: Tally = tallied.map(() => 0)
  */
 export const plus = (left: Tally, right: Tally): Tally => left.map((count, index) => count + (right[index] ?? 0))
 
-const numbers = Schema.Array(Schema.Int)
-
 /**
  * How many deliveries of a cohort came to what: each counts once for whatever happened to it, however often it did.
  *
@@ -321,7 +318,7 @@ export const Counts = Schema.Struct({
   /** Given up, by us or by the provider. */
   failed: Schema.Int,
   /** The histogram of the times from dispatch to delivered: how many within each part that `bounds` divides. */
-  deliveredWithin: numbers
+  deliveredWithin: Schema.Array(Schema.Int)
 })
 
 /**
@@ -401,11 +398,3 @@ export const percentile = (histogram: ReadonlyArray<number>, share: number): Opt
  */
 export const rate = (part: number, whole: number): Option.Option<number> =>
   whole === 0 ? Option.none() : Option.some(part / whole)
-
-/**
- * Who keeps the mailbox of a delivery that counts.
- *
- * @category getters
- * @since 0.2.0
- */
-export const mailboxOf = ({ domain }: Pick<Contribution, "domain">): Mailbox.Mailbox => Mailbox.ofDomain(domain)

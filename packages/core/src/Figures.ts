@@ -328,7 +328,7 @@ export const rowsOf = (query: Checked, all: Iterable<Figure.Contribution>): Read
         tenant: contribution.tenantId,
         stream: contribution.stream,
         provider: contribution.provider,
-        mailbox: Figure.mailboxOf(contribution),
+        mailbox: Mailbox.ofDomain(contribution.domain),
         domain: contribution.domain
       },
       tally: Figure.tallyOf(contribution)

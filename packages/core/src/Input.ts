@@ -230,8 +230,14 @@ const isId = Schema.is(Event.EventId)
 
 const isTenant = Schema.is(Tenant.TenantId)
 
+/** What the rows of a part are known by, where that is no id. */
+const forms: Readonly<Partial<Record<Audit.Query["part"], RegExp>>> = {
+  suppressions: /^[0-9a-f]{1,128}$/,
+  figures: /^[0-9]{4}-[0-9]{2}-[0-9]{2}$/
+}
+
 /**
- * Checks the place of an audit: an orphan's id; or a delivery's id or what stands for an address, a space and its tenant.
+ * Checks the place of an audit: an orphan's id; or a delivery's id, what stands for an address or a day, a space and its tenant.
  *
  * @category validation
  * @since 0.1.0
@@ -241,7 +247,8 @@ export const place = (
 ): Result.Result<Option.Option<Place>, InvalidInput> => {
   if (Option.isNone(after)) return Result.succeed(Option.none())
   const [id, tenantId, ...rest] = after.value.split(" ")
-  const isOfPart = part === "suppressions" ? /^[0-9a-f]{1,128}$/.test(id ?? "") : isId(id)
+  const form = forms[part]
+  const isOfPart = form === undefined ? isId(id) : form.test(id ?? "")
   const isPlace = isOfPart && rest.length === 0 && (part === "orphans" ? tenantId === undefined : isTenant(tenantId))
   return isPlace
     ? Result.succeed(Option.some({ id: id ?? "", tenantId: tenantId ?? "" }))

@@ -1,6 +1,6 @@
 /**
  * Compares all that is stored with the ledger, page by page, and repairs it where asked: deliveries with the fold of their
- * events, and the queue of pending orphans with the orphans that wait.
+ * events, the queue of pending orphans with the orphans that wait, and the figures with what they count.
  *
  * Each page is one transaction, so that an audit of any size holds nothing for long.
  *
@@ -54,6 +54,10 @@ export interface Progress {
   readonly orphans: number
   /** Of how many addresses the suppressions were compared. */
   readonly suppressions: number
+  /** Of how many deliveries it was compared how they count. */
+  readonly contributions: number
+  /** Of how many tenants' days the figures were compared. */
+  readonly figures: number
   /** How many drifts there were. */
   readonly drifted: number
 }
@@ -90,11 +94,11 @@ export class Auditor extends Context.Service<Auditor, {
   ) => Effect.Effect<Audited, LedgerError.InvalidInput | LedgerError.LedgerError>
 }>()("@waybill/runtime/Auditor") {}
 
-const parts = ["deliveries", "orphans", "suppressions"] as const
+const parts = ["deliveries", "orphans", "suppressions", "contributions", "figures"] as const
 
 const audit = (operation: Audit.Audit["Service"]["verify"]) =>
   Effect.fnUntraced(function*(options: AuditOptions = {}) {
-    const compared = { deliveries: 0, orphans: 0, suppressions: 0 }
+    const compared = { deliveries: 0, orphans: 0, suppressions: 0, contributions: 0, figures: 0 }
     const drifts: Array<Drift.Drift> = []
     let drifted = 0
     const compare = Effect.fnUntraced(function*(part: Audit.Query["part"], after: Option.Option<string>) {

@@ -64,14 +64,26 @@ describe("verify", () => {
         pageSize: 4,
         onPage: (sofar) => Effect.sync(() => pages.push(sofar))
       })
-      assert.deepStrictEqual(audited, { deliveries: 10, orphans: 6, suppressions: 0, drifted: 0, drifts: [] })
+      assert.deepStrictEqual(audited, {
+        deliveries: 10,
+        orphans: 6,
+        suppressions: 0,
+        contributions: 10,
+        figures: 0,
+        drifted: 0,
+        drifts: []
+      })
       assert.deepStrictEqual(pages.map(({ deliveries, orphans, part }) => [part, deliveries, orphans]), [
         ["deliveries", 4, 0],
         ["deliveries", 8, 0],
         ["deliveries", 10, 0],
         ["orphans", 10, 4],
         ["orphans", 10, 6],
-        ["suppressions", 10, 6]
+        ["suppressions", 10, 6],
+        ["contributions", 10, 6],
+        ["contributions", 10, 6],
+        ["contributions", 10, 6],
+        ["figures", 10, 6]
       ])
       assert.strictEqual((yield* auditor.verify({ tenantId: globex })).deliveries, 5)
       assert.deepStrictEqual(yield* auditor.rebuild(), audited)
@@ -81,7 +93,7 @@ describe("verify", () => {
     Effect.gen(function*() {
       const { asked, auditor } = drifting([700, 700])
       const audited = yield* Auditor.Auditor.use(({ verify }) => verify()).pipe(Effect.provide(auditor))
-      assert.strictEqual(audited.drifted, 4200)
+      assert.strictEqual(audited.drifted, 7000)
       assert.lengthOf(audited.drifts, Auditor.maxDrifts)
       assert.deepStrictEqual(asked, [
         "verify deliveries 0",

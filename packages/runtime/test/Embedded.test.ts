@@ -96,6 +96,8 @@ describe("on the embedded database", () => {
         deliveries: 1,
         orphans: 0,
         suppressions: 0,
+        contributions: 1,
+        figures: 0,
         drifted: 0,
         drifts: []
       })

@@ -15,6 +15,7 @@ import {
   Audit as CoreAudit,
   Directory as CoreDirectory,
   type Event,
+  Figures as CoreFigures,
   Input,
   Ledger,
   type LedgerError,
@@ -36,6 +37,10 @@ import * as Directory from "./internal/pg/Directory.ts"
 import * as Events from "./internal/pg/Events.ts"
 import * as Changes from "./internal/pg/feed/Changes.ts"
 import * as Epochs from "./internal/pg/feed/Epochs.ts"
+import * as FiguresAudit from "./internal/pg/figures/Audit.ts"
+import * as Follow from "./internal/pg/figures/Follow.ts"
+import * as Figures from "./internal/pg/figures/Read.ts"
+import * as Recount from "./internal/pg/figures/Recount.ts"
 import * as Meeting from "./internal/pg/Meeting.ts"
 import * as Acts from "./internal/pg/orphans/Acts.ts"
 import * as Links from "./internal/pg/orphans/Links.ts"
@@ -59,7 +64,8 @@ const make = Effect.fnUntraced(function*(options: Database.Options) {
   const unsent = Unsent.make(database, deliveries)
   const details = Details.make(database)
   const suppressions = yield* Suppressions.make(database, events)
-  const { forget, ...byHand } = Acts.make(database, events, deliveries, links, details, suppressions)
+  const recount = Recount.make(database)
+  const { forget, ...byHand } = Acts.make(database, events, deliveries, links, details, suppressions, recount)
   const write = yield* Append.make(database, events, deliveries, meeting, details, updates, suppressions)
 
   const append = Effect.fn("Ledger.append")(function*(
@@ -89,7 +95,13 @@ const make = Effect.fnUntraced(function*(options: Database.Options) {
     ...byHand
   })
   const audit = CoreAudit.Audit.of({
-    ...Audit.make(database, events, deliveries, SuppressionsAudit.make(database)),
+    ...Audit.make(
+      database,
+      events,
+      deliveries,
+      SuppressionsAudit.make(database),
+      FiguresAudit.make(database, events, deliveries, recount)
+    ),
     ...Epochs.make(database)
   })
 
@@ -97,13 +109,17 @@ const make = Effect.fnUntraced(function*(options: Database.Options) {
     Context.add(CoreOrphans.Orphans, orphans),
     Context.add(CoreAudit.Audit, audit),
     Context.add(CoreDirectory.Directory, Directory.make(database, deliveries)),
+    Context.add(
+      CoreFigures.Figures,
+      CoreFigures.Figures.of({ follow: Follow.make(database, recount), read: Figures.make(database) })
+    ),
     Context.add(CoreUnsent.Unsent, CoreUnsent.Unsent.of({ claim: unsent.claim })),
     Context.add(CoreSuppressions.Suppressions, suppressions.port)
   )
 })
 
 /**
- * The ports that a ledger gives: what is told to it, what waits in it, how it is compared and how it is searched.
+ * The ports that a ledger gives: what is told to it, what waits in it, how it is compared, searched and counted.
  *
  * @category models
  * @since 0.2.0

@@ -21,6 +21,7 @@ import * as migration0010 from "./internal/migration0010.ts"
 import * as migration0011 from "./internal/migration0011.ts"
 import * as migration0012 from "./internal/migration0012.ts"
 import * as migration0013 from "./internal/migration0013.ts"
+import * as migration0014 from "./internal/migration0014.ts"
 import { calledFunctions } from "./internal/pg/calledFunctions.ts"
 import * as PgError from "./PgError.ts"
 
@@ -45,7 +46,8 @@ const migrations: Readonly<Record<string, (schema: string) => ReadonlyArray<stri
   "0010_find_deliveries": migration0010.statements,
   "0011_queue_the_unsent": migration0011.statements,
   "0012_create_tokens": migration0012.statements,
-  "0013_remember_alerts": migration0013.statements
+  "0013_remember_alerts": migration0013.statements,
+  "0014_count_deliveries": migration0014.statements
 }
 
 /**
@@ -72,7 +74,9 @@ const compatibleSince: Readonly<Record<string, number>> = {
   "0010_find_deliveries": 2,
   "0011_queue_the_unsent": 2,
   "0012_create_tokens": 2,
-  "0013_remember_alerts": 2
+  "0013_remember_alerts": 2,
+  // What an older program writes is in the feed, and what it erases is noted by triggers.
+  "0014_count_deliveries": 2
 }
 
 const numberOf = (name: string): number => Number(name.slice(0, 4))
@@ -271,7 +275,10 @@ const workingTables = [
   "alerts",
   "alert_notices",
   "alert_mutes",
-  "webhook_tallies"
+  "webhook_tallies",
+  "contributions",
+  "figures",
+  "figures_due"
 ]
 
 /** The tables whose every row belongs to a tenant. */

@@ -17,6 +17,8 @@ import {
   Directory,
   Drift,
   Event,
+  Figure,
+  Figures,
   Handover,
   type IdempotencyKey,
   Input,
@@ -70,6 +72,15 @@ const make = Effect.gen(function*() {
   const commits = shelf("commit", Schema.Int)
   const unsent = shelf("unsent", Schema.Struct({ attempts: Schema.Int, dueAt: Timestamp.Timestamp }))
   const checkpoints = shelf("checkpoint", Checkpoints.Checkpoint)
+  const contributions = shelf("contribution", Figure.Contribution)
+  const unfollowed = shelf(
+    "unfollowed",
+    Schema.Struct({
+      cursor: Cursor.Cursor,
+      tenantId: Tenant.TenantId,
+      deliveryId: Event.Event.fields.deliveryId
+    })
+  )
 
   const tenantsIn = (scope: Tenant.Scope) =>
     Effect.map(tenants.all(""), (all) => all.filter((tenantId) => Tenant.reaches(scope, tenantId)))
@@ -208,6 +219,8 @@ const make = Effect.gen(function*() {
       const { event } = report
       const cursor = Cursor.of(BigInt(number), BigInt(index + 1))
       yield* changes.put(event.tenantId, cursor, { cursor, event })
+      const { deliveryId, tenantId } = event
+      yield* unfollowed.put(tenantId, cursor, { cursor, tenantId, deliveryId })
     }
     for (const row of commit.unsent ?? []) {
       if (Option.isSome(yield* placeOf(row))) yield* putPlace(row)
@@ -242,6 +255,22 @@ const make = Effect.gen(function*() {
       ({ id }) => Option.fromUndefinedOr(kept.get(id))
     )
   })
+
+  /** Keeps how a delivery counts by all that is known of it. */
+  const recount = Effect.fnUntraced(function*(delivery: Delivery.Delivery) {
+    const { id, tenantId } = delivery
+    const timeline = yield* timelineOf({ tenantId, deliveryId: id })
+    const counted = Figure.contributionOf(delivery, timeline.map(({ event }) => event))
+    if (Option.isSome(counted)) yield* contributions.put(tenantId, id, counted.value)
+    else yield* contributions.remove(tenantId, id)
+  })
+
+  /** What the figures have not followed, in the order of the feed. */
+  const aheadIn = (scope: Tenant.Scope) =>
+    Effect.map(
+      inScope(scope, unfollowed.all),
+      (all) => all.toSorted((left, right) => Cursor.compare(left.cursor, right.cursor))
+    )
 
   const ownOf = Effect.fnUntraced(function*(
     { deliveryId, tenantId }: Ledger.DeliveryKey,
@@ -372,7 +401,10 @@ const make = Effect.gen(function*() {
         kept: yield* SuppressionStore.keptOf({ tenantId, recipient }, suppressions, softness, at)
       }
       yield* addresses.remove(tenantId, keyOfRecipient(tenantId)(recipient))
-      return yield* settle(Commit.forget(recipient, known, at))
+      const decided = Commit.forget(recipient, known, at)
+      const answer = yield* settle(decided)
+      yield* Effect.forEach(decided.commit.deliveries ?? [], recount)
+      return answer
     }, turn),
     pruneDetails: Effect.fn("Ledger.pruneDetails")(function*(query: Ledger.PruneDetails) {
       yield* Input.limit(query.limit)
@@ -523,11 +555,47 @@ const make = Effect.gen(function*() {
     return { checked: page.length, drifts: [], next: Audit.nextOf(query, page) }
   })
 
+  const compareContributions = Effect.fnUntraced(function*(query: Audit.Query, repair: boolean) {
+    const after = yield* Effect.fromResult(Input.place(query))
+    const page = Audit.deliveriesOf(yield* inScope(query.scope, deliveries.all), after, query.limit)
+    const ahead = yield* aheadIn(query.scope)
+    const drifts = Audit.compareContributions(
+      yield* Effect.forEach(
+        page,
+        Effect.fnUntraced(function*(delivery) {
+          const { id, tenantId } = delivery
+          const timeline = yield* timelineOf({ tenantId, deliveryId: id })
+          const stored = yield* contributions.get(tenantId, id)
+          const isFollowed = !ahead.some((other) =>
+            Option.contains(other.deliveryId, id) && other.tenantId === tenantId
+          )
+          return { delivery, facts: timeline.map(({ event }) => event), stored, isFollowed }
+        })
+      )
+    )
+    if (repair) yield* Effect.forEach(Arr.getSomes(yield* Effect.forEach(drifts, findDelivery)), recount)
+    return { checked: page.length, drifts, next: Audit.nextOf(query, page) }
+  })
+
+  /** Sums are made where they are asked, so that there is nothing to repair. */
+  const compareFigures = Effect.fnUntraced(function*(query: Audit.Query) {
+    const after = yield* Effect.fromResult(Input.place(query))
+    const page = Audit.daysOf(yield* inScope(query.scope, contributions.all), after, query.limit)
+    return { checked: page.length, drifts: [], next: Audit.nextOf(query, page) }
+  })
+
+  const parts = {
+    deliveries: compareDeliveries,
+    orphans: compareOrphans,
+    suppressions: compareSuppressions,
+    contributions: compareContributions,
+    figures: compareFigures
+  }
+
   const audited = (repair: boolean) =>
     Effect.fnUntraced(function*(query: Audit.Query) {
       yield* Input.limit(query.limit)
-      if (query.part === "suppressions") return yield* compareSuppressions(query)
-      return yield* query.part === "deliveries" ? compareDeliveries(query, repair) : compareOrphans(query)
+      return yield* parts[query.part](query, repair)
     }, turn)
 
   const audit = Audit.Audit.of({
@@ -562,6 +630,31 @@ const make = Effect.gen(function*() {
     }, turn)
   })
 
+  const figures = Figures.Figures.of({
+    follow: Effect.fn("Figures.follow")(function*({ limit }: { readonly limit: number }) {
+      yield* Input.limit(limit)
+      const page = (yield* aheadIn(Tenant.all)).slice(0, limit)
+      for (const { cursor, deliveryId, tenantId } of page) {
+        for (const id of Option.toArray(deliveryId)) {
+          yield* Effect.flatMap(
+            findDelivery({ tenantId, deliveryId: id }),
+            (found) => Effect.forEach(Option.toArray(found), recount)
+          )
+        }
+        yield* unfollowed.remove(tenantId, cursor)
+      }
+      const last = Option.map(yield* checkpoints.get("", Figures.consumer), ({ cursor }) => cursor)
+      yield* keep(Figures.consumer, page.at(-1)?.cursor ?? Option.getOrElse(last, () => Cursor.start))
+      return { events: page.length, isCurrent: page.length < limit }
+    }, turn),
+    read: Effect.fn("Figures.read")(function*(query: Figures.Query) {
+      const checked = yield* Figures.check(query)
+      const rows = Figures.rowsOf(checked, yield* inScope(query.scope, contributions.all))
+      const followed = Option.map(yield* checkpoints.get("", Figures.consumer), ({ savedAt }) => savedAt)
+      return Figures.tableOf(checked, rows, followed, yield* DateTime.now)
+    }, turn)
+  })
+
   const importer = Importer.Importer.of({
     importDelivery: Effect.fnUntraced(function*(row: Importer.Imported) {
       const delivery = Importer.imported(row, yield* DateTime.now)
@@ -581,6 +674,7 @@ const make = Effect.gen(function*() {
     Context.add(Orphans.Orphans, orphans),
     Context.add(Audit.Audit, audit),
     Context.add(Directory.Directory, directory),
+    Context.add(Figures.Figures, figures),
     Context.add(Unsent.Unsent, queue),
     Context.add(Suppressions.Suppressions, SuppressionStore.make(suppressed, softness)),
     Context.add(Checkpoints.Checkpoints, consumers),

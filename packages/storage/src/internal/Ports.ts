@@ -4,6 +4,7 @@ import type {
   Audit,
   Checkpoints,
   Directory,
+  Figures,
   Inbox,
   Ledger,
   Orphans,
@@ -14,8 +15,8 @@ import type {
 } from "@waybill/core"
 
 /**
- * What is told to a ledger, what waits in it for events or to be sent, whom not to mail by it, how it is compared and how it is
- * searched.
+ * What is told to a ledger, what waits in it for events or to be sent, whom not to mail by it, how it is compared, searched and
+ * counted.
  */
 export type OfLedger =
   | Ledger.Ledger
@@ -24,6 +25,7 @@ export type OfLedger =
   | Suppressions.Suppressions
   | Audit.Audit
   | Directory.Directory
+  | Figures.Figures
 
 /** Every port of the core. */
 export type All =

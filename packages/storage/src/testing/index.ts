@@ -3,6 +3,7 @@
  */
 export * as AlertsTest from "./AlertsTest.ts"
 export * as CheckpointsTest from "./CheckpointsTest.ts"
+export * as FiguresTest from "./FiguresTest.ts"
 export * as Generators from "./Generators.ts"
 export * as Given from "./Given.ts"
 export * as History from "./History.ts"

@@ -26,8 +26,9 @@ export class Drifted extends Schema.TaggedError<Drifted>("waybill/Drifted")("Dri
   }
 }
 
-const line = ({ deliveries, drifted, orphans, suppressions }: Auditor.Progress): string =>
-  `${deliveries} deliveries, ${orphans} orphans, the suppressions of ${suppressions} addresses, ${drifted} drifts`
+const line = ({ deliveries, drifted, figures, orphans, suppressions }: Auditor.Progress): string =>
+  `${deliveries} deliveries, ${orphans} orphans, the suppressions of ${suppressions} addresses, ` +
+  `the figures of ${figures} days, ${drifted} drifts`
 
 /** Rewrites one line on a terminal; a file or a pipe gets none. */
 const showProgress = (sofar: Auditor.Progress) =>
@@ -45,20 +46,24 @@ const shown = (drift: Drift.Drift) => {
     case "Projection":
       return { drift: _tag, tenantId, id: drift.deliveryId, fields: drift.fields }
     case "Occurrences":
+    case "Contribution":
       return { drift: _tag, tenantId, id: drift.deliveryId, fields: [] }
     case "Suppressions":
       return { drift: _tag, tenantId, id: drift.key, fields: [] }
+    case "Figures":
+      return { drift: _tag, tenantId, id: drift.day, fields: [] }
     default:
       return { drift: _tag, tenantId, id: drift.eventId, fields: [] }
   }
 }
 
 const report = (json: boolean, verb: string, audited: Auditor.Audited) => {
-  const { deliveries, drifted, orphans, suppressions } = audited
+  const { contributions, deliveries, drifted, figures, orphans, suppressions } = audited
   const drifts = audited.drifts.map(shown)
-  return Output.write(json, { deliveries, orphans, suppressions, drifted, drifts }, () =>
+  return Output.write(json, { deliveries, orphans, suppressions, contributions, figures, drifted, drifts }, () =>
     [
-      `${deliveries} deliveries, ${orphans} orphans and the suppressions of ${suppressions} addresses compared, ` +
+      `${deliveries} deliveries, ${orphans} orphans, the suppressions of ${suppressions} addresses and the figures of ` +
+      `${figures} days compared, ` +
       `${drifted} drifts ${verb}`,
       ...drifts.length === 0 ? [] : [Output.table(
         ["drift", "tenant", "id", "fields"],
@@ -92,7 +97,7 @@ export const verify = Command.make(
   }, Effect.provide(layer))
 ).pipe(
   Command.withDescription(
-    "Compare deliveries, the queue of orphans and the suppressions with the ledger; exit 1 where they drifted"
+    "Compare deliveries, the queue of orphans, the suppressions and the figures with the ledger; exit 1 where they drifted"
   ),
   Command.withExamples([
     { command: "waybill verify", description: "Compare everything and change nothing" },
@@ -116,7 +121,7 @@ export const rebuild = Command.make(
   }, Effect.provide(layer))
 ).pipe(
   Command.withDescription(
-    "Bring deliveries, the queue of orphans and the suppressions in line with the ledger, while traffic goes on"
+    "Bring deliveries, the queue of orphans, the suppressions and the figures in line with the ledger, while traffic goes on"
   ),
   Command.withExamples([
     { command: "waybill rebuild", description: "Repair what drifted and touch nothing else" }

@@ -2,6 +2,7 @@
 import { Audit, Input, Orphan, SuppressionBook } from "@waybill/core"
 import { DateTime, Effect, Option } from "effect"
 import * as Book from "./Book.ts"
+import * as Figures from "./Figures.ts"
 import { timelineOf } from "./Reads.ts"
 import type { Store } from "./Store.ts"
 
@@ -45,11 +46,51 @@ export const make = (store: Store) => {
     return { checked: page.length, drifts: [], next: Audit.nextOf(query, page) }
   })
 
+  const auditContributions = Effect.fnUntraced(function*(query: Audit.Query, repair: boolean) {
+    const after = yield* Effect.fromResult(Input.place(query))
+    const deliveries = booksIn(query.scope).flatMap(([, book]) => Array.from(book.deliveries.values()))
+    const page = Audit.deliveriesOf(deliveries, after, query.limit)
+    const ahead = Figures.aheadOf(store)
+    const drifts = Audit.compareContributions(
+      page.map((delivery) => ({
+        delivery,
+        facts: timelineOf(store, { tenantId: delivery.tenantId, deliveryId: delivery.id }).map(({ event }) => event),
+        stored: Option.fromUndefinedOr(store.bookOf(delivery.tenantId).contributions.get(delivery.id)),
+        isFollowed: !ahead(delivery)
+      }))
+    )
+    if (repair) {
+      Figures.recount(
+        store,
+        drifts.flatMap(({ deliveryId, tenantId }) => store.bookOf(tenantId).deliveries.get(deliveryId) ?? [])
+      )
+    }
+    return { checked: page.length, drifts, next: Audit.nextOf(query, page) }
+  })
+
+  /** Sums are made where they are asked, so that there is nothing to repair. */
+  const auditFigures = Effect.fnUntraced(function*(query: Audit.Query) {
+    const after = yield* Effect.fromResult(Input.place(query))
+    const page = Audit.daysOf(
+      booksIn(query.scope).flatMap(([, book]) => Array.from(book.contributions.values())),
+      after,
+      query.limit
+    )
+    return { checked: page.length, drifts: [], next: Audit.nextOf(query, page) }
+  })
+
+  const parts = {
+    deliveries: auditDeliveries,
+    orphans: auditOrphans,
+    suppressions: auditSuppressions,
+    contributions: auditContributions,
+    figures: auditFigures
+  }
+
   const audit = (repair: boolean) =>
     Effect.fnUntraced(function*(query: Audit.Query) {
       yield* Input.limit(query.limit)
-      if (query.part === "suppressions") return yield* auditSuppressions(query)
-      return yield* query.part === "deliveries" ? auditDeliveries(query, repair) : auditOrphans(query)
+      return yield* parts[query.part](query, repair)
     }, turn)
 
   /** Memory never moves to another history. */

@@ -6,6 +6,7 @@ import {
   Delivery,
   Event,
   EventType,
+  type Figure,
   Handover,
   type IdempotencyKey,
   type Orphan,
@@ -37,6 +38,8 @@ export class Book {
   readonly waitingByCorrelation = new Map<Correlation.Key, Set<Event.EventId>>()
   readonly dismissed = new Set<Event.EventId>()
   readonly details = new Map<Event.EventId, Report.KeptDetails>()
+  /** How each delivery counts, as of when the figures followed it. */
+  readonly contributions = new Map<Event.DeliveryId, Figure.Contribution>()
   readonly unsent = new Map<Event.DeliveryId, Unsent.Row>()
   /** The events that may say something of suppressions. */
   readonly telling = new Set<Event.EventId>()

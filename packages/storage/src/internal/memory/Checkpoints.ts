@@ -4,9 +4,7 @@ import { DateTime, Effect, Option } from "effect"
 import type { Store } from "./Store.ts"
 
 /** Makes empty checkpoints over the feed of a store. */
-export const make = ({ feed, nextCommit }: Store) => {
-  const known = new Map<string, Checkpoints.Checkpoint>()
-
+export const make = ({ checkpoints: known, feed, nextCommit }: Store) => {
   const load = Effect.fn("Checkpoints.load")(function*(consumer: string) {
     yield* Effect.fromResult(Input.consumer({ consumer }))
     return Option.map(Option.fromUndefinedOr(known.get(consumer)), ({ cursor }) => cursor)

@@ -15,6 +15,7 @@ import {
 } from "@waybill/core"
 import { DateTime, Effect, Option } from "effect"
 import * as Book from "./Book.ts"
+import * as Figures from "./Figures.ts"
 import type { Store } from "./Store.ts"
 import * as Suppressions from "./Suppressions.ts"
 
@@ -134,7 +135,9 @@ export const make = (store: Store) => {
       now
     )
     Suppressions.forget(store, query.tenantId, query.recipient)
-    return yield* settle(decided)
+    const answer = yield* settle(decided)
+    Figures.recount(store, decided.commit.deliveries ?? [])
+    return answer
   }, turn)
 
   const pruneDetails = Effect.fn("Ledger.pruneDetails")(function*(query: Ledger.PruneDetails) {

@@ -3,6 +3,7 @@ import {
   Audit as CoreAudit,
   Checkpoints as CoreCheckpoints,
   Directory as CoreDirectory,
+  Figures as CoreFigures,
   Ledger,
   Orphans as CoreOrphans,
   Suppressions as CoreSuppressions,
@@ -14,6 +15,7 @@ import * as Audit from "./Audit.ts"
 import * as Checkpoints from "./Checkpoints.ts"
 import * as Commands from "./Commands.ts"
 import * as Directory from "./Directory.ts"
+import * as Figures from "./Figures.ts"
 import * as Orphans from "./Orphans.ts"
 import * as Reads from "./Reads.ts"
 import type * as Store from "./Store.ts"
@@ -29,6 +31,7 @@ export const over = (store: Store.Store): Context.Context<StoragePorts.OfLedger>
     Context.add(CoreOrphans.Orphans, CoreOrphans.Orphans.of(Orphans.make(store))),
     Context.add(CoreAudit.Audit, CoreAudit.Audit.of(Audit.make(store))),
     Context.add(CoreDirectory.Directory, Directory.make(store)),
+    Context.add(CoreFigures.Figures, Figures.make(store)),
     Context.add(CoreUnsent.Unsent, CoreUnsent.Unsent.of(Unsent.make(store))),
     Context.add(CoreSuppressions.Suppressions, Suppressions.make(store))
   )

@@ -5,6 +5,7 @@
  * or nothing, and an interrupted call changes nothing.
  */
 import {
+  type Checkpoints,
   Commit,
   Cursor,
   DeliveryUpdate,
@@ -29,6 +30,7 @@ export const make = Effect.gen(function*() {
   const turn = Semaphore.withPermit(yield* Semaphore.make(1))
   const books = new Map<Tenant.TenantId, Book.Book>()
   const feed: Array<Ledger.Change> = []
+  const checkpoints = new Map<string, Checkpoints.Checkpoint>()
   const noBook = new Book.Book()
   const secret = yield* random.uuidV4()
   const softness = yield* Suppression.SoftBounces
@@ -104,6 +106,7 @@ export const make = Effect.gen(function*() {
     bookToWrite,
     booksIn,
     feed,
+    checkpoints,
     keyOf,
     softness,
     /** The number of the next commit. */

@@ -6,6 +6,7 @@ import { SqlClient } from "effect/sql"
 import type { Database } from "./Database.ts"
 import { decode, type Deliveries } from "./Deliveries.ts"
 import type { Events } from "./Events.ts"
+import type { FiguresAudit } from "./figures/Audit.ts"
 import * as Parameters from "./Parameters.ts"
 import * as Rows from "./Rows.ts"
 import type { SuppressionsAudit } from "./suppressions/Audit.ts"
@@ -38,7 +39,8 @@ export const make = (
   { inScope, sql, table, transaction }: Database,
   events: Events,
   deliveries: Deliveries,
-  auditSuppressions: SuppressionsAudit
+  auditSuppressions: SuppressionsAudit,
+  figures: FiguresAudit
 ) => {
   /**
    * Compares what is noted of the rare events of a page of deliveries with their events. A page begins after the last row of the
@@ -149,16 +151,19 @@ export const make = (
     return { checked: page.length, drifts, next: Audit.nextOf(query, rowsOfPage) }
   })
 
+  const parts = {
+    deliveries: auditDeliveries,
+    orphans: auditOrphans,
+    suppressions: auditSuppressions,
+    ...figures
+  }
+
   const audit = (repair: boolean) =>
     Effect.fnUntraced(function*(query: Audit.Query) {
       yield* Input.limit(query.limit)
       const page = transaction(
         query.scope,
-        query.part === "suppressions"
-          ? auditSuppressions(query, repair)
-          : query.part === "deliveries"
-          ? auditDeliveries(query, repair)
-          : auditOrphans(query, repair)
+        parts[query.part](query, repair)
       )
       // One snapshot for all the reads of a comparison; a repair holds the rows it reads.
       return yield* repair ? page : Effect.provideService(page, SqlClient.BeginTransaction, snapshot)

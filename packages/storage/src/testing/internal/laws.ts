@@ -1,6 +1,6 @@
 /** Asserts the laws of a ledger after a history, whatever happened in it. */
 import { assert } from "@effect/vitest"
-import { Audit, Delivery, DeliveryError, Event, Ledger, Orphans, Projection, type Tenant } from "@waybill/core"
+import { Audit, Delivery, DeliveryError, Event, Figures, Ledger, Orphans, Projection, type Tenant } from "@waybill/core"
 import { DateTime, Effect, Option, Schema } from "effect"
 import * as Arr from "effect/Array"
 import { TestClock } from "effect/testing"
@@ -40,6 +40,9 @@ const unchanged = <A, E, R>(tenantId: Tenant.TenantId, take: Effect.Effect<A, E,
 /** How many steps are taken between two looks at all events. */
 const looks = 4
 
+/** How many steps are taken before the figures follow the feed by some events. */
+const follows = 15
+
 /** Appends again all that each tenant appended. */
 const repeats: History.History = Array.from(
   { length: History.tenants },
@@ -64,6 +67,7 @@ export const assertHistory = Effect.fnUntraced(function*(history: History.Histor
     const tenantId = step._tag === "Repeat" ? tenants[step.tenant] : undefined
     const answer = yield* tenantId === undefined ? take : unchanged(tenantId, take)
     if (++steps % looks === 0) yield* Effect.forEach(tenants, look)
+    if (steps % follows === 0) yield* Effect.orDie(Figures.Figures.use((figures) => figures.follow({ limit: 5 })))
     return answer
   })
   const { tenants } = yield* History.run([...history, ...repeats], around)

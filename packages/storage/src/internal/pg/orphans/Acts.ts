@@ -1,6 +1,6 @@
 /** Does what is asked by hand, and records it: links, dismisses or releases an orphan, forgets a recipient. */
 import {
-  type Event,
+  Event,
   Handover,
   Input,
   type Ledger,
@@ -15,6 +15,7 @@ import type { Database } from "../Database.ts"
 import type { Deliveries } from "../Deliveries.ts"
 import type { Details } from "../Details.ts"
 import type { Events } from "../Events.ts"
+import type { Recount } from "../figures/Recount.ts"
 import * as Parameters from "../Parameters.ts"
 import type { Suppressions } from "../suppressions/Store.ts"
 import type { Links } from "./Links.ts"
@@ -26,7 +27,8 @@ export const make = (
   deliveries: Deliveries,
   links: Links,
   details: Details,
-  suppressions: Suppressions
+  suppressions: Suppressions,
+  figures: Recount
 ) => {
   const orphans = table("orphans")
 
@@ -136,6 +138,11 @@ export const make = (
         yield* details.erase(tenantId, recipient, erased.map(({ id }) => id))
         const forgotten = { deliveries: erased.length, orphans: unnamed.length }
         yield* recordAct("forget", tenantId, null, forgotten, now)
+        // The domain goes from the figures too. Last, since whoever follows the feed waits for it.
+        if (erased.length > 0) {
+          yield* figures.hold
+          yield* figures.recount(erased.map(({ id }) => ({ tenantId, deliveryId: Event.DeliveryId.make(id) })))
+        }
         return forgotten
       })
     )
