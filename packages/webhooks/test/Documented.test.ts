@@ -5,6 +5,7 @@ import { Providers, Row, Webhook } from "@waybill/webhooks"
 import { DateTime, Effect, Option } from "effect"
 import { documented } from "./Documented.ts"
 import * as Edge from "./Edge.ts"
+import * as First from "./FirstDocumented.ts"
 import * as Further from "./FurtherDocumented.ts"
 import { bytes, only, received } from "./Reading.ts"
 import * as Signing from "./Signing.ts"
@@ -23,7 +24,7 @@ const read = (row: Row.Row, text: string) =>
   Effect.runPromise(Effect.map(Row.read(row, received(text)), (pieces) => Webhook.join(pieces).events))
 
 const table = await Promise.all(
-  Object.entries({ ...documented, ...Further.documented }).map(async ([name, each]) => {
+  Object.entries({ ...First.documented, ...documented, ...Further.documented }).map(async ([name, each]) => {
     const row = rowOf(name)
     const items = each.events.map(([fields], n) => each.item(n, fields))
     const alone = await Promise.all(items.map((item) => read(row, each.body([item]))))
@@ -31,11 +32,8 @@ const table = await Promise.all(
   })
 )
 
-/** The providers whose events are in a test of their own. */
-const elsewhere = ["mailgun", "sendgrid", "ses"]
-
 it("there is one of every provider", () => {
-  assert.sameMembers([...table.map(({ name }) => name), ...elsewhere], Providers.all.map(({ name }) => String(name)))
+  assert.sameMembers(table.map(({ name }) => name), Providers.all.map(({ name }) => String(name)))
 })
 
 const named = ({ recipient }: Event.NewEvent) =>
@@ -54,7 +52,7 @@ describe.each(table)("every documented event of $name", ({ alone, each, items, n
   it("is read as what it is, of one message, one recipient and one time", () => {
     assert.deepStrictEqual(alone.map(meaning), events.map(([, meaning]) => meaning))
     assert.deepStrictEqual(alone.map(named), events.map(([fields], n) => reader(n, fields)))
-    for (const { occurredAt } of alone) assert.isTrue(DateTime.formatIso(occurredAt).startsWith("2026-11-18"))
+    for (const { occurredAt } of alone) assert.isTrue(DateTime.formatIso(occurredAt).startsWith("2026-11-"))
     assert.strictEqual(
       new Set(alone.map(({ providerMessageId }) => Option.getOrThrow(providerMessageId))).size,
       alone.length

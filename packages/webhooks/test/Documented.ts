@@ -23,6 +23,14 @@ export const iso = (n: number): string =>
 
 export const reader = (n: number): string => `reader-${n}@reader.example`
 
+export const at = (n: number): string => `${iso(n)}Z`
+
+/** Events that differ by one field alone. */
+export const of = (
+  name: string,
+  table: Readonly<Record<string, Meaning>>
+): Documented["events"] => Object.entries(table).map(([value, meaning]) => [{ [name]: value }, meaning] as const)
+
 export const array = (items: ReadonlyArray<unknown>): string => JSON.stringify(items)
 
 export const first = ([item]: ReadonlyArray<unknown>): string => JSON.stringify(item)

@@ -1,12 +1,5 @@
-/** More of them: the kin of Standard Webhooks, what comes in an envelope or through a queue, and the first five providers. */
-import { array, type Documented, first, iso, type Meaning, reader, seconds } from "./Documented.ts"
-
-const at = (n: number): string => `${iso(n)}Z`
-
-const of = (
-  name: string,
-  table: Readonly<Record<string, Meaning>>
-): Documented["events"] => Object.entries(table).map(([value, meaning]) => [{ [name]: value }, meaning] as const)
+/** More of them: the kin of Standard Webhooks, and what comes in an envelope, through a queue or by mail. */
+import { array, at, type Documented, first, iso, of, reader, seconds } from "./Documented.ts"
 
 const snsEnvelope = ([item]: ReadonlyArray<unknown>): string =>
   JSON.stringify({
@@ -17,18 +10,9 @@ const snsEnvelope = ([item]: ReadonlyArray<unknown>): string =>
     Message: JSON.stringify(item)
   })
 
-const isOfServer = ({ type }: Readonly<Record<string, unknown>>): boolean =>
-  ["email.bounced", "email.complained", "email.delivery_delayed"].includes(String(type))
-
 const bridge = "Microsoft.Communication."
 
 const mail = ([item]: ReadonlyArray<unknown>): string => String(item)
-
-const suppressionOf = (SuppressionReason: string) => ({
-  RecordType: "SubscriptionChange",
-  SuppressSending: true,
-  SuppressionReason
-})
 
 export const documented: Readonly<Record<string, Documented>> = {
   loops: {
@@ -203,33 +187,6 @@ export const documented: Readonly<Record<string, Documented>> = {
       [{ type: "email.bounced", bounceClass: "soft", rejectReason: "timed_out" }, "bounced soft timed_out"]
     ]
   },
-  resend: {
-    body: first,
-    isBatch: false,
-    names: (fields) => isOfServer(fields) ? "uncertain" : "certain",
-    item: (n, { type, ...data }) => ({
-      type,
-      created_at: at(n),
-      data: { email_id: `m-${n}`, to: [reader(n)], ...data }
-    }),
-    events: [
-      ...of("type", {
-        "email.scheduled": "queued",
-        "email.sent": "sent",
-        "email.delivered": "delivered",
-        "email.delivery_delayed": "deferred",
-        "email.complained": "complained",
-        "email.suppressed": "rejected blocked suppressed",
-        "email.failed": "failed",
-        "email.opened": "opened",
-        "email.clicked": "clicked",
-        "email.unheard": "unknown"
-      }),
-      [{ type: "email.bounced", bounce: { type: "Permanent", subType: "General" } }, "bounced hard bounced"],
-      [{ type: "email.bounced", bounce: { type: "Transient" } }, "bounced soft bounced"],
-      [{ type: "email.bounced", bounce: { subType: "Suppressed" } }, "rejected bounced suppressed"]
-    ]
-  },
   azure: {
     body: array,
     isBatch: true,
@@ -358,47 +315,6 @@ export const documented: Readonly<Record<string, Documented>> = {
       [{ Action: "failed", Status: "5.7.1" }, "bounced undetermined blocked"],
       [{ Action: "failed", Status: "5.0.0" }, "bounced undetermined bounced"],
       ...of("feedback", { abuse: "complained", fraud: "complained", "opt-out": "unsubscribed", "not-spam": "unknown" })
-    ]
-  },
-  postmark: {
-    body: first,
-    isBatch: false,
-    item: (n, fields) => ({
-      ID: n + 1,
-      MessageID: `m-${n}`,
-      Recipient: reader(n),
-      ReceivedAt: `${iso(n)}.1234567-00:00`,
-      ...fields
-    }),
-    events: [
-      ...of("RecordType", { Delivery: "delivered", Open: "opened", Click: "clicked", SpamComplaint: "complained" }),
-      ...Object.entries({
-        HardBounce: "bounced hard bounced",
-        SoftBounce: "bounced soft bounced",
-        VirusNotification: "bounced undetermined other",
-        Transient: "deferred",
-        DnsError: "deferred",
-        OpenRelayTest: "deferred",
-        AutoResponder: "autoresponded",
-        AddressChange: "autoresponded",
-        ChallengeVerification: "autoresponded",
-        SpamNotification: "complained",
-        SpamComplaint: "complained",
-        Unsubscribe: "unsubscribed",
-        Subscribe: "subscribed",
-        BadEmailAddress: "rejected invalid",
-        Blocked: "rejected blocked",
-        ManuallyDeactivated: "rejected blocked",
-        DMARCPolicy: "rejected blocked",
-        Unconfirmed: "rejected",
-        SMTPApiError: "failed",
-        TemplateRenderingFailed: "failed",
-        Unknown: "unknown"
-      }).map(([Type, meaning]) => [{ RecordType: "Bounce", Type }, meaning] as const),
-      [{ RecordType: "SubscriptionChange", SuppressSending: false }, "subscribed"],
-      [suppressionOf("HardBounce"), "bounced hard bounced"],
-      [suppressionOf("SpamComplaint"), "complained"],
-      [suppressionOf("ManualSuppression"), "unsubscribed"]
     ]
   }
 }
