@@ -20,14 +20,14 @@ const meaning = ({ bounceClass, normalizedPayload, rejectReason, type }: Event.N
 
 const rowOf = (name: string): Row.Row => Option.getOrThrow(Providers.get(name))
 
-const read = (row: Row.Row, text: string) =>
+const eventsOf = (row: Row.Row, text: string) =>
   Effect.runPromise(Effect.map(Row.read(row, received(text)), (pieces) => Webhook.join(pieces).events))
 
 const table = await Promise.all(
   Object.entries({ ...First.documented, ...documented, ...Further.documented }).map(async ([name, each]) => {
     const row = rowOf(name)
     const items = each.events.map(([fields], n) => each.item(n, fields))
-    const alone = await Promise.all(items.map((item) => read(row, each.body([item]))))
+    const alone = await Promise.all(items.map((item) => eventsOf(row, each.body([item]))))
     return { name, row, each, items, alone: alone.map(only) }
   })
 )
@@ -35,6 +35,22 @@ const table = await Promise.all(
 it("there is one of every provider", () => {
   assert.sameMembers(table.map(({ name }) => name), Providers.all.map(({ name }) => String(name)))
 })
+
+/** The time of a first item, as tables have it: a number, or a text. */
+const times =
+  /"?1795000000(?:000|\.25)?"?|(?:\\?"|%22)2026-11-18(?:T|\+| )10(?::|%3A)00(?::|%3A)00[^"\\%]*(?:\\?"|%22)/g
+
+const forms: ReadonlyArray<string | number> = [
+  1_795_000_953,
+  1_795_000_953_000,
+  "1795000953",
+  "1795000953000",
+  "2026-11-18 11:22:33",
+  "2026-11-18T11:22:33",
+  "2026-11-18T11:22:33Z",
+  "2026-11-18T11:22:33.000000000Z",
+  "2026-11-18T13:22:33+02:00"
+]
 
 const named = ({ recipient }: Event.NewEvent) =>
   Option.match(recipient, {
@@ -59,12 +75,31 @@ describe.each(table)("every documented event of $name", ({ alone, each, items, n
     )
   })
 
+  if (!(name in First.documented) && name !== "dsn") {
+    it("has its time in whatever form that comes", async () => {
+      const [item] = items
+      const text = body([item])
+      const inForm = text.includes("mandrill_events") ? encodeURIComponent : (form: string) => form
+      const isEscaped = text.includes("\\\"")
+      const changed = forms.map((form) => {
+        const written = JSON.stringify(form)
+        return text.replaceAll(times, inForm(isEscaped ? written.replaceAll("\"", "\\\"") : written))
+      })
+      assert.notInclude(changed, text)
+      const read = await Promise.all(changed.map((each) => eventsOf(row, each)))
+      assert.deepStrictEqual(
+        read.map((events) => DateTime.formatIso(only(events).occurredAt)),
+        forms.map(() => "2026-11-18T11:22:33.000Z")
+      )
+    })
+  }
+
   it("has one key, alone and in any batch, and no other has it", async () => {
     const keys = alone.map(({ idempotencyKey }) => idempotencyKey)
     assert.strictEqual(new Set(keys).size, keys.length)
     if (!isBatch) return
     const keysOf = async (items: ReadonlyArray<unknown>) =>
-      (await read(row, body(items))).map(({ idempotencyKey }) => idempotencyKey)
+      (await eventsOf(row, body(items))).map(({ idempotencyKey }) => idempotencyKey)
     assert.deepStrictEqual(await keysOf(items), keys)
     assert.deepStrictEqual(await keysOf(items.toReversed()), keys.toReversed())
     assert.deepStrictEqual(await keysOf([null, ...items.slice(0, 2), 7, "x", ...items]), [...keys.slice(0, 2), ...keys])

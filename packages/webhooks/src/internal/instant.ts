@@ -5,7 +5,7 @@ import { type DateTime, Option } from "effect"
 import * as Report from "./report.ts"
 
 /** Reads seconds, or milliseconds where there are thirteen digits, which seconds do not reach for 300 centuries. */
-export const fromEpoch = (value: string | number | undefined): Option.Option<DateTime.Utc> => {
+const fromEpoch = (value: string | number | undefined): Option.Option<DateTime.Utc> => {
   const text = String(value ?? "").trim()
   return /^\d{13}(?:\.\d{1,20})?$/.test(text) ? Report.fromSeconds(Number(text) / 1000) : Report.fromSeconds(text)
 }

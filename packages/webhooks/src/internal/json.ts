@@ -1,7 +1,7 @@
 /**
  * Reads JSON as providers send it: fields may be absent or odd, and integers may be too large for a number.
  */
-import { Effect, Option, Schema } from "effect"
+import { Effect, Option, Schema, SchemaGetter } from "effect"
 
 const tokens = /"[^"\\]*(?:\\[^][^"\\]*)*"|-?\d[\d.eE+-]*/g
 const long = /^-?\d{16,}$/
@@ -43,6 +43,13 @@ export const textIn = (fields: Readonly<Record<string, unknown>> | undefined, na
 
 /** A text, or a number in its decimal form. */
 export const scalar = lenient(Schema.Union([Schema.String, Schema.Finite]))
+
+/** An id: a text that is not empty, or a number in its decimal form, as text. */
+export const id = lenient(
+  Schema.Union([Schema.NonEmptyString, Schema.Finite]).pipe(
+    Schema.decodeTo(Schema.String, { decode: SchemaGetter.transform(String), encode: SchemaGetter.transform(String) })
+  )
+)
 
 /** An object of whatever is in it, such as an app's own data. */
 export const bag = lenient(Schema.Record(Schema.String, Schema.Json))

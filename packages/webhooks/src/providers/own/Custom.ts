@@ -23,10 +23,10 @@ const name = Provider.Provider.make("custom")
 const decode = Json.decoder(() =>
   Schema.Struct({
     type: Json.text,
-    messageId: Json.text,
+    messageId: Json.id,
     recipient: Json.text,
     occurredAt: Json.scalar,
-    id: Json.scalar,
+    id: Json.id,
     deliveryId: Json.text,
     rejectReason: Json.lenient(Event.RejectReason),
     bounceClass: Json.lenient(Event.BounceClass),
@@ -72,7 +72,7 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
   const raw = decoded.value
   const { messageId, occurredAt, recipient, type } = raw
   if (type === undefined || type === "") return Report.undecodable("MissingType")
-  const eventId = raw.id === undefined || raw.id === "" ? undefined : String(raw.id)
+  const eventId = raw.id
   return Report.events({
     provider: name,
     meaning: meaning(raw),

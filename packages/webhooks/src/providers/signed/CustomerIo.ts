@@ -36,12 +36,12 @@ const events: ReadonlyMap<string, Report.Meaning> = new Map<string, Report.Meani
 
 const decode = Json.decoder(() =>
   Schema.Struct({
-    event_id: Json.text,
+    event_id: Json.id,
     object_type: Json.text,
     metric: Json.text,
     timestamp: Json.scalar,
     data: Json.lenient(Schema.Struct({
-      delivery_id: Json.text,
+      delivery_id: Json.id,
       recipient: Json.text,
       identifiers: Json.lenient(Schema.Struct({ email: Json.text })),
       href: Json.text,
@@ -58,14 +58,14 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
   if (metric === undefined || metric === "") return Report.undecodable("MissingType")
   if (raw.object_type !== undefined && raw.object_type !== "email") return Report.ignored(raw.object_type)
   if (metric === "converted") return Report.ignored(metric)
-  const eventId = raw.event_id === "" ? undefined : raw.event_id
+  const eventId = raw.event_id
   const messageId = data.delivery_id
   return Report.events({
     provider: name,
     meaning: events.get(metric) ?? Report.unknown,
     payload: { event: metric, status: data.failure_message },
     details: { response: data.failure_message, url: data.href },
-    occurredAt: Option.getOrElse(Instant.fromEpoch(raw.timestamp), () => receivedAt),
+    occurredAt: Option.getOrElse(Instant.read(raw.timestamp), () => receivedAt),
     messageId,
     eventId,
     deliveryId: undefined,

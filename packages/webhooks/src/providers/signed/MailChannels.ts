@@ -13,6 +13,7 @@ import { type EventType, Provider } from "@waybill/core"
 import { Duration, Effect, Option, Redacted, Schema } from "effect"
 import { createHash, generateKeyPairSync, type KeyObject, sign, verify as verifies } from "node:crypto"
 import * as Echo from "../../internal/echo.ts"
+import * as Instant from "../../internal/instant.ts"
 import * as Json from "../../internal/json.ts"
 import * as Report from "../../internal/report.ts"
 import * as Signature from "../../internal/signature.ts"
@@ -123,8 +124,8 @@ const decode = Json.decoder(() =>
   Schema.Struct({
     event: Json.text,
     timestamp: Json.scalar,
-    request_id: Json.text,
-    smtp_id: Json.text,
+    request_id: Json.id,
+    smtp_id: Json.id,
     recipients: Json.texts,
     status: Json.text,
     reason: Json.text,
@@ -155,7 +156,7 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
       userAgent: raw.user_agent,
       tags
     },
-    occurredAt: Option.getOrElse(Report.fromSeconds(time), () => receivedAt),
+    occurredAt: Option.getOrElse(Instant.read(time), () => receivedAt),
     messageId: raw.request_id ?? raw.smtp_id,
     eventId: undefined,
     deliveryId: Echo.idInTags(tags),

@@ -9,6 +9,7 @@
 import { type EventType, Provider } from "@waybill/core"
 import { DateTime, Option, Schema } from "effect"
 import * as Echo from "../../internal/echo.ts"
+import * as Instant from "../../internal/instant.ts"
 import * as Json from "../../internal/json.ts"
 import * as Report from "../../internal/report.ts"
 import type * as Row from "../../Row.ts"
@@ -44,17 +45,17 @@ const suppressed = (reason: string | undefined): Report.Meaning => ({
 const decode = Json.decoder(() =>
   Schema.Struct({
     type: Json.text,
-    created_at: Json.text,
+    created_at: Json.scalar,
     data: Json.lenient(Schema.Struct({
-      id: Json.text,
+      id: Json.id,
       type: Json.text,
-      created_at: Json.text,
+      created_at: Json.scalar,
       recipient: Json.text,
-      message_id: Json.text,
+      message_id: Json.id,
       tags: Json.texts,
       email: Json.lenient(Schema.Struct({
         tags: Json.texts,
-        message: Json.lenient(Schema.Struct({ id: Json.text })),
+        message: Json.lenient(Schema.Struct({ id: Json.id })),
         recipient: Json.lenient(Schema.Struct({ email: Json.text }))
       })),
       morph: Json.lenient(
@@ -85,7 +86,7 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
   const { meta, morph } = data
   const tags = data.tags ?? data.email?.tags ?? []
   const time = data.created_at ?? posted
-  const eventId = data.id === "" ? undefined : data.id
+  const eventId = data.id
   const messageId = data.message_id ?? data.email?.message?.id
   const address = data.recipient ?? data.email?.recipient?.email
   return Report.events({
@@ -107,7 +108,7 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
       userAgent: meta?.user_agent,
       tags
     },
-    occurredAt: Option.getOrElse(Report.fromIso(time), () => receivedAt),
+    occurredAt: Option.getOrElse(Instant.read(time), () => receivedAt),
     messageId,
     eventId,
     deliveryId: Echo.idInTags(tags),

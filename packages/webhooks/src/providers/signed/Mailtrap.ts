@@ -51,8 +51,8 @@ const decode = Json.decoder(() =>
   Schema.Struct({
     event: Json.text,
     timestamp: Json.scalar,
-    event_id: Json.text,
-    message_id: Json.text,
+    event_id: Json.id,
+    message_id: Json.id,
     email: Json.text,
     category: Json.text,
     custom_variables: Echo.own,
@@ -88,7 +88,7 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
   const event = raw.event
   if (event === undefined || event === "") return Report.undecodable("MissingType")
   if (notMail.test(event)) return Report.ignored(event)
-  const eventId = raw.event_id === "" ? undefined : raw.event_id
+  const eventId = raw.event_id
   return Report.events({
     provider: name,
     meaning: meaning(event, raw),
@@ -102,7 +102,7 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
       tags: raw.category === undefined ? [] : [raw.category],
       metadata: Echo.words(raw.custom_variables)
     },
-    occurredAt: Option.getOrElse(Instant.fromEpoch(raw.timestamp), () => receivedAt),
+    occurredAt: Option.getOrElse(Instant.read(raw.timestamp), () => receivedAt),
     messageId: raw.message_id,
     eventId,
     deliveryId: Echo.idIn(raw.custom_variables),

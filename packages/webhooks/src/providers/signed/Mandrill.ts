@@ -58,13 +58,13 @@ const decode = Json.decoder(() =>
   Schema.Struct({
     event: Json.text,
     type: Json.text,
-    _id: Json.text,
+    _id: Json.id,
     ts: Json.scalar,
     url: Json.text,
     ip: Json.text,
     user_agent: Json.text,
     msg: Json.lenient(Schema.Struct({
-      _id: Json.text,
+      _id: Json.id,
       email: Json.text,
       diag: Json.text,
       bounce_description: Json.text,
@@ -113,7 +113,7 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
       tags: raw.msg?.tags,
       metadata: Echo.words(raw.msg?.metadata)
     },
-    occurredAt: Option.getOrElse(Instant.fromEpoch(raw.ts), () => receivedAt),
+    occurredAt: Option.getOrElse(Instant.read(raw.ts), () => receivedAt),
     messageId,
     eventId: undefined,
     deliveryId: Echo.idIn(raw.msg?.metadata),

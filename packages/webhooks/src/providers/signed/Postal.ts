@@ -30,7 +30,7 @@ const statuses: ReadonlyMap<string, Report.Meaning> = new Map<string, Report.Mea
 
 const decode = Json.decoder(() => {
   const message = Json.lenient(Schema.Struct({
-    id: Json.scalar,
+    id: Json.id,
     direction: Json.text,
     to: Json.text,
     tag: Json.text
@@ -38,7 +38,7 @@ const decode = Json.decoder(() => {
   return Schema.Struct({
     event: Json.text,
     timestamp: Json.scalar,
-    uuid: Json.text,
+    uuid: Json.id,
     payload: Json.lenient(Schema.Struct({
       message,
       original_message: message,
@@ -72,8 +72,8 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
   const message = payload.message ?? payload.original_message
   if (message?.direction === "incoming" || !event.startsWith("Message")) return Report.ignored(event)
   const tags = message?.tag === undefined ? [] : [message.tag]
-  const eventId = raw.uuid === "" ? undefined : raw.uuid
-  const messageId = message?.id === undefined ? undefined : String(message.id)
+  const eventId = raw.uuid
+  const messageId = message?.id
   return Report.events({
     provider: name,
     meaning: meaning(raw),
@@ -86,7 +86,7 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
       userAgent: payload.user_agent,
       tags
     },
-    occurredAt: Option.getOrElse(Instant.fromEpoch(timestamp), () => receivedAt),
+    occurredAt: Option.getOrElse(Instant.read(timestamp), () => receivedAt),
     messageId,
     eventId,
     deliveryId: Echo.idInTags(tags),

@@ -11,6 +11,7 @@ import { DateTime, Effect, Option, Redacted, Result, Schema } from "effect"
 import { createHash, randomBytes } from "node:crypto"
 import * as Batch from "../../internal/batch.ts"
 import * as Echo from "../../internal/echo.ts"
+import * as Instant from "../../internal/instant.ts"
 import * as Json from "../../internal/json.ts"
 import * as Report from "../../internal/report.ts"
 import * as Signature from "../../internal/signature.ts"
@@ -76,8 +77,8 @@ const decode = Json.decoder(() =>
   Schema.Struct({
     status: Json.text,
     email: Json.text,
-    job_id: Json.text,
-    event_time: Json.text,
+    job_id: Json.id,
+    event_time: Json.scalar,
     url: Json.text,
     metadata: Echo.own,
     delivery_info: Json.lenient(Schema.Struct({
@@ -118,7 +119,7 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
       metadata: Echo.words(raw.metadata)
     },
     // It is UTC without saying so.
-    occurredAt: Option.getOrElse(Report.fromIso(raw.event_time), () => receivedAt),
+    occurredAt: Option.getOrElse(Instant.read(raw.event_time), () => receivedAt),
     messageId: raw.job_id,
     eventId: undefined,
     deliveryId: Echo.idIn(raw.metadata),

@@ -13,6 +13,7 @@ import { type EventType, Provider } from "@waybill/core"
 import { DateTime, Effect, Option, Redacted, Result, Schema } from "effect"
 import { createSign, generateKeyPairSync, type KeyObject } from "node:crypto"
 import { sha256Hex } from "../../internal/digest.ts"
+import * as Instant from "../../internal/instant.ts"
 import * as Json from "../../internal/json.ts"
 import * as Report from "../../internal/report.ts"
 import * as Signature from "../../internal/signature.ts"
@@ -118,10 +119,10 @@ const meanings: ReadonlyMap<string, Report.Meaning> = new Map<string, Report.Mea
 
 const decode = Json.decoder(() =>
   Schema.Struct({
-    id: Json.text,
+    id: Json.id,
     type: Json.text,
-    created_at: Json.text,
-    email_id: Json.text,
+    created_at: Json.scalar,
+    email_id: Json.id,
     email_to: Json.lenient(Schema.Union([Schema.String, Schema.Array(Schema.String)])),
     email_headers: Json.lenient(Schema.Array(Schema.Struct({ key: Json.text, value: Json.text }))),
     email_response_code: Json.scalar,
@@ -141,7 +142,7 @@ const published = (value: unknown, received: Webhook.Received): Report.Item => {
   if (event === undefined || event === "") return Report.undecodable("MissingType")
   if (!event.startsWith("email_")) return Report.ignored(event)
   const addresses = raw.email_to === undefined ? [] : [raw.email_to].flat()
-  const eventId = raw.id === "" ? undefined : raw.id
+  const eventId = raw.id
   return Report.events({
     provider: name,
     meaning: meanings.get(event) ?? Report.unknown,
@@ -149,7 +150,7 @@ const published = (value: unknown, received: Webhook.Received): Report.Item => {
     details: {
       response: [raw.email_response_code, response].filter((each) => each !== undefined && each !== "").join(" ")
     },
-    occurredAt: Option.getOrElse(Report.fromIso(time), () => received.receivedAt),
+    occurredAt: Option.getOrElse(Instant.read(time), () => received.receivedAt),
     messageId: raw.email_id,
     eventId,
     deliveryId: raw.email_headers?.find(({ key }) => key?.toLowerCase() === deliveryHeader.toLowerCase())?.value,

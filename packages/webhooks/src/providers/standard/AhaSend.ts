@@ -9,6 +9,7 @@
 import { type EventType, Provider } from "@waybill/core"
 import { DateTime, Option, Schema } from "effect"
 import { sha256Hex } from "../../internal/digest.ts"
+import * as Instant from "../../internal/instant.ts"
 import * as Json from "../../internal/json.ts"
 import * as Report from "../../internal/report.ts"
 import * as StandardRow from "../../internal/standardRow.ts"
@@ -39,9 +40,9 @@ const bounced = ({ delivery_attempt: attempt }: Data): Report.Meaning =>
 const decode = Json.decoder(() =>
   Schema.Struct({
     type: Json.text,
-    timestamp: Json.text,
+    timestamp: Json.scalar,
     data: Json.lenient(Schema.Struct({
-      id: Json.text,
+      id: Json.id,
       recipient: Json.text,
       user_agent: Json.text,
       ip: Json.text,
@@ -78,7 +79,7 @@ const item = (value: unknown, { headers, receivedAt }: Webhook.Received): Report
       machine: String(data.is_bot) === "true" ? "generic" : undefined
     },
     details: { response: attempt?.response, url: data.url, ip: data.ip, userAgent: data.user_agent },
-    occurredAt: Option.getOrElse(Report.fromIso(time), () => receivedAt),
+    occurredAt: Option.getOrElse(Instant.read(time), () => receivedAt),
     messageId: data.id,
     eventId,
     deliveryId: undefined,

@@ -8,6 +8,7 @@
  */
 import { type EventType, Provider } from "@waybill/core"
 import { DateTime, Option, Schema } from "effect"
+import * as Instant from "../../internal/instant.ts"
 import * as Json from "../../internal/json.ts"
 import * as Report from "../../internal/report.ts"
 import type * as Row from "../../Row.ts"
@@ -37,11 +38,11 @@ const meanings: ReadonlyMap<string, Report.Meaning> = new Map<string, Report.Mea
 
 const decode = Json.decoder(() =>
   Schema.Struct({
-    id: Json.text,
+    id: Json.id,
     event: Json.text,
-    timestamp: Json.text,
+    timestamp: Json.scalar,
     data: Json.lenient(Schema.Struct({
-      message_id: Json.text,
+      message_id: Json.id,
       recipient: Json.text,
       to: Json.texts,
       cc: Json.texts,
@@ -55,9 +56,9 @@ const decode = Json.decoder(() =>
       })),
       reason: Json.text,
       reason_code: Json.text,
-      opened_at: Json.text,
-      clicked_at: Json.text,
-      unsubscribed_at: Json.text,
+      opened_at: Json.scalar,
+      clicked_at: Json.scalar,
+      unsubscribed_at: Json.scalar,
       destination_url: Json.text,
       user_agent: Json.text,
       bot: Json.lenient(Schema.Struct({ machine: Json.flag }))
@@ -81,11 +82,10 @@ const recipientOf = ({ bcc = [], cc = [], recipient, to = [] }: Data) => {
 const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => {
   const decoded = decode(value)
   if (Option.isNone(decoded)) return Report.undecodable("NotAnObject")
-  const { data = {}, event, id, timestamp } = decoded.value
+  const { data = {}, event, id: eventId, timestamp } = decoded.value
   if (event === undefined || event === "") return Report.undecodable("MissingType")
   if (!event.startsWith("message.") || event === "message.inbound") return Report.ignored(event)
   const time = data.opened_at ?? data.clicked_at ?? data.unsubscribed_at ?? timestamp
-  const eventId = id === "" ? undefined : id
   const { response } = data
   return Report.events({
     provider: name,
@@ -105,7 +105,7 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
       tags: data.tag === undefined ? [] : [data.tag],
       metadata: data.metadata
     },
-    occurredAt: Option.getOrElse(Report.fromIso(time), () => receivedAt),
+    occurredAt: Option.getOrElse(Instant.read(time), () => receivedAt),
     messageId: data.message_id,
     eventId,
     deliveryId: Json.textIn(data.metadata, "waybill_delivery_id"),

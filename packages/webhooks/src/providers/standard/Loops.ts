@@ -9,6 +9,7 @@
 import { type EventType, Provider } from "@waybill/core"
 import { Option, Schema } from "effect"
 import { sha256Hex } from "../../internal/digest.ts"
+import * as Instant from "../../internal/instant.ts"
 import * as Json from "../../internal/json.ts"
 import * as Report from "../../internal/report.ts"
 import * as StandardRow from "../../internal/standardRow.ts"
@@ -38,7 +39,7 @@ const decode = Json.decoder(() =>
     eventName: Json.text,
     eventTime: Json.scalar,
     contactIdentity: Json.lenient(Schema.Struct({ email: Json.text })),
-    email: Json.lenient(Schema.Struct({ id: Json.text }))
+    email: Json.lenient(Schema.Struct({ id: Json.id }))
   })
 )
 
@@ -53,7 +54,7 @@ const item = (value: unknown, { headers, receivedAt }: Webhook.Received): Report
     provider: name,
     meaning: meanings.get(event) ?? Report.unknown,
     payload: { event },
-    occurredAt: Option.getOrElse(Report.fromSeconds(time), () => receivedAt),
+    occurredAt: Option.getOrElse(Instant.read(time), () => receivedAt),
     messageId: email?.id,
     eventId,
     deliveryId: undefined,

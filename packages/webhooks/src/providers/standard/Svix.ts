@@ -12,6 +12,7 @@
 import { Event, EventType, Provider } from "@waybill/core"
 import { DateTime, Option, Schema } from "effect"
 import { sha256Hex } from "../../internal/digest.ts"
+import * as Instant from "../../internal/instant.ts"
 import * as Json from "../../internal/json.ts"
 import * as Report from "../../internal/report.ts"
 import * as StandardRow from "../../internal/standardRow.ts"
@@ -27,11 +28,11 @@ const isReported = Schema.is(EventType.ReportedType)
 const decode = Json.decoder(() =>
   Schema.Struct({
     type: Json.text,
-    timestamp: Json.text,
+    timestamp: Json.scalar,
     data: Json.lenient(Schema.Struct({
-      messageId: Json.text,
+      messageId: Json.id,
       recipient: Json.text,
-      occurredAt: Json.text,
+      occurredAt: Json.scalar,
       deliveryId: Json.text,
       bounceClass: Json.lenient(Event.BounceClass),
       rejectReason: Json.lenient(Event.RejectReason),
@@ -62,7 +63,7 @@ const item = (value: unknown, { headers, receivedAt }: Webhook.Received): Report
     meaning: isReported(word) && word !== "suppressed" ? meaning(word, data) : Report.unknown,
     payload: { event },
     details: { url: data.url },
-    occurredAt: Option.getOrElse(Report.fromIso(time), () => receivedAt),
+    occurredAt: Option.getOrElse(Instant.read(time), () => receivedAt),
     messageId: data.messageId,
     eventId,
     deliveryId: data.deliveryId,

@@ -8,6 +8,7 @@
  */
 import { type EventType, Provider } from "@waybill/core"
 import { DateTime, Option, Schema } from "effect"
+import * as Instant from "../../internal/instant.ts"
 import * as Json from "../../internal/json.ts"
 import * as Report from "../../internal/report.ts"
 import * as StandardRow from "../../internal/standardRow.ts"
@@ -35,14 +36,14 @@ const decode = Json.decoder(() => {
   )
   return Schema.Struct({
     event_type: Json.text,
-    timestamp: Json.text,
-    event_id: Json.text,
+    timestamp: Json.scalar,
+    event_id: Json.id,
     channel: Json.text,
-    transaction_id: Json.text,
+    transaction_id: Json.id,
     recipient: Json.text,
     campaign_tags: Json.oneOrMore,
     response_code: Json.scalar,
-    headers: Json.lenient(Schema.Struct({ "x-transaction-id": Json.text })),
+    headers: Json.lenient(Schema.Struct({ "x-transaction-id": Json.id })),
     open: engagement,
     click: engagement
   })
@@ -57,7 +58,7 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
   if (channel !== "email") return Report.ignored(channel)
   const engagement = decoded.value.click ?? decoded.value.open
   const messageId = headers?.["x-transaction-id"] ?? decoded.value.transaction_id
-  const eventId = decoded.value.event_id === "" ? undefined : decoded.value.event_id
+  const eventId = decoded.value.event_id
   return Report.events({
     provider: name,
     meaning: meanings.get(event.replaceAll("-", "_")) ?? Report.unknown,
@@ -68,7 +69,7 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
       userAgent: engagement?.user_agent,
       tags: [tags].flat()
     },
-    occurredAt: Option.getOrElse(Report.fromIso(time), () => receivedAt),
+    occurredAt: Option.getOrElse(Instant.read(time), () => receivedAt),
     messageId,
     eventId,
     deliveryId: undefined,

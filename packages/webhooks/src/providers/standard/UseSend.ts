@@ -9,6 +9,7 @@
  */
 import { type Event, type EventType, Provider } from "@waybill/core"
 import { DateTime, Option, Schema } from "effect"
+import * as Instant from "../../internal/instant.ts"
 import * as Json from "../../internal/json.ts"
 import * as Report from "../../internal/report.ts"
 import type * as Row from "../../Row.ts"
@@ -36,13 +37,13 @@ const meanings: ReadonlyMap<string, Report.Meaning> = new Map<string, Report.Mea
 
 const decode = Json.decoder(() =>
   Schema.Struct({
-    id: Json.text,
+    id: Json.id,
     type: Json.text,
-    createdAt: Json.text,
+    createdAt: Json.scalar,
     data: Json.lenient(Schema.Struct({
-      id: Json.text,
+      id: Json.id,
       to: Json.texts,
-      occurredAt: Json.text,
+      occurredAt: Json.scalar,
       metadata: Json.bag,
       bounce: Json.lenient(Schema.Struct({ type: Json.text, subType: Json.text, message: Json.text })),
       failed: Json.lenient(Schema.Struct({ reason: Json.text })),
@@ -79,11 +80,10 @@ const meaning = (event: string, { bounce, suppression }: Data): Report.Meaning =
 const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => {
   const decoded = decode(value)
   if (Option.isNone(decoded)) return Report.undecodable("NotAnObject")
-  const { createdAt, data = {}, id, type: event } = decoded.value
+  const { createdAt, data = {}, id: eventId, type: event } = decoded.value
   if (event === undefined || event === "") return Report.undecodable("MissingType")
   if (!event.startsWith("email.")) return Report.ignored(event)
   const time = data.occurredAt ?? createdAt
-  const eventId = id === "" ? undefined : id
   return Report.events({
     provider: name,
     meaning: meaning(event, data),
@@ -100,7 +100,7 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
       userAgent: (data.click ?? data.open)?.userAgent,
       metadata: data.metadata
     },
-    occurredAt: Option.getOrElse(Report.fromIso(time), () => receivedAt),
+    occurredAt: Option.getOrElse(Instant.read(time), () => receivedAt),
     messageId: data.id,
     eventId,
     deliveryId: Json.textIn(data.metadata, "waybill_delivery_id"),

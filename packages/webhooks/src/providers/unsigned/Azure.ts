@@ -12,6 +12,7 @@
 import { type EventType, Provider } from "@waybill/core"
 import { DateTime, Option, Schema } from "effect"
 import { sha256Hex } from "../../internal/digest.ts"
+import * as Instant from "../../internal/instant.ts"
 import * as Json from "../../internal/json.ts"
 import * as Report from "../../internal/report.ts"
 import type * as Row from "../../Row.ts"
@@ -41,22 +42,22 @@ const engagements: ReadonlyMap<string, Report.Meaning> = new Map<string, Report.
 
 const decode = Json.decoder(() =>
   Schema.Struct({
-    id: Json.text,
+    id: Json.id,
     eventType: Json.text,
     type: Json.text,
-    eventTime: Json.text,
-    time: Json.text,
+    eventTime: Json.scalar,
+    time: Json.scalar,
     data: Json.lenient(Schema.Struct({
       validationCode: Json.text,
       recipient: Json.text,
-      messageId: Json.text,
+      messageId: Json.id,
       status: Json.text,
       deliveryStatusDetails: Json.lenient(Schema.Struct({ statusMessage: Json.text })),
-      deliveryAttemptTimestamp: Json.text,
-      deliveryAttemptTimeStamp: Json.text,
+      deliveryAttemptTimestamp: Json.scalar,
+      deliveryAttemptTimeStamp: Json.scalar,
       engagementType: Json.text,
       engagementContext: Json.text,
-      userActionTimeStamp: Json.text,
+      userActionTimeStamp: Json.scalar,
       userAgent: Json.text
     }))
   })
@@ -71,21 +72,20 @@ const meaning = (kind: string, data: Data): Report.Meaning =>
 const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => {
   const decoded = decode(value)
   if (Option.isNone(decoded)) return Report.undecodable("NotAnObject")
-  const { data = {}, eventTime, eventType, id, time: cloudTime, type } = decoded.value
+  const { data = {}, eventTime, eventType, id: eventId, time: cloudTime, type } = decoded.value
   const kind = eventType ?? type
   if (kind === undefined || kind === "") return Report.undecodable("MissingType")
   if (kind !== deliveryReport && kind !== engagementReport) return Report.ignored(kind)
   const time = data.deliveryAttemptTimestamp ?? data.deliveryAttemptTimeStamp ?? data.userActionTimeStamp ??
     eventTime ?? cloudTime
   const event = kind === deliveryReport ? data.status : data.engagementType
-  const eventId = id === "" ? undefined : id
   const said = data.deliveryStatusDetails?.statusMessage
   return Report.events({
     provider: name,
     meaning: meaning(kind, data),
     payload: { event: event ?? kind, status: said },
     details: { response: said, url: data.engagementContext, userAgent: data.userAgent },
-    occurredAt: Option.getOrElse(Report.fromIso(time), () => receivedAt),
+    occurredAt: Option.getOrElse(Instant.read(time), () => receivedAt),
     messageId: data.messageId,
     eventId,
     deliveryId: undefined,

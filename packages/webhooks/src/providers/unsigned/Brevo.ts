@@ -52,7 +52,7 @@ const decode = Json.decoder(() =>
   Schema.Struct({
     event: Json.text,
     email: Json.text,
-    "message-id": Json.text,
+    "message-id": Json.id,
     ts_epoch: Json.scalar,
     s_epoch: Json.scalar,
     ts_event: Json.scalar,
@@ -95,7 +95,7 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
     meaning: event === "blocked" ? blocked(raw.reason) : events.get(event) ?? Report.unknown,
     payload: { event, status: raw.reason, machine: event.includes("proxy_open") ? "generic" : undefined },
     details: { response: raw.reason, url: raw.link, tags: tagsOf(raw), metadata: Echo.words(own) },
-    occurredAt: Option.getOrElse(Instant.fromEpoch(time), () => receivedAt),
+    occurredAt: Option.getOrElse(Instant.read(time), () => receivedAt),
     messageId: raw["message-id"],
     eventId: undefined,
     deliveryId: Echo.idIn(own),

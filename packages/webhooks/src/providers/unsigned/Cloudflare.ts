@@ -8,6 +8,7 @@
  */
 import { type EventType, Provider } from "@waybill/core"
 import { DateTime, Option, Schema } from "effect"
+import * as Instant from "../../internal/instant.ts"
 import * as Json from "../../internal/json.ts"
 import * as Report from "../../internal/report.ts"
 import type * as Row from "../../Row.ts"
@@ -30,8 +31,8 @@ const decode = Json.decoder(() =>
   Schema.Struct({
     type: Json.text,
     payload: Json.lenient(Schema.Struct({
-      eventId: Json.text,
-      messageId: Json.text,
+      eventId: Json.id,
+      messageId: Json.id,
       recipient: Json.text,
       delivery: Json.lenient(Schema.Struct({
         smtpStatusCode: Json.scalar,
@@ -42,7 +43,7 @@ const decode = Json.decoder(() =>
       failure: Json.lenient(Schema.Struct({ reason: Json.text })),
       rejection: Json.lenient(Schema.Struct({ reason: Json.text, detail: Json.text }))
     })),
-    metadata: Json.lenient(Schema.Struct({ eventTimestamp: Json.text }))
+    metadata: Json.lenient(Schema.Struct({ eventTimestamp: Json.scalar }))
   })
 )
 
@@ -72,8 +73,7 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
   if (!type.startsWith(prefix)) return Report.ignored(type)
   const event = type.slice(prefix.length)
   const time = metadata?.eventTimestamp
-  const eventId = payload.eventId === "" ? undefined : payload.eventId
-  const { bounce, delivery, failure, rejection } = payload
+  const { bounce, delivery, eventId, failure, rejection } = payload
   return Report.events({
     provider: name,
     meaning: meaning(event, payload),
@@ -87,7 +87,7 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
       response: delivery?.smtpResponse ?? bounce?.reason,
       description: rejection?.detail ?? rejection?.reason ?? failure?.reason
     },
-    occurredAt: Option.getOrElse(Report.fromIso(time), () => receivedAt),
+    occurredAt: Option.getOrElse(Instant.read(time), () => receivedAt),
     messageId: payload.messageId,
     eventId,
     deliveryId: undefined,

@@ -50,8 +50,8 @@ const decode = Json.decoder(() =>
     event: Json.text,
     time: Json.scalar,
     email: Json.text,
-    MessageID: Json.scalar,
-    mj_message_id: Json.scalar,
+    MessageID: Json.id,
+    mj_message_id: Json.id,
     Payload: Json.text,
     url: Json.text,
     hard_bounce: Json.flag,
@@ -95,9 +95,8 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
   const raw = decoded.value
   const event = raw.event
   if (event === undefined || event === "") return Report.undecodable("MissingType")
-  const number = raw.MessageID ?? raw.mj_message_id
   const own = Echo.inText(raw.Payload)
-  const messageId = number === undefined ? undefined : String(number)
+  const messageId = raw.MessageID ?? raw.mj_message_id
   return Report.events({
     provider: name,
     meaning: meaning(event, raw),
@@ -116,7 +115,7 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
       tags: raw.customcampaign === undefined ? [] : [raw.customcampaign],
       metadata: Echo.words(own)
     },
-    occurredAt: Option.getOrElse(Instant.fromEpoch(raw.time), () => receivedAt),
+    occurredAt: Option.getOrElse(Instant.read(raw.time), () => receivedAt),
     messageId,
     eventId: undefined,
     deliveryId: Echo.idIn(own),

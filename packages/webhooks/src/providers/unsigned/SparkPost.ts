@@ -82,8 +82,8 @@ const decode = Json.decoder(() =>
   Schema.Struct({
     type: Json.text,
     timestamp: Json.scalar,
-    event_id: Json.scalar,
-    transmission_id: Json.scalar,
+    event_id: Json.id,
+    transmission_id: Json.id,
     raw_rcpt_to: Json.text,
     rcpt_to: Json.text,
     rcpt_meta: Echo.own,
@@ -136,8 +136,8 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
   const event = raw.type
   if (event === undefined || event === "") return Report.undecodable("MissingType")
   if (repeated.has(event)) return Report.ignored(event)
-  const eventId = raw.event_id === undefined || raw.event_id === "" ? undefined : String(raw.event_id)
-  const messageId = raw.transmission_id === undefined ? undefined : String(raw.transmission_id)
+  const eventId = raw.event_id
+  const messageId = raw.transmission_id
   const address = raw.raw_rcpt_to ?? raw.rcpt_to
   return Report.events({
     provider: name,
