@@ -22,6 +22,7 @@ import * as Forget from "./commands/deliveries/Forget.ts"
 import * as Unsent from "./commands/deliveries/Unsent.ts"
 import * as Audit from "./commands/ledger/Audit.ts"
 import * as Feed from "./commands/ledger/Feed.ts"
+import * as Figures from "./commands/ledger/Figures.ts"
 import * as Prune from "./commands/ledger/Prune.ts"
 import * as Orphans from "./commands/orphans/Orphans.ts"
 import * as Config from "./commands/service/Config.ts"
@@ -69,6 +70,7 @@ const waybill = Command.make("waybill").pipe(
     Find.history,
     Orphans.orphans,
     Orphans.reconcile,
+    Figures.figures,
     Audit.verify,
     Audit.rebuild,
     Feed.feed,

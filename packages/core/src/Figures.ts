@@ -354,17 +354,20 @@ export class Figures extends Context.Service<Figures, {
 }>()("@waybill/core/Figures") {}
 
 /**
- * Follows the feed until its end was reached, and returns how many events were followed.
+ * Follows the feed until its end was reached, tells after each step how many events were followed, and returns that.
  *
  * @category reading
  * @since 0.2.0
  */
-export const followToNow = Effect.fn("Figures.followToNow")(function*() {
+export const followToNow = Effect.fn("Figures.followToNow")(function*(
+  onStep: (events: number) => Effect.Effect<void> = () => Effect.void
+) {
   const figures = yield* Figures
   let events = 0
   while (true) {
     const followed = yield* figures.follow({ limit: Input.maxLimit })
     events += followed.events
+    yield* onStep(events)
     if (followed.isCurrent) return events
   }
 })

@@ -5,6 +5,7 @@
  *
  * @since 0.1.0
  */
+import * as Health from "@waybill/runtime/Health"
 import * as Pruner from "@waybill/runtime/Pruner"
 import * as Reconciler from "@waybill/runtime/Reconciler"
 import * as Schedules from "@waybill/runtime/Schedules"
@@ -211,6 +212,18 @@ export const pruneCron = Kind.cron(
 )
 
 /**
+ * When the figures follow the feed.
+ *
+ * @category settings
+ * @since 0.2.0
+ */
+export const figuresCron = Kind.cron(
+  "WAYBILL_FIGURES_CRON",
+  "when deliveries are counted for the figures",
+  Health.defaultCron
+)
+
+/**
  * How long processed webhooks are kept.
  *
  * @category settings
@@ -347,6 +360,7 @@ export const all: ReadonlyArray<Setting.Setting<unknown>> = [
   inboxCron,
   inboxStalledAfter,
   pruneCron,
+  figuresCron,
   keepSucceededDays,
   keepDeadDays,
   keepFailedDays,

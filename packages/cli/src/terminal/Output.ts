@@ -88,6 +88,24 @@ export const age = (duration: Duration.Duration): string => {
   return seconds < 86_400 ? `${Math.floor(seconds / 3600)}h` : `${Math.floor(seconds / 86_400)}d`
 }
 
+const bars = Array.from("\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588")
+
+/**
+ * Draws counts as bars beside each other, at most thirty: of more, some are added up to one.
+ *
+ * @category rendering
+ * @since 0.2.0
+ */
+export const sparkline = (counts: ReadonlyArray<number>): string => {
+  const each = Math.max(1, Math.ceil(counts.length / 30))
+  const sums = Array.from(
+    { length: Math.ceil(counts.length / each) },
+    (_, bar) => counts.slice(bar * each, (bar + 1) * each).reduce((sum, count) => sum + count, 0)
+  )
+  const most = Math.max(...sums, 1)
+  return sums.map((sum) => sum === 0 ? " " : bars[Math.ceil(sum / most * bars.length) - 1]).join("")
+}
+
 /**
  * Writes a time in ISO 8601; null if there is none.
  *

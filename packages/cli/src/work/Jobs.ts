@@ -1,9 +1,10 @@
 /**
- * Composes the jobs of `serve` by the settings: sweeps of the orphans and of the inbox, pruning, and measuring the backlog.
+ * Composes the jobs of `serve` by the settings: sweeps of the orphans and of the inbox, pruning, counting, and measuring the backlog.
  *
  * @since 0.2.0
  */
 import * as Backlog from "@waybill/runtime/Backlog"
+import * as Health from "@waybill/runtime/Health"
 import * as Metrics from "@waybill/runtime/Metrics"
 import * as Pruner from "@waybill/runtime/Pruner"
 import * as Reconciler from "@waybill/runtime/Reconciler"
@@ -33,7 +34,7 @@ const inbox = Schedules.job({
 export const metrics: Layer.Layer<never> = Layer.effectDiscard(
   Effect.all([
     Effect.flatMap(Version, Metrics.registerBuild),
-    Metrics.register([Reconciler.defaultSchedule, inbox.name, Pruner.defaultSchedule]),
+    Metrics.register([Reconciler.defaultSchedule, inbox.name, Pruner.defaultSchedule, Health.defaultSchedule]),
     Refusals.register(Providers.all)
   ], { discard: true })
 )
@@ -83,6 +84,7 @@ export const scheduled = Effect.fnUntraced(function*({ lastBatchAt, unfinished }
       cron: yield* Setting.read(Settings.pruneCron),
       keep: yield* Settings.keep
     }),
+    Health.layerCron({ node, timeZone, cron: yield* Setting.read(Settings.figuresCron) }),
     Backlog.layer({ horizon: maxAge }),
     Backlog.layerInbox({ onMeasured: (found) => Ref.set(unfinished, Option.some(found)) })
   )
