@@ -42,3 +42,16 @@ export const reader = (
   item: (value: unknown, received: Webhook.Received) => Report.Item
 ): Row.Row["normalize"] =>
 (received) => Result.map(items(received), (values) => Report.pieces(values, (value) => item(value, received)))
+
+/** Reads a body of JSON that is a list of items. */
+export const list = (
+  provider: Provider.Provider,
+  item: (value: unknown, received: Webhook.Received) => Report.Item
+): Row.Row["normalize"] =>
+  reader((received) => Result.flatMap(Report.json(provider, received), (value) => arrayOf(provider, value)), item)
+
+/** Reads a body of JSON that is one item or a list of items. */
+export const oneOrMany = (
+  provider: Provider.Provider,
+  item: (value: unknown, received: Webhook.Received) => Report.Item
+): Row.Row["normalize"] => reader((received) => Result.map(Report.json(provider, received), several), item)

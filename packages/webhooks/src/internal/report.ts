@@ -15,7 +15,7 @@ import {
   Recipient,
   Text
 } from "@waybill/core"
-import { DateTime, Option, Result, Schema } from "effect"
+import { DateTime, Option, Result } from "effect"
 import type * as Row from "../Row.ts"
 import * as Webhook from "../Webhook.ts"
 import { sha256Hex } from "./digest.ts"
@@ -321,8 +321,6 @@ export const single =
   (provider: Provider.Provider, item: (value: unknown, received: Webhook.Received) => Item): Row.Row["normalize"] =>
   (received) => Result.map(json(provider, received), (value) => [collect([item(value, received)])])
 
-const decodeArray = Json.decoder(() => Schema.Array(Schema.Unknown))
-
 /** How many items a piece of a batch has. */
 const pieceSize = 1000
 
@@ -332,25 +330,3 @@ export function* pieces(items: ReadonlyArray<unknown>, read: (value: unknown) =>
     yield collect(items.slice(first, first + pieceSize).map(read), first)
   }
 }
-
-/** Reads a body of JSON that is a list of items, a thousand at a time. */
-export const batch =
-  (provider: Provider.Provider, item: (value: unknown, received: Webhook.Received) => Item): Row.Row["normalize"] =>
-  (received) =>
-    Result.flatMap(json(provider, received), (value) =>
-      Option.match(decodeArray(value), {
-        onNone: () => malformed(provider, "NotAnArray"),
-        onSome: (items) => Result.succeed(pieces(items, (value) => item(value, received)))
-      }))
-
-/** Reads a body of JSON that is one item or a list of items. */
-export const oneOrMany = (
-  provider: Provider.Provider,
-  item: (value: unknown, received: Webhook.Received) => Item
-): Row.Row["normalize"] =>
-(received) =>
-  Result.map(json(provider, received), (value) =>
-    Option.match(decodeArray(value), {
-      onNone: () => [collect([item(value, received)])],
-      onSome: (items) => pieces(items, (value) => item(value, received))
-    }))

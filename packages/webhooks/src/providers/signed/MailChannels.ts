@@ -12,6 +12,7 @@
 import { type EventType, Provider } from "@waybill/core"
 import { Duration, Effect, Option, Redacted, Schema } from "effect"
 import { createHash, generateKeyPairSync, type KeyObject, sign, verify as verifies } from "node:crypto"
+import * as Batch from "../../internal/batch.ts"
 import * as Echo from "../../internal/echo.ts"
 import * as Instant from "../../internal/instant.ts"
 import * as Json from "../../internal/json.ts"
@@ -256,7 +257,7 @@ export const row: Row.Row = {
   headers: ["content-digest", "signature-input", "signature"],
   refusal: 401,
   unavailable: 503,
-  normalize: Report.batch(name, item),
+  normalize: Batch.list(name, item),
   composer: {
     types: Sender.typesOf(words),
     compose: (reports) => [{

@@ -13,6 +13,7 @@
 import { type EventType, Provider } from "@waybill/core"
 import { Effect, Option, Redacted, Schema } from "effect"
 import { createPublicKey, createSign, createVerify, generateKeyPairSync, type KeyObject } from "node:crypto"
+import * as Batch from "../../internal/batch.ts"
 import * as Json from "../../internal/json.ts"
 import * as PublicKey from "../../internal/publicKey.ts"
 import * as Report from "../../internal/report.ts"
@@ -274,7 +275,7 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
  * @category normalization
  * @since 0.1.0
  */
-export const normalize: Row.Row["normalize"] = Report.batch(name, item)
+export const normalize: Row.Row["normalize"] = Batch.list(name, item)
 
 const words: ReadonlyMap<EventType.ReportedType, Readonly<Record<string, unknown>>> = new Map<
   EventType.ReportedType,

@@ -11,6 +11,7 @@
  */
 import { type EventType, Provider } from "@waybill/core"
 import { DateTime, Option, Schema } from "effect"
+import * as Batch from "../../internal/batch.ts"
 import { sha256Hex } from "../../internal/digest.ts"
 import * as Instant from "../../internal/instant.ts"
 import * as Json from "../../internal/json.ts"
@@ -158,7 +159,7 @@ export const row: Row.Row = {
   unavailable: 503,
   probes: { OPTIONS: probe },
   setup,
-  normalize: Report.oneOrMany(name, item),
+  normalize: Batch.oneOrMany(name, item),
   composer: {
     types: Sender.typesOf(words),
     echoes: false,

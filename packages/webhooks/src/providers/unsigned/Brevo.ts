@@ -7,7 +7,7 @@
  * @since 0.2.0
  */
 import { type EventType, Provider } from "@waybill/core"
-import { Option, Result, Schema } from "effect"
+import { Option, Schema } from "effect"
 import * as Batch from "../../internal/batch.ts"
 import * as Echo from "../../internal/echo.ts"
 import * as Instant from "../../internal/instant.ts"
@@ -110,10 +110,7 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
  * @category normalization
  * @since 0.2.0
  */
-export const normalize: Row.Row["normalize"] = Batch.reader(
-  (received) => Result.map(Report.json(name, received), Batch.several),
-  item
-)
+export const normalize: Row.Row["normalize"] = Batch.oneOrMany(name, item)
 
 const words: ReadonlyMap<EventType.ReportedType, Readonly<Record<string, unknown>>> = new Map<
   EventType.ReportedType,

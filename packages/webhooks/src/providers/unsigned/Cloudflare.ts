@@ -8,6 +8,7 @@
  */
 import { type EventType, Provider } from "@waybill/core"
 import { DateTime, Option, Schema } from "effect"
+import * as Batch from "../../internal/batch.ts"
 import * as Instant from "../../internal/instant.ts"
 import * as Json from "../../internal/json.ts"
 import * as Report from "../../internal/report.ts"
@@ -139,6 +140,6 @@ export const row: Row.Row = {
   headers: [],
   refusal: 401,
   unavailable: 503,
-  normalize: Report.oneOrMany(name, item),
+  normalize: Batch.oneOrMany(name, item),
   composer: { types: Sender.typesOf(words), echoes: false, compose: (reports) => reports.map(written) }
 }

@@ -7,7 +7,7 @@
  * @since 0.2.0
  */
 import { type Event, type EventType, Provider } from "@waybill/core"
-import { Option, Result, Schema } from "effect"
+import { Option, Schema } from "effect"
 import * as Batch from "../../internal/batch.ts"
 import * as Echo from "../../internal/echo.ts"
 import * as Instant from "../../internal/instant.ts"
@@ -173,10 +173,7 @@ const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => 
  * @category normalization
  * @since 0.2.0
  */
-export const normalize: Row.Row["normalize"] = Batch.reader(
-  (received) => Result.flatMap(Report.json(name, received), (value) => Batch.arrayOf(name, value)),
-  item
-)
+export const normalize: Row.Row["normalize"] = Batch.list(name, item)
 
 /** The classes in which SparkPost has its events. */
 type Class = "message_event" | "track_event" | "gen_event" | "unsubscribe_event"
