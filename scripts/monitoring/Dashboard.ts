@@ -15,6 +15,7 @@ interface Panel {
 const panel = (metric: Metric.Metric<never, unknown>, ...by: ReadonlyArray<string>): Panel => ({ metric, by })
 
 export const rows: ReadonlyArray<readonly [title: string, panels: ReadonlyArray<Panel>]> = [
+  ["Alerts", [panel(Metrics.alertsOpen, "rule")]],
   ["Webhooks", [
     panel(Edge.webhooks, "provider", "outcome"),
     panel(Edge.webhooksRefused, "provider", "reason"),

@@ -58,6 +58,19 @@ export const rules: ReadonlyArray<Rule> = [
     quiet: [{ series: `${Metrics.buildInfo.id}{version="1.0.0"}`, values: "1x120" }]
   },
   {
+    alert: "WaybillAlert",
+    expr: `max by (rule) (${Metrics.alertsOpen.id}) > 0`,
+    for: "0m",
+    severity: "warning",
+    summary: "Waybill has an open alert: {{ $labels.rule }}",
+    description: "waybill alerts list says whose it is, by what measure, and what to do.",
+    fires: {
+      series: [{ series: `${Metrics.alertsOpen.id}{rule="complaints"}`, values: "0x30 1x90" }],
+      labels: { rule: "complaints" }
+    },
+    quiet: [{ series: `${Metrics.alertsOpen.id}{rule="complaints"}`, values: "1x30 0x90" }]
+  },
+  {
     alert: "WaybillWebhooksRefused",
     expr: `${grown(`${refused}{reason=~"${unsigned}"}`, "30m", "provider")} >= 10 and on (provider) ` +
       `${grown(`${refused}{reason=~"${unsigned}"}`, "30m", "provider")} > ` +

@@ -157,7 +157,7 @@ export const defaults: Readonly<Record<Name, Rule>> = {
     measure: "share",
     line: 0.25,
     least: 30,
-    window: Duration.days(1),
+    window: Duration.hours(6),
     says: "of the mail to the domain bounced",
     advice:
       "See what it answers: waybill find --domain DOMAIN --event bounced. Check SPF, DKIM, DMARC and block lists.",
@@ -408,6 +408,15 @@ export const Judgement = Schema.Struct({
  */
 export type Judgement = typeof Judgement.Type
 
+/**
+ * How often something must have happened for its share to be sure: Wilson's interval is too narrow for what is rare, and by chance
+ * two of a few hundred complain somewhere in any month.
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const fewest = 3
+
 /** Whose measure it is, and of what. */
 type About = Pick<Judgement, "tenantId" | "subject">
 
@@ -424,7 +433,8 @@ export const judgeShare = (
 ): Judgement => {
   const value = share.of <= 0 ? 0 : share.part / share.of
   const isAbove = share.of >= least && value > line
-  const level = isAbove ? atLeast(share) > line ? "over" : "above" : "under"
+  const isSure = share.part >= fewest && atLeast(share) > line
+  const level = isAbove ? isSure ? "over" : "above" : "under"
   return { ...about, rule: name, level, value, of: share.of, line }
 }
 

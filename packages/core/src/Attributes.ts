@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import { Effect, Schema } from "effect"
+import type * as AlertRule from "./AlertRule.ts"
 import type * as EventType from "./EventType.ts"
 import type * as Inbox from "./Inbox.ts"
 import type * as LedgerError from "./LedgerError.ts"
@@ -143,6 +144,7 @@ export interface Attributes extends Partial<Readonly<Record<typeof counts[number
   readonly outcome?: Outcome
   readonly reason?: Reason
   readonly status?: Inbox.WebhookStatus
+  readonly rule?: AlertRule.Name
   readonly schedule?: Name
   readonly node?: Name
   readonly consumer?: Name
@@ -155,6 +157,7 @@ const names: ReadonlyArray<keyof Attributes> = [
   "outcome",
   "reason",
   "status",
+  "rule",
   "schedule",
   "node",
   "consumer",

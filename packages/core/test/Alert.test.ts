@@ -32,6 +32,10 @@ describe("rules", () => {
     assert.strictEqual(bounces(6, 100).level, "above")
     assert.strictEqual(bounces(300, 1000).level, "over")
     assert.strictEqual(bounces(0, 0).level, "under")
+    const complaints = (part: number) => AlertRule.judgeShare(AlertRule.defaults.complaints, about, { part, of: 250 })
+    assert.isAbove(AlertRule.atLeast({ part: 2, of: 250 }), AlertRule.defaults.complaints.line)
+    assert.strictEqual(complaints(2).level, "above")
+    assert.strictEqual(complaints(3).level, "over")
   })
 
   it.effect("are never sure of a share that is above the one that was measured", () =>

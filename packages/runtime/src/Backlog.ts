@@ -1,10 +1,12 @@
 /**
- * Measures what waits, into the metrics: how many orphans and for how long, and how many raw webhooks are not in the ledger.
+ * Measures what waits, into the metrics: how many orphans and for how long, how many raw webhooks are not in the ledger, how many
+ * alerts are open, and how far consumers are behind the feed.
  *
  * @since 0.2.0
  */
-import { Inbox, Orphans, Tenant } from "@waybill/core"
+import { AlertRule, Alerts, type Checkpoints, Inbox, Input, type Ledger, Orphans, Tenant } from "@waybill/core"
 import { type Cause, DateTime, type Duration, Effect, Layer, Schedule } from "effect"
+import * as Feed from "./Feed.ts"
 import { secondsAt } from "./internal/age.ts"
 import { annotateReason } from "./internal/reason.ts"
 import * as Metrics from "./Metrics.ts"
@@ -83,6 +85,21 @@ export const measureInbox = Effect.fn("Backlog.measureInbox")(function*() {
   return found
 })
 
+/**
+ * Counts the open alerts of all tenants and of the installation, by rule.
+ *
+ * @category measuring
+ * @since 0.2.0
+ */
+export const measureAlerts = Effect.fn("Backlog.measureAlerts")(function*() {
+  const alerts = yield* Alerts.Alerts
+  const open = yield* alerts.list({ scope: Tenant.all, isOpen: true, limit: Input.maxLimit })
+  for (const rule of AlertRule.Name.literals) {
+    yield* Metrics.update(Metrics.alertsOpen, open.filter((alert) => alert.rule === rule).length, { rule })
+  }
+  return open
+})
+
 const again = <A, E, R>(
   measure: Effect.Effect<A, E, R>,
   every: Duration.Input = "1 minute"
@@ -122,3 +139,24 @@ export const layerInbox = (
   } = {}
 ): Layer.Layer<never, never, Inbox.Inbox> =>
   again(Effect.flatMap(measureInbox(), options.onMeasured ?? (() => Effect.void)), options.every)
+
+/**
+ * Measures the open alerts in the same way.
+ *
+ * @category layers
+ * @since 0.2.0
+ */
+export const layerAlerts = (
+  options: { readonly every?: Duration.Input } = {}
+): Layer.Layer<never, never, Alerts.Alerts> => again(measureAlerts(), options.every)
+
+/**
+ * Measures how far consumers of the feed are behind, in the same way: also one that is stopped, which does not say so itself.
+ *
+ * @category layers
+ * @since 0.2.0
+ */
+export const layerFeed = (
+  options: { readonly consumers: ReadonlyArray<string>; readonly every?: Duration.Input }
+): Layer.Layer<never, never, Ledger.Ledger | Checkpoints.Checkpoints> =>
+  again(Effect.forEach(options.consumers, (consumer) => Feed.lag({ consumer })), options.every)

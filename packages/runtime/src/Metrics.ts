@@ -6,7 +6,7 @@
  *
  * @since 0.2.0
  */
-import { Inbox } from "@waybill/core"
+import { AlertRule, Inbox } from "@waybill/core"
 import * as Attributes from "@waybill/core/Attributes"
 import { Effect, Metric } from "effect"
 
@@ -164,6 +164,14 @@ export const outboxRetried = counter(
 export const outboxFailed = counter("waybill_outbox_failed_total", "Deliveries that an outbox has given up")
 
 /**
+ * Alerts that are open now, by rule, of all tenants and of the installation.
+ *
+ * @category metrics
+ * @since 0.2.0
+ */
+export const alertsOpen = Metric.gauge("waybill_alerts_open", { description: "Alerts that are open now, by rule" })
+
+/**
  * The program that runs, as 1 under its version.
  *
  * @category metrics
@@ -201,6 +209,7 @@ export const all: ReadonlyArray<Metric.Metric<never, unknown>> = [
   sweepDuration,
   sweepsFailed,
   feedLag,
+  alertsOpen,
   buildInfo,
   ...ofOutbox
 ]
@@ -219,6 +228,7 @@ export const register = (schedules: ReadonlyArray<string>): Effect.Effect<void> 
   readAll([
     ...ofInstallation,
     ...Inbox.unfinished.map((status) => Metric.withAttributes(webhooksUnfinished, { status })),
+    ...AlertRule.Name.literals.map((rule) => Metric.withAttributes(alertsOpen, { rule })),
     ...schedules.flatMap((schedule) => [
       Metric.withAttributes(sweepDuration, { schedule }),
       Metric.withAttributes(sweepsFailed, { schedule })

@@ -1,6 +1,8 @@
 /**
  * @since 0.1.0
  */
+export * as Alerts from "./Alerts.ts"
+export * as Answers from "./Answers.ts"
 export * as Auditor from "./Auditor.ts"
 export * as Backlog from "./Backlog.ts"
 export * as DeliveryUpdates from "./DeliveryUpdates.ts"
