@@ -10,6 +10,7 @@ import {
   type Alert,
   AlertRule,
   Alerts as Port,
+  type Checkpoints,
   Figures,
   Inbox,
   type Ledger,
@@ -18,7 +19,6 @@ import {
   Tenant,
   Ticks
 } from "@waybill/core"
-import type { Checkpoints } from "@waybill/core"
 import * as Attributes from "@waybill/core/Attributes"
 import { type Cause, type Cron, DateTime, Duration, Effect, type Layer, Option, Stream, Struct } from "effect"
 import * as Arr from "effect/Array"
