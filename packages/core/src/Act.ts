@@ -77,7 +77,7 @@ export const factOf = (act: Act): Suppression.Fact => ({
 
 /**
  * What is kept of the events of an address when it is forgotten: the latest cause and the latest lift of each reason and scope,
- * as acts.
+ * as acts. What was done by hand stays as it is, and ends a row of soft bounces here as it does in the fold.
  *
  * @category decisions
  * @since 0.2.0
@@ -88,7 +88,7 @@ export const kept = (
   softness: Suppression.Softness,
   actedAt: Timestamp.Timestamp
 ): ReadonlyArray<Act> =>
-  Suppression.latestOf(facts.filter(({ isAct }) => !isAct), resets, softness)
+  Suppression.latestOf(facts, resets, softness, ({ isAct }) => !isAct)
     .flatMap(({ cause, lift }) => [cause, lift].filter((fact) => fact !== undefined))
     .toSorted((left, right) => Suppression.order(left, right) || Suppression.compare(left, right))
     .map(({ at, eventId, lifts, reason, stream }) => ({
@@ -104,7 +104,7 @@ export const kept = (
     }))
 
 /**
- * Where an addition by hand stands: an unsubscription from transactional mail is one from bulk mail.
+ * Where an addition or a lift by hand stands: an unsubscription from transactional mail is one from bulk mail.
  *
  * @category getters
  * @since 0.2.0
@@ -204,9 +204,9 @@ export const lift = (
   now: Timestamp.Timestamp
 ): { readonly lifted: ReadonlyArray<Suppression.Held>; readonly acts: ReadonlyArray<Act> } => {
   const { actor, because, reason } = given
+  const stream = scopeOf(given)
   const lifted = Suppression.fold(known.facts, known.resets, softness, now).filter((held) =>
-    held.reason === reason &&
-    (Option.isNone(given.stream) || Suppression.isAlike(held, given))
+    held.reason === reason && (Option.isNone(stream) || Suppression.isAlike(held, { reason, stream }))
   )
   const acts = lifted.map(({ since, stream }): Act => ({
     kind: "lift",

@@ -200,8 +200,6 @@ export const NewEvent = Schema.Struct({
 export type NewEvent = typeof NewEvent.Type
 
 /** How far a provider's clock may be ahead of ours. */
-const dayAhead = 24 * 60 * 60 * 1000
-
 /**
  * A report as it is taken when it is received: what is said to have happened more than a day later happened as it was received,
  * and what was said is kept in the payload, as `reportedAt`.
@@ -212,7 +210,7 @@ const dayAhead = 24 * 60 * 60 * 1000
  * @since 0.2.0
  */
 export const received = (event: NewEvent, at: Timestamp.Timestamp): NewEvent =>
-  event.occurredAt.epochMilliseconds <= at.epochMilliseconds + dayAhead ? event : {
+  !Timestamp.isAhead(event.occurredAt, at) ? event : {
     ...event,
     occurredAt: at,
     normalizedPayload: { ...event.normalizedPayload, reportedAt: DateTime.formatIso(event.occurredAt) }

@@ -304,13 +304,7 @@ export const listing = check(
 
 const by = { actor: Act.Because, because: Schema.OptionFromNullOr(Act.Because) }
 
-/**
- * Checks additions by hand.
- *
- * @category validation
- * @since 0.2.0
- */
-export const additions: (command: Suppressions.Add) => Result.Result<Suppressions.Add, InvalidInput> = check(
+const addition: (command: Suppressions.Add) => Result.Result<Suppressions.Add, InvalidInput> = check(
   "suppression",
   Schema.Struct({
     tenantId: Tenant.TenantId,
@@ -318,6 +312,23 @@ export const additions: (command: Suppressions.Add) => Result.Result<Suppression
     ...by
   })
 )
+
+/**
+ * Checks additions by hand. None may begin in the future (`Timestamp.isAhead`): its lift would hide every cause until then.
+ *
+ * @category validation
+ * @since 0.2.0
+ */
+export const additions = (
+  command: Suppressions.Add,
+  now: Timestamp.Timestamp
+): Result.Result<Suppressions.Add, InvalidInput> =>
+  Result.flatMap(addition(command), (checked) => {
+    const index = checked.additions.findIndex(({ since }) => Option.exists(since, (at) => Timestamp.isAhead(at, now)))
+    return index < 0
+      ? Result.succeed(checked)
+      : Result.fail(invalid("suppression", `additions.${index}.since: must not be in the future`))
+  })
 
 /**
  * Checks a lift by hand.

@@ -275,7 +275,8 @@ export interface Latest {
 const resetRank = EventType.impacts.clicked.rank
 
 /**
- * The latest cause and lift of each reason and scope, of soft bounces those that are causes.
+ * The latest cause and lift of each reason and scope, of soft bounces those that are causes by all facts; of the facts that are
+ * asked for, or of all.
  *
  * @category folding
  * @since 0.2.0
@@ -283,7 +284,8 @@ const resetRank = EventType.impacts.clicked.rank
 export const latestOf = (
   facts: ReadonlyArray<Fact>,
   resets: ReadonlyArray<Timestamp.Timestamp>,
-  softness: Softness
+  softness: Softness,
+  isAsked: (fact: Fact) => boolean = () => true
 ): ReadonlyArray<Latest> =>
   Array.from(
     Map.groupBy(facts, (fact) => `${fact.reason} ${Option.getOrElse(fact.stream, () => "")}`).values(),
@@ -293,7 +295,10 @@ export const latestOf = (
       const soft = causes.filter(({ isAct, reason }) => reason === "soft_bounced" && !isAct)
       const others = causes.filter((fact) => !soft.includes(fact))
       const breaks = [...lifts, ...resets.map((at) => ({ at, rank: resetRank }))]
-      return { cause: latest([...others, ...qualified(soft, breaks, softness)]), lift: latest(lifts) }
+      return {
+        cause: latest([...others, ...qualified(soft, breaks, softness)].filter(isAsked)),
+        lift: latest(lifts.filter(isAsked))
+      }
     }
   )
 

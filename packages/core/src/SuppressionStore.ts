@@ -251,10 +251,10 @@ export const make = (
   })
 
   const add = Effect.fn("Suppressions.add")(function*(command: Suppressions.Add) {
-    yield* Effect.fromResult(Input.additions(command))
+    const now = yield* DateTime.now
+    yield* Effect.fromResult(Input.additions(command, now))
     const { actor, additions, because, dryRun = false, tenantId } = command
     if (additions.length === 0) return []
-    const now = yield* DateTime.now
     return yield* atomic(
       tenantId,
       Effect.gen(function*() {

@@ -30,3 +30,14 @@ export const Timestamp = Schema.DateTimeUtcFromString.check(
  * @since 0.1.0
  */
 export type Timestamp = typeof Timestamp.Type
+
+const dayAhead = 24 * 60 * 60 * 1000
+
+/**
+ * Tells whether a time that somebody else gave is more than a day after ours: more than clocks and time zones differ.
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const isAhead = (at: Timestamp, now: Timestamp): boolean =>
+  at.epochMilliseconds > now.epochMilliseconds + dayAhead

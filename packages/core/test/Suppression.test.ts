@@ -220,6 +220,24 @@ describe("by hand", () => {
     assert.deepStrictEqual(fold(lifted([complained(60)], "complained", 0)), [])
   })
 
+  it("a lift of unsubscriptions from transactional mail is one from bulk mail, as they are", () => {
+    const facts = [fact("unsubscribed", {}, "transactional")]
+    const { acts } = Act.lift(
+      { reason: "unsubscribed", stream: Option.some("transactional"), ...by },
+      { facts, resets: [] },
+      softness,
+      Given.afterNoon(1)
+    )
+    assert.deepStrictEqual(fold([...facts, ...acts.map(Act.factOf)]), [])
+  })
+
+  it("what is kept of an address ends its rows of soft bounces where a lift by hand did", () => {
+    const all = [...lifted([soft(0), soft(1), soft(2)], "soft_bounced", 3), soft(4)]
+    const kept = Act.kept(all, [], softness, Given.afterNoon(5)).map(Act.factOf)
+    assert.deepStrictEqual(kept.map(({ at }) => at), [Given.afterNoon(2)])
+    assert.deepStrictEqual(fold([...all.filter(({ isAct }) => isAct), ...kept]), fold(all))
+  })
+
   it("what is kept of a forgotten address folds to the same", () => {
     const facts = [
       complained(0),
@@ -240,17 +258,17 @@ describe("by hand", () => {
 const small = (minimum: number, maximum: number) =>
   Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
 
-const arbitraryFact: Arbitrary.Arbitrary<(id: number) => Suppression.Fact> = Arbitrary.all({
+const arbitraryFact: Arbitrary.Arbitrary<(id: number, after?: number) => Suppression.Fact> = Arbitrary.all({
   type: Arbitrary.schema(Schema.Literals(["bounced", "rejected", "complained", "unsubscribed", "subscribed"])),
   at: small(-3, 4),
   bounce: Arbitrary.schema(Event.BounceClass),
   reject: Arbitrary.schema(Schema.Literals(["invalid", "bounced", "spam", "unsubscribed"])),
   stream: Arbitrary.schema(Delivery.Stream)
 }).pipe(
-  Arbitrary.map(({ at, bounce, reject, stream, type }) => (id) =>
+  Arbitrary.map(({ at, bounce, reject, stream, type }) => (id, after = 0) =>
     fact(
       type,
-      { at, id: Given.eventId(id), bounceClass: Option.some(bounce), rejectReason: Option.some(reject) },
+      { at: at + after, id: Given.eventId(id), bounceClass: Option.some(bounce), rejectReason: Option.some(reject) },
       stream
     )
   )
@@ -259,14 +277,20 @@ const arbitraryFact: Arbitrary.Arbitrary<(id: number) => Suppression.Fact> = Arb
 describe("the fold of suppressions", () => {
   it.prop(
     "is the same in any order and with any repetition, also of what is kept of it",
-    [Arbitrary.array(arbitraryFact, { maxLength: 14 }), Arbitrary.array(small(-3, 4), { maxLength: 3 }), Given.turn],
-    ([made, resets, turn]) => {
+    [
+      Arbitrary.array(arbitraryFact, { maxLength: 14 }),
+      Arbitrary.array(arbitraryFact, { maxLength: 6 }),
+      Arbitrary.array(small(-3, 9), { maxLength: 3 }),
+      Given.turn
+    ],
+    ([made, more, resets, turn]) => {
       const facts = made.map((make, id) => make(id))
       const byHand = ["complained", "soft_bounced", "unsubscribed"] as const
-      const all = byHand.reduce<ReadonlyArray<Suppression.Fact>>(
-        (sofar, reason) => lifted(sofar, reason, turn - 5),
-        facts
-      )
+      const later = more.map((make, id) => make(made.length + id, 5))
+      const all = [
+        ...byHand.reduce<ReadonlyArray<Suppression.Fact>>((sofar, reason) => lifted(sofar, reason, turn - 5), facts),
+        ...later
+      ]
       const expected = fold(all, resets)
       assert.deepStrictEqual(fold(Given.rotated([...all, ...all.slice(0, turn)], turn), resets.toReversed()), expected)
       const instants = resets.map(Given.afterNoon)

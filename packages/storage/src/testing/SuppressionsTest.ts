@@ -541,7 +541,8 @@ const listing = ({ example, property }: Contract.Contract): void => {
           Effect.asVoid(list(tenantId, { limit: 0 })),
           Effect.asVoid(add(tenantId, {}, Option.some("asked by ann@example.com"))),
           Effect.asVoid(lift(tenantId, { actor: "" })),
-          Effect.asVoid(add(tenantId, { since: Option.some(DateTime.addDuration(Given.noon, Duration.millis(0.5))) }))
+          Effect.asVoid(add(tenantId, { since: Option.some(DateTime.addDuration(Given.noon, Duration.millis(0.5))) })),
+          Effect.asVoid(add(tenantId, { since: Option.some(DateTime.add(Given.noon, { days: 1, milliseconds: 1 })) }))
         ]
       ) {
         yield* Contract.refused(call, "InvalidInput")

@@ -6,8 +6,8 @@
  *
  * @since 0.2.0
  */
-import type { Suppression, Suppressions } from "@waybill/core"
-import { Effect, FileSystem, Option, Result, Schema, Stream } from "effect"
+import type { Suppression, Suppressions, Timestamp } from "@waybill/core"
+import { DateTime, Effect, FileSystem, Option, Result, Schema, Stream } from "effect"
 import * as Csv from "effect/encoding/Csv"
 import * as Rows from "./SuppressionRows.ts"
 
@@ -106,7 +106,7 @@ const wrongHeader = (columns: NonNullable<Sheet["columns"]>, { reason }: Source)
 
 const isUnusable = Schema.is(UnusableImport)
 
-const ofCsv = (source: Source): Stream.Stream<Row, UnusableImport, FileSystem.FileSystem> =>
+const ofCsv = (source: Source, now: Timestamp.Timestamp): Stream.Stream<Row, UnusableImport, FileSystem.FileSystem> =>
   bytesOf(source.file).pipe(
     Stream.pipeThroughChannel(Csv.decode<UnusableImport>({ maxRecordSize: maxRowLength })),
     Stream.mapError((error) =>
@@ -134,7 +134,7 @@ const ofCsv = (source: Source): Stream.Stream<Row, UnusableImport, FileSystem.Fi
         }
         const parsed = row.length > columns.length
           ? Result.fail("it has more cells than the first line")
-          : Rows.parse(cellsOf(columns, row), source.reason)
+          : Rows.parse(cellsOf(columns, row), source.reason, now)
         return [{ line: next, columns }, [Result.succeed({ line, parsed })]]
       }
     ),
@@ -160,7 +160,7 @@ const textOf = (value: Schema.Json): string | undefined => {
   return typeof value === "number" ? String(value) : undefined
 }
 
-const parseLine = (text: string, { reason }: Source): Row["parsed"] => {
+const parseLine = (text: string, { reason }: Source, now: Timestamp.Timestamp): Row["parsed"] => {
   const object = decode(text)
   if (Option.isNone(object)) return Result.fail("it is not a JSON object")
   const cells: Partial<Record<Rows.Column, string>> = {}
@@ -171,12 +171,15 @@ const parseLine = (text: string, { reason }: Source): Row["parsed"] => {
     if (cell === undefined) return Result.fail(`${column}: must be a text`)
     cells[column] ??= cell
   }
-  return Rows.parse(cells, reason)
+  return Rows.parse(cells, reason, now)
 }
 
-const ofNdjson = (source: Source): Stream.Stream<Row, UnusableImport, FileSystem.FileSystem> => {
+const ofNdjson = (
+  source: Source,
+  now: Timestamp.Timestamp
+): Stream.Stream<Row, UnusableImport, FileSystem.FileSystem> => {
   const row = (line: number, text: string): ReadonlyArray<Read> =>
-    text.trim() === "" ? [] : [Result.succeed({ line, parsed: parseLine(text, source) })]
+    text.trim() === "" ? [] : [Result.succeed({ line, parsed: parseLine(text, source, now) })]
   return bytesOf(source.file).pipe(
     Stream.decodeText,
     Stream.mapAccum(
@@ -210,7 +213,7 @@ const ofNdjson = (source: Source): Stream.Stream<Row, UnusableImport, FileSystem
  * @since 0.2.0
  */
 export const rows = (source: Source): Stream.Stream<Row, UnusableImport, FileSystem.FileSystem> =>
-  source.format === "csv" ? ofCsv(source) : ofNdjson(source)
+  Stream.unwrap(Effect.map(DateTime.now, (now) => source.format === "csv" ? ofCsv(source, now) : ofNdjson(source, now)))
 
 /**
  * Writes suppressions as a file, those left out whose address is forgotten.

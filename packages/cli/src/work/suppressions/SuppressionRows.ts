@@ -116,7 +116,8 @@ const issues = {
   recipient: "recipient: must be a bare address with an @, at most 320 characters",
   reason: `reason: must be ${Suppression.Reason.literals.join(", ")}; or say --reason for all rows`,
   stream: `stream: must be ${Delivery.Stream.literals.join(", ")}, or empty for all`,
-  since: "since: must be a time in ISO 8601, in seconds since 1970 or as in mail"
+  since: "since: must be a time in ISO 8601, in seconds since 1970 or as in mail",
+  future: "since: must not be in the future"
 }
 
 /**
@@ -128,7 +129,8 @@ const issues = {
 export const parse = (
   cells: Readonly<Partial<Record<Column, string>>>,
   /** The reason of all rows, whatever they say. */
-  reason: Option.Option<Suppression.Reason>
+  reason: Option.Option<Suppression.Reason>,
+  now: Timestamp.Timestamp
 ): Result.Result<Suppressions.Addition, string> => {
   const recipient = (cells.recipient ?? "").trim()
   if (!isRecipient(recipient)) return Result.fail(issues.recipient)
@@ -143,6 +145,7 @@ export const parse = (
   if (Result.isFailure(stream)) return Result.fail(stream.failure)
   if (Result.isFailure(since)) return Result.fail(since.failure)
   if (Option.isNone(own.success)) return Result.fail(issues.reason)
+  if (Option.exists(since.success, (at) => Timestamp.isAhead(at, now))) return Result.fail(issues.future)
   return Result.succeed({ recipient, reason: own.success.value, stream: stream.success, since: since.success })
 }
 
