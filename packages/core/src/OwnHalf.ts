@@ -147,6 +147,9 @@ export const fail = (
   if (Result.isFailure(version)) return Result.fail(version.failure)
   const begun = Option.isSome(known.place) ? known.place.value.attempts : 0
   const attempt = Option.getOrElse(command.attempt, () => 1 + Math.max(begun, ...known.failures.map(attemptOf)))
+  if (known.failures.some((failure) => attemptOf(failure) === attempt)) {
+    return Result.succeed({ answer: { delivery: stored, attempt, noted: false }, commit: { at } })
+  }
   const event = OwnEvent.failed(
     deliveryId,
     {
@@ -157,9 +160,6 @@ export const fail = (
     },
     { id: eventId, tenantId, insertedAt: at }
   )
-  if (known.failures.some(({ idempotencyKey }) => idempotencyKey === event.idempotencyKey)) {
-    return Result.succeed({ answer: { delivery: stored, attempt, noted: false }, commit: { at } })
-  }
   return Result.map(Handover.checkUnsent(stored), () => {
     const delivery = Delivery.evolve(stored, [event], at)
     return {

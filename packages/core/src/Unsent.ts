@@ -87,7 +87,8 @@ const compare = (left: Row, right: Row): number =>
   Text.compare(left.tenantId, right.tenantId)
 
 /**
- * Decides which places a claim takes, longest due first: each tenant that has any due gets an equal share.
+ * Decides which places a claim takes. Each tenant that has any due gets an equal share, and what the others leave of theirs;
+ * where there are more tenants than places, and for what is left, those go first whose mail has been due longest.
  *
  * @category decisions
  * @since 0.2.0
@@ -96,11 +97,12 @@ export const select = (rows: ReadonlyArray<Row>, { dueTo, limit, scope }: Claim)
   const due = rows.filter(({ dueAt, tenantId }) =>
     Tenant.reaches(scope, tenantId) && dueAt.epochMilliseconds <= dueTo.epochMilliseconds
   )
-  const tenants = Array.from(Map.groupBy(due, ({ tenantId }) => tenantId))
-    .toSorted(([left], [right]) => Text.compare(left, right))
-    .slice(0, limit)
+  // In this order the groups stand by their oldest, too.
+  const tenants = Array.from(Map.groupBy(due.toSorted(compare), ({ tenantId }) => tenantId).values()).slice(0, limit)
   const share = Math.floor(limit / Math.max(tenants.length, 1))
-  return tenants.flatMap(([, own]) => own.toSorted(compare).slice(0, share)).toSorted(compare)
+  const shared = tenants.flatMap((own) => own.slice(0, share))
+  const rest = tenants.flatMap((own) => own.slice(share)).slice(0, limit - shared.length)
+  return [...shared, ...rest].toSorted(compare)
 }
 
 /**
@@ -131,8 +133,8 @@ export const claimsOf = (
  */
 export class Unsent extends Context.Service<Unsent, {
   /**
-   * Claims unsent deliveries that are due, longest due first, each tenant's equal share, and counts an attempt for each. What
-   * another worker claims at the same time is passed by; two never get the same before the claim ends.
+   * Claims unsent deliveries that are due, as `select` says, longest due first, and counts an attempt for each. What another
+   * worker claims at the same time is passed by; two never get the same before the claim ends.
    */
   readonly claim: (claim: Claim) => Effect.Effect<ReadonlyArray<Claimed>, InvalidInput | LedgerError>
 }>()("@waybill/core/Unsent") {}

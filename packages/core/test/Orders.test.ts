@@ -1,5 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Audit, Cursor, type Delivery, Ledger, Orphan, Orphans, Report, Tenant, Text, Ticks } from "@waybill/core"
+import {
+  Audit,
+  Cursor,
+  type Delivery,
+  Ledger,
+  Orphan,
+  Orphans,
+  Report,
+  Tenant,
+  Text,
+  Ticks,
+  Unsent
+} from "@waybill/core"
 import { DateTime, Option } from "effect"
 import * as Given from "./Given.ts"
 
@@ -57,6 +69,30 @@ describe("the order of", () => {
       Ledger.timelineOf([reconciled], [waiting], Option.none).map(({ event, linkedBy }) => [event.id, linkedBy]),
       [[Given.eventId(1), Option.some(Given.eventId(2))], [Given.eventId(2), Option.none()]]
     )
+  })
+})
+
+describe("what waits to be sent", () => {
+  const row = (tenant: string, id: number, at: number): Unsent.Row => ({
+    tenantId: Tenant.TenantId.make(tenant),
+    deliveryId: Given.deliveryId(id),
+    attempts: 0,
+    dueAt: Given.afterNoon(at)
+  })
+  const taken = (rows: ReadonlyArray<Unsent.Row>, limit: number) =>
+    Unsent.select(rows, { scope: Tenant.all, limit, dueTo: Given.afterNoon(99), until: Given.afterNoon(100) })
+      .map(({ dueAt, tenantId }) => `${tenantId} ${(dueAt.epochMilliseconds - Given.noon.epochMilliseconds) / 1000}`)
+
+  it("goes by how long a tenant has waited, not by its name", () => {
+    const rows = [row("a", 1, 5), row("b", 2, 4), row("c", 3, 3), row("c", 4, 3), row("d", 5, 100)]
+    assert.deepStrictEqual(taken(rows, 1), ["c 3"])
+    assert.deepStrictEqual(taken(rows, 2), ["c 3", "b 4"])
+  })
+
+  it("leaves no place empty while anything is due", () => {
+    const rows = [1, 2, 3, 4, 5].map((at) => row("a", at, at)).concat(row("b", 6, 9), row("c", 7, 0), row("c", 8, 7))
+    assert.deepStrictEqual(taken(rows, 6), ["c 0", "a 1", "a 2", "a 3", "c 7", "b 9"])
+    for (let limit = 1; limit < 12; limit++) assert.lengthOf(taken(rows, limit), Math.min(limit, rows.length))
   })
 })
 

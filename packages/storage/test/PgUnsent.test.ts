@@ -1,8 +1,8 @@
 /** That the table `unsent` holds what `Handover.isUnsent` of the core tells, whatever happened and whoever wrote. */
 import { assert } from "@effect/vitest"
-import { Audit, Delivery, Handover, Ledger, Recipient, Suppressions, type Tenant } from "@waybill/core"
+import { Audit, Delivery, Handover, Ledger, Recipient, Suppressions, Tenant, Unsent } from "@waybill/core"
 import { Generators, Given, History } from "@waybill/storage/testing"
-import { Effect, Option } from "effect"
+import { DateTime, Effect, Option } from "effect"
 import { SqlClient } from "effect/sql"
 import { declare, deliveriesOf } from "../src/testing/internal/contract.ts"
 import * as TestDatabase from "./TestDatabase.ts"
@@ -51,6 +51,45 @@ declare("the queue of the unsent on PostgreSQL", TestDatabase.ledger, ({ example
       assert.deepStrictEqual(yield* placed(tenantId), [])
       const { delivery } = yield* ledger.record({ ...input, ignoreSuppression: true })
       assert.deepStrictEqual(yield* placed(tenantId), [delivery.id])
+    })
+  )
+
+  example(
+    "claims of all tenants take what the core says",
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const unsent = yield* Unsent.Unsent
+      // Before all else in the queue: nothing of other tests is due by then.
+      const early = DateTime.makeUnsafe("1000-01-01T00:00:00Z")
+      const dueTo = DateTime.add(early, { minutes: 30 })
+      for (
+        const [limit, counts] of [[1, [2, 1]], [2, [1, 1, 1, 3]], [7, [1, 9, 2]], [8, [1, 6, 5]], [40, [
+          3,
+          0,
+          5
+        ]]] as const
+      ) {
+        const rows: Array<Unsent.Row> = []
+        for (const count of counts) {
+          const tenantId = yield* Given.tenant
+          for (let index = 0; index < count; index++) {
+            const { id } = yield* Given.recorded(tenantId)
+            const dueAt = DateTime.add(early, { minutes: (rows.length * 7 + 3) % 11 })
+            yield* sql`
+              UPDATE waybill.unsent SET due_at = ${DateTime.formatIso(dueAt)}::timestamptz
+              WHERE tenant_id = ${tenantId} AND delivery_id = ${id}
+            `
+            rows.push({ tenantId, deliveryId: id, attempts: 0, dueAt })
+          }
+        }
+        const claim = { scope: Tenant.all, dueTo, until: yield* DateTime.now, limit }
+        const claims = yield* unsent.claim(claim)
+        assert.deepStrictEqual(
+          claims.map(({ delivery }) => delivery.id),
+          Unsent.select(rows, claim).map(({ deliveryId }) => deliveryId)
+        )
+        assert.lengthOf(yield* unsent.claim({ ...claim, limit: 100 }), rows.length - claims.length)
+      }
     })
   )
 

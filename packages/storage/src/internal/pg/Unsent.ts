@@ -31,8 +31,10 @@ export const make = ({ sql, table, transaction }: Database, { columns }: Pick<De
         FOR UPDATE SKIP LOCKED
       `
     }
-    // One step through the index for each tenant that has any, and one that asks whether it has any due. The
-    // outer limit takes nothing away: it tells the planner that few are due, so that each is updated by its key.
+    const next = sql`ORDER BY u.due_at, u.delivery_id`
+    // One step through the index for each tenant that has any, and one that asks for its oldest. What is left of the shares goes
+    // on behind the share of one tenant after the other, so that nothing is locked that is not taken. The outer limit takes
+    // nothing away: it tells the planner that few are due, so that each is updated by its key.
     return sql`
       WITH RECURSIVE step AS (
         (SELECT tenant_id FROM ${unsent} ORDER BY tenant_id LIMIT 1)
@@ -41,17 +43,29 @@ export const make = ({ sql, table, transaction }: Database, { columns }: Pick<De
           SELECT tenant_id FROM ${unsent} WHERE tenant_id > step.tenant_id ORDER BY tenant_id LIMIT 1
         ) next
       ), served AS MATERIALIZED (
-        SELECT step.tenant_id FROM step CROSS JOIN LATERAL (
-          SELECT FROM ${unsent} u WHERE u.tenant_id = step.tenant_id AND ${isDue} LIMIT 1
-        ) any_due
-        ORDER BY step.tenant_id LIMIT ${limit}
+        SELECT step.tenant_id, row_number() OVER (ORDER BY oldest.due_at, oldest.delivery_id, step.tenant_id) AS place
+        FROM step CROSS JOIN LATERAL (
+          SELECT u.due_at, u.delivery_id FROM ${unsent} u WHERE u.tenant_id = step.tenant_id AND ${isDue} ${next} LIMIT 1
+        ) oldest
+        ORDER BY place LIMIT ${limit}
+      ), shared AS MATERIALIZED (
+        SELECT served.place, own.* FROM served CROSS JOIN LATERAL (
+          SELECT u.tenant_id, u.delivery_id, u.due_at FROM ${unsent} u
+          WHERE u.tenant_id = served.tenant_id AND ${isDue} ${next} LIMIT ${limit} / (SELECT count(*) FROM served)
+          FOR UPDATE SKIP LOCKED
+        ) own
+      ), last AS MATERIALIZED (
+        SELECT DISTINCT ON (place) * FROM shared ORDER BY place, due_at DESC, delivery_id DESC
+      ), rest AS MATERIALIZED (
+        SELECT own.* FROM last CROSS JOIN LATERAL (
+          SELECT u.tenant_id, u.delivery_id, u.due_at FROM ${unsent} u
+          WHERE u.tenant_id = last.tenant_id AND ${isDue} AND (u.due_at, u.delivery_id) > (last.due_at, last.delivery_id)
+          ${next} LIMIT ${limit}
+          FOR UPDATE SKIP LOCKED
+        ) own
+        LIMIT ${limit} - (SELECT count(*) FROM shared)
       )
-      SELECT own.tenant_id, own.delivery_id, own.due_at FROM served CROSS JOIN LATERAL (
-        SELECT u.tenant_id, u.delivery_id, u.due_at FROM ${unsent} u
-        WHERE u.tenant_id = served.tenant_id AND ${isDue}
-        ORDER BY due_at, delivery_id LIMIT ${limit} / (SELECT count(*) FROM served)
-        FOR UPDATE SKIP LOCKED
-      ) own
+      SELECT tenant_id, delivery_id, due_at FROM shared UNION ALL SELECT * FROM rest
       LIMIT ${limit}
     `
   }
