@@ -116,3 +116,34 @@ describe.each(cases)("what $name proves by its $by", ({ row, scheme }) => {
     60_000
   )
 })
+
+/** The providers of which several schemes hold for one request. */
+const manifold = Providers.all.filter(({ schemes }) =>
+  schemes.length > 1 && schemes.every(({ isFor }) => isFor === undefined)
+)
+
+describe.each(manifold)("what $name proves by all of its schemes", (row) => {
+  it.live(
+    "is taken where each holds, and refused where one does not",
+    () =>
+      Effect.gen(function*() {
+        const names = row.schemes.map(({ name }) => name)
+        const { row: believing, sender } = yield* Senders.generateOf(row, names)
+        const { sender: other } = yield* Senders.generateOf(row, names)
+        const request = yield* sent(row, sender, 1)
+        yield* served(
+          believing,
+          sender.secrets,
+          Effect.map(post(row, request), (answer) => assert.deepStrictEqual(answer, [200, "orphan"]))
+        )
+        for (const [key, secrets] of Object.entries(other.secrets)) {
+          yield* served(
+            believing,
+            { ...sender.secrets, [key]: secrets },
+            Effect.map(post(row, request), (answer) => assert.deepStrictEqual(answer, refused(row)))
+          )
+        }
+      }),
+    60_000
+  )
+})

@@ -65,7 +65,13 @@ export const make = (
         secrets: [secret],
         sign: ({ headers, ...request }) => ({
           ...request,
-          headers: { ...headers, authorization: `Bearer ${Redacted.value(secret)}` }
+          headers: {
+            ...headers,
+            // Basic authentication may have taken its place.
+            ...headers["authorization"] === undefined
+              ? { authorization: `Bearer ${Redacted.value(secret)}` }
+              : { "x-waybill-token": Redacted.value(secret) }
+          }
         })
       })
     }

@@ -49,7 +49,9 @@ export const sendTest = Command.make(
       Flag.withDefault(Recipient.Recipient.make("reader@example.com"))
     ),
     privateKey: Flag.File("private-key").pipe(
-      Flag.withDescription("The key to sign SendGrid's webhooks with, in PEM; the endpoint has its public key"),
+      Flag.withDescription(
+        "The key to sign SendGrid's or Postal's webhooks with, in PEM; the endpoint has its public key"
+      ),
       Flag.optional
     ),
     tenantId: Parameters.tenantId,
