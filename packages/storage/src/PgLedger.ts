@@ -108,7 +108,7 @@ const make = Effect.fnUntraced(function*(options: Database.Options) {
   return Context.make(Ledger.Ledger, ledger).pipe(
     Context.add(CoreOrphans.Orphans, orphans),
     Context.add(CoreAudit.Audit, audit),
-    Context.add(CoreDirectory.Directory, Directory.make(database, deliveries)),
+    Context.add(CoreDirectory.Directory, Directory.make(database)),
     Context.add(
       CoreFigures.Figures,
       CoreFigures.Figures.of({ follow: Follow.make(database, recount), read: Figures.make(database) })

@@ -154,7 +154,7 @@ export const layerPg = (
             )
             ON CONFLICT DO NOTHING
             RETURNING id
-          `.pipe(PgError.refine(schema), Effect.retry({ schedule: Database.contention, while: Database.isContended }))
+          `.pipe(PgError.refine(schema), Effect.retry(Database.contention))
           return inserted.length > 0
         }),
         setProjections: (tenantId, projection) =>

@@ -18,11 +18,15 @@ export interface Options {
   readonly rowLevelSecurity?: boolean
 }
 
-/** Retries of a transaction that lost a deadlock or a serialization conflict. */
-export const contention = Schedule.exponential("5 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 10 }))
-
-export const isContended = (error: unknown): boolean =>
+const isContended = (error: unknown): boolean =>
   error instanceof LedgerError.LedgerUnavailable && error.reason === "contention"
+
+/** Retries of a transaction that lost a deadlock or a serialization conflict, and of nothing else. */
+export const contention = Schedule.exponential("5 millis").pipe(
+  Schedule.jittered,
+  Schedule.upTo({ times: 10 }),
+  Schedule.while(({ input }) => Effect.succeed(isContended(input)))
+)
 
 /** What the schema holds: tables, and the functions that statements call. */
 export type Name =
@@ -69,8 +73,9 @@ export const make = Effect.fnUntraced(function*(options: Options) {
 
   /** A name of the schema within a statement. */
   const table = (name: Name) => sql(`${schema}.${name}`)
+  const quotedSchema = `"${schema.replaceAll("\"", "\"\"")}"`
   /** A name of the schema within the text of a statement. */
-  const quoted = (name: Name) => `"${schema.replaceAll("\"", "\"\"")}"."${name}"`
+  const quoted = (name: Name) => `${quotedSchema}."${name}"`
   const refine = PgError.refine(schema)
 
   /** Whether a transaction of the caller is open, which an operation joins. */
@@ -105,7 +110,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
   const retried = <A, E, R>(once: (joined: boolean) => Effect.Effect<A, E, R>) =>
     Effect.flatMap(
       isJoined,
-      (joined) => joined ? once(joined) : Effect.retry(once(joined), { schedule: contention, while: isContended })
+      (joined) => joined ? once(joined) : Effect.retry(once(joined), contention)
     )
 
   /** Runs for a tenant in one transaction. */

@@ -6,10 +6,10 @@
  */
 import { Directory, type Event, Provider, Search } from "@waybill/core"
 import { DateTime, Effect, Option } from "effect"
-import type { Statement } from "effect/sql"
 import type { Database } from "./Database.ts"
-import { decode, type Deliveries } from "./Deliveries.ts"
+import { decode } from "./Deliveries.ts"
 import * as Parameters from "./Parameters.ts"
+import * as Rows from "./Rows.ts"
 
 /** What is looked at beside a delivery's own columns, which are decoded only of what a page shows. */
 interface FoundRow {
@@ -33,164 +33,181 @@ const textsOf = ({ id, micros }: Directory.Place): readonly [at: string, id: str
   return [`${millis.slice(0, -1)}${String(rest).padStart(3, "0")}Z`, id]
 }
 
+/** Gives a value to a statement, and the name of its parameter. */
+type Bind = (value: unknown) => string
+
+const given = <A>(named: Option.Option<A>, condition: (value: A) => string): ReadonlyArray<string> =>
+  Option.isSome(named) ? [condition(named.value)] : []
+
+const every = (conditions: ReadonlyArray<string>): string => conditions.length === 0 ? "true" : conditions.join(" AND ")
+
+/** What bounds the rows of a table by when the delivery was recorded, and by the place where the page begins. */
+const bounds = ({ filter, place }: Directory.Checked, at: string, id: string, bind: Bind) => [
+  ...given(filter.recordedFrom, (from) => `${at} >= ${bind(Parameters.instant(from))}`),
+  ...given(filter.recordedTo, (to) => `${at} < ${bind(Parameters.instant(to))}`),
+  ...given(place, (after) => {
+    const [micros, last] = textsOf(after)
+    return `(${at}, ${id}) < (${bind(micros)}::text::timestamptz, ${bind(last)}::uuid)`
+  })
+]
+
+const isMessage = (filter: Search.Filter, raw: string, bind: Bind): string => {
+  const [form, ...others] = Provider.canonicalForms(raw, filter.provider)
+  const isOf = ({ provider }: Provider.CanonicalForm) =>
+    Option.isSome(provider)
+      ? `d.provider = ${bind(provider.value)}`
+      : `(d.provider IS NULL OR d.provider NOT IN (${Provider.spelling.map(bind).join(", ")}))`
+  if (form === undefined) return "false"
+  if (others.length === 0) return `d.provider_message_id = ${bind(form.messageId)} AND ${isOf(form)}`
+  // The index takes the ids, whoever's they are.
+  const byId = Map.groupBy([form, ...others], ({ messageId }) => messageId)
+  const named = Array.from(byId, ([messageId, forms]) => ({ forms, messageId: bind(messageId) }))
+  const whose = named.map(({ forms, messageId }) =>
+    `d.provider_message_id = ${messageId} AND (${forms.map(isOf).join(" OR ")})`
+  )
+  return `d.provider_message_id IN (${named.map(({ messageId }) => messageId).join(", ")}) AND (${whose.join(" OR ")})`
+}
+
 /** Opens the directory of a schema. */
-export const make = ({ sql, statements, table }: Database, { columns }: Deliveries) => {
-  const events = table("events")
-
-  const all = (conditions: ReadonlyArray<Statement.Fragment>) =>
-    conditions.length === 0 ? sql`true` : sql.and(conditions)
-
-  const given = <A>(named: Option.Option<A>, condition: (value: A) => Statement.Fragment) =>
-    Option.toArray(Option.map(named, condition))
-
-  /** What bounds the rows of a table by when the delivery was recorded, and by the place where the page begins. */
-  const bounds = ({ filter, place }: Directory.Checked, at: Statement.Fragment, id: Statement.Fragment) => [
-    ...given(filter.recordedFrom, (from) => sql`${at} >= ${Parameters.instant(from)}`),
-    ...given(filter.recordedTo, (to) => sql`${at} < ${Parameters.instant(to)}`),
-    ...given(
-      Option.map(place, textsOf),
-      ([micros, after]) => sql`(${at}, ${id}) < (${micros}::text::timestamptz, ${after}::uuid)`
-    )
-  ]
-
-  const isMessage = ({ filter }: Directory.Checked, raw: string) => {
-    const forms = Provider.canonicalForms(raw, filter.provider)
-    const messageIds = Array.from(new Set(forms.map(({ messageId }) => messageId)))
-    const whose = forms.map(({ messageId, provider }) =>
-      sql`(${
-        Option.isSome(provider)
-          ? sql`d.provider = ${provider.value}`
-          : sql`d.provider IS NULL OR NOT ${sql.in("d.provider", Provider.spelling)}`
-      }) AND d.provider_message_id = ${messageId}`
-    )
-    return sql`d.provider_message_id IS NOT NULL AND ${sql.in("d.provider_message_id", messageIds)} AND (${
-      sql.or(whose)
-    })`
-  }
+export const make = ({ quoted, sql, statements }: Database) => {
+  // The tenant is the first parameter of every statement.
+  const isTo = (recipient: string) => `d.recipient_digest = (SELECT ${quoted("recipient_digest")}($1, ${recipient}))`
 
   /** The conditions on a delivery `d` by which a search may go, as `Search.isOn` of the core says them. */
-  const onPath = (query: Directory.Checked, now: DateTime.Utc) => {
-    const { filter, tenantId } = query
-    return {
-      deliveryId: given(filter.deliveryId, (id) => sql`d.id = ${id}`),
-      idempotencyKey: given(filter.idempotencyKey, (key) => sql`d.idempotency_key = ${key}`),
-      providerMessageId: given(filter.providerMessageId, (raw) => isMessage(query, raw)),
-      recipient: given(
-        filter.recipient,
-        (recipient) => sql`d.recipient_digest = (SELECT ${table("recipient_digest")}(${tenantId}, ${recipient}))`
-      ),
-      stuckFor: given(
-        filter.stuckFor,
-        (stuckFor) => sql`d.unsent AND d.inserted_at <= ${Parameters.instant(Search.stuckBefore(stuckFor, now))}`
-      ),
-      recipientDomain: given(
-        filter.recipientDomain,
-        (domain) => sql`d.recipient_domain = ${Search.domainOf(domain)}`
-      ),
-      age: []
+  const onPath = (
+    name: Exclude<Search.Path["_tag"], "mark">,
+    { filter }: Directory.Checked,
+    now: DateTime.Utc,
+    bind: Bind
+  ): ReadonlyArray<string> => {
+    switch (name) {
+      case "age":
+        return []
+      case "deliveryId":
+        return given(filter.deliveryId, (id) => `d.id = ${bind(id)}`)
+      case "idempotencyKey":
+        return given(filter.idempotencyKey, (key) => `d.idempotency_key = ${bind(key)}`)
+      case "providerMessageId":
+        return given(filter.providerMessageId, (raw) => isMessage(filter, raw, bind))
+      case "recipient":
+        return given(filter.recipient, (recipient) => isTo(bind(recipient)))
+      case "recipientDomain":
+        return given(filter.recipientDomain, (domain) => `d.recipient_domain = ${bind(Search.domainOf(domain))}`)
     }
+    return given(
+      filter.stuckFor,
+      (stuckFor) => `d.unsent AND d.inserted_at <= ${bind(Parameters.instant(Search.stuckBefore(stuckFor, now)))}`
+    )
   }
 
   /** Whether an event of a delivery `d`, or an orphan that was linked to it, is what a filter asks for. */
-  const occurred = ({ event, happenedFrom, happenedTo }: Search.Filter) => {
-    const isAsked = (alias: Statement.Fragment) =>
-      all([
-        ...given(event, (type) => sql`${alias}.type = ${type}`),
-        ...given(happenedFrom, (from) => sql`${alias}.occurred_at >= ${Parameters.instant(from)}`),
-        ...given(happenedTo, (to) => sql`${alias}.occurred_at < ${Parameters.instant(to)}`)
+  const occurred = ({ event, happenedFrom, happenedTo }: Search.Filter, bind: Bind): string => {
+    const isAsked = (alias: string) =>
+      every([
+        ...given(event, (type) => `${alias}.type = ${bind(type)}`),
+        ...given(happenedFrom, (from) => `${alias}.occurred_at >= ${bind(Parameters.instant(from))}`),
+        ...given(happenedTo, (to) => `${alias}.occurred_at < ${bind(Parameters.instant(to))}`)
       ])
-    return sql`EXISTS (
-      SELECT FROM ${events} e WHERE e.tenant_id = d.tenant_id AND e.delivery_id = d.id AND (
-        ${isAsked(sql`e`)} OR e.source_event_id IS NOT NULL AND EXISTS (
-          SELECT FROM ${events} orphan
-          WHERE orphan.id = e.source_event_id AND orphan.tenant_id = e.tenant_id AND ${isAsked(sql`orphan`)}
+    return `EXISTS (
+      SELECT FROM ${quoted("events")} e WHERE e.tenant_id = d.tenant_id AND e.delivery_id = d.id AND (
+        ${isAsked("e")} OR e.source_event_id IS NOT NULL AND EXISTS (
+          SELECT FROM ${quoted("events")} orphan
+          WHERE orphan.id = e.source_event_id AND orphan.tenant_id = e.tenant_id AND ${isAsked("orphan")}
         )
       )
     )`
   }
 
   /** What a filter asks for beside the path: all that `Search.matches` of the core compares and the path does not hold already. */
-  const residual = (query: Directory.Checked, now: DateTime.Utc): ReadonlyArray<Statement.Fragment> => {
+  const residual = (query: Directory.Checked, now: DateTime.Utc, bind: Bind): ReadonlyArray<string> => {
     const { filter, path } = query
-    const paths = onPath(query, now)
     const isMarked = path._tag === "mark" && Option.contains(filter.event, path.mark) &&
       Option.isNone(filter.happenedFrom) && Option.isNone(filter.happenedTo)
     return [
-      ...Search.pathNames.filter((name) => name !== path._tag).flatMap((name) => paths[name]),
-      ...given(filter.mailable, (mailable) => sql`d.mailable = ${mailable}`),
-      ...given(filter.stream, (stream) => sql`d.stream = ${stream}`),
+      ...Search.pathNames.flatMap((name) => name === path._tag ? [] : onPath(name, query, now, bind)),
+      ...given(filter.mailable, (mailable) => `d.mailable = ${bind(mailable)}`),
+      ...given(filter.stream, (stream) => `d.stream = ${bind(stream)}`),
       // A message id is looked for by its provider already.
-      ...path._tag === "providerMessageId" ? [] : given(filter.provider, (provider) => sql`d.provider = ${provider}`),
-      ...given(filter.status, (status) => sql`d.status = ${status}`),
-      ...given(filter.lastEventType, (type) => sql`d.last_event_type = ${type}`),
-      ...Search.asksForEvent(filter) && !isMarked ? [occurred(filter)] : []
+      ...path._tag === "providerMessageId" ? [] : given(filter.provider, (name) => `d.provider = ${bind(name)}`),
+      ...given(filter.status, (status) => `d.status = ${bind(status)}`),
+      ...given(filter.lastEventType, (type) => `d.last_event_type = ${bind(type)}`),
+      ...Search.asksForEvent(filter) && !isMarked ? [occurred(filter, bind)] : []
     ]
   }
 
-  /** So many of the deliveries that a search goes through, newest first. */
+  /**
+   * So many of the deliveries that a search goes through, newest first.
+   *
+   * A limit stands in the text: of one that it does not see the planner takes a tenth of the table for the answer, and plans
+   * each call anew.
+   */
   const candidates = (
     query: Directory.Checked,
     count: number,
     now: DateTime.Utc,
-    selected: Statement.Fragment
-  ) => {
-    const { path, tenantId } = query
+    selected: string,
+    bind: Bind
+  ): string => {
+    const { path } = query
     if (path._tag !== "mark") {
-      return sql`
-        SELECT ${selected} FROM ${table("deliveries")} d
+      return `SELECT ${selected} FROM ${quoted("deliveries")} d
         WHERE ${
-        all([
-          sql`d.tenant_id = ${tenantId}`,
-          ...onPath(query, now)[path._tag],
-          ...bounds(query, sql`d.inserted_at`, sql`d.id`)
+        every([
+          "d.tenant_id = $1",
+          ...onPath(path._tag, query, now, bind),
+          ...bounds(query, "d.inserted_at", "d.id", bind)
         ])
       }
-        ORDER BY d.inserted_at DESC, d.id DESC LIMIT ${count}
-      `
+        ORDER BY d.inserted_at DESC, d.id DESC LIMIT ${count}`
     }
     // Marks of one delivery stand side by side, and rarely more than one does.
-    return sql`
-      SELECT ${selected} FROM (
+    return `SELECT ${selected} FROM (
         SELECT DISTINCT ON (o.recorded_at, o.delivery_id) o.recorded_at, o.delivery_id
-          FROM ${table("occurrences")} o
+          FROM ${quoted("occurrences")} o
           WHERE ${
-      all([
-        sql`o.tenant_id = ${tenantId}`,
-        sql`o.mark = ${path.mark}`,
-        ...bounds(query, sql`o.recorded_at`, sql`o.delivery_id`)
+      every([
+        "o.tenant_id = $1",
+        `o.mark = ${bind(path.mark)}`,
+        ...bounds(query, "o.recorded_at", "o.delivery_id", bind)
       ])
     }
         ORDER BY o.recorded_at DESC, o.delivery_id DESC LIMIT ${count}
       ) marked
-      JOIN ${table("deliveries")} d
-        ON d.tenant_id = ${tenantId} AND d.id = marked.delivery_id AND d.inserted_at = marked.recorded_at
-      ORDER BY marked.recorded_at DESC, marked.delivery_id DESC
-    `
+      JOIN ${
+      quoted("deliveries")
+    } d ON d.tenant_id = $1 AND d.id = marked.delivery_id AND d.inserted_at = marked.recorded_at
+      ORDER BY marked.recorded_at DESC, marked.delivery_id DESC`
   }
 
-  const found = sql`${columns}, extract(microseconds FROM d.inserted_at)::integer % 1000 AS rest`
+  const found = `${Rows.deliveryColumns("d")}, date_part('microseconds', d.inserted_at)::integer % 1000 AS rest`
 
   /** The statement for what a search looks at where nothing is left to compare: no more than its page shows. */
-  const show = (query: Directory.Checked, now: DateTime.Utc) =>
-    sql<FoundRow>`${candidates(query, Math.min(query.reach, query.limit + 1), now, found)}`
+  const show = (query: Directory.Checked, now: DateTime.Utc, bind: Bind): string =>
+    candidates(query, Math.min(query.reach, query.limit + 1), now, found, bind)
 
   /** The statement for what matches of all that a search looks at, and the last of that. */
-  const compare = (query: Directory.Checked, now: DateTime.Utc, conditions: ReadonlyArray<Statement.Fragment>) =>
-    sql<FoundRow>`
-      SELECT ${found}, d."isMatch", d."isLast" FROM (
-        SELECT d.*, coalesce(${all(conditions)}, false) AS "isMatch",
-          row_number() OVER (ORDER BY d.inserted_at DESC, d.id DESC) = ${query.reach} AS "isLast"
-        FROM (${candidates(query, query.reach, now, sql`d.*`)}) d
-      ) d
-      WHERE d."isMatch" OR d."isLast" ORDER BY d.inserted_at DESC, d.id DESC LIMIT ${query.limit + 1}
-    `
+  const compare = (
+    query: Directory.Checked,
+    now: DateTime.Utc,
+    conditions: ReadonlyArray<string>,
+    bind: Bind
+  ): string => `
+    SELECT ${found}, d."isMatch", d."isLast" FROM (
+      SELECT d.*, coalesce(${every(conditions)}, false) AS "isMatch",
+        row_number() OVER (ORDER BY d.inserted_at DESC, d.id DESC) = ${query.reach} AS "isLast"
+      FROM (${candidates(query, query.reach, now, "d.*", bind)}) d
+    ) d
+    WHERE d."isMatch" OR d."isLast" ORDER BY d.inserted_at DESC, d.id DESC LIMIT ${query.limit + 1}
+  `
 
   const search = Effect.fn("Directory.search")(function*(given: Directory.Query) {
     const query = yield* Directory.check(given)
     const now = yield* DateTime.now
-    const conditions = residual(query, now)
-    const statement = conditions.length === 0 ? show(query, now) : compare(query, now, conditions)
-    const rows = yield* statements(query.tenantId, statement)
+    const parameters: Array<unknown> = [query.tenantId]
+    const bind: Bind = (value) => `$${parameters.push(value)}`
+    const conditions = residual(query, now, bind)
+    const text = conditions.length === 0 ? show(query, now, bind) : compare(query, now, conditions, bind)
+    const rows = yield* statements(query.tenantId, sql.unsafe<FoundRow>(text, parameters))
     const page = Directory.pageOf(
       query,
       rows.map((row, index) => ({
