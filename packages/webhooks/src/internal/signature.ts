@@ -1,9 +1,9 @@
 /**
- * Compares in constant time, and judges a request against all active secrets.
+ * Compares in constant time, reads public keys, and judges a request against all active secrets.
  */
 import type { Provider } from "@waybill/core"
 import { type DateTime, Effect, Option, Redacted } from "effect"
-import { createHash, timingSafeEqual } from "node:crypto"
+import { createHash, createPublicKey, type KeyObject, timingSafeEqual } from "node:crypto"
 import * as Webhook from "../Webhook.ts"
 
 const sha256 = (bytes: Uint8Array | string): Uint8Array => createHash("sha256").update(bytes).digest()
@@ -17,6 +17,20 @@ export const fromBase64 = (text: string): Option.Option<Uint8Array> => {
   const bytes = Buffer.from(text, "base64")
   return bytes.length > 0 && bytes.toString("base64") === text ? Option.some(bytes) : Option.none()
 }
+
+const fromDer: (der: Uint8Array) => Option.Option<KeyObject> = Option.liftThrowable((der) =>
+  createPublicKey({ key: Buffer.from(der), format: "der", type: "spki" })
+)
+
+/** What may stand around and in the base64 of a key: the armour of PEM and line breaks, some of them spelt out. */
+const around = /-----[A-Z ]+-----|\\[rn]|\s/g
+
+/** The public key in a text, as providers show it: base64 in one line, or PEM; none where it is of another kind. */
+export const publicKey = (text: string, kind: "ec" | "rsa"): Option.Option<KeyObject> =>
+  Option.filter(
+    Option.flatMap(fromBase64(text.replace(around, "")), fromDer),
+    (key) => key.asymmetricKeyType === kind
+  )
 
 /**
  * Whether a text is a time as providers sign it: whole seconds since 1970 in ten digits, which last until 2286.

@@ -11,7 +11,6 @@ import { createPublicKey, createSign, createVerify, generateKeyPairSync, type Ke
 import * as Echo from "../../internal/echo.ts"
 import * as Instant from "../../internal/instant.ts"
 import * as Json from "../../internal/json.ts"
-import * as PublicKey from "../../internal/publicKey.ts"
 import * as Report from "../../internal/report.ts"
 import * as Signature from "../../internal/signature.ts"
 import type * as Row from "../../Row.ts"
@@ -146,7 +145,7 @@ export const verify: Scheme.Verify = Effect.fnUntraced(function*({ body, headers
     secrets,
     (secret) =>
       Option.map(
-        PublicKey.read(secret, "rsa"),
+        Signature.publicKey(secret, "rsa"),
         (key) => given.every((each) => Option.getOrElse(isSignedBy(key, each, body), () => false))
       )
   )

@@ -15,7 +15,6 @@ import { Effect, Option, Redacted, Schema } from "effect"
 import { createPublicKey, createSign, createVerify, generateKeyPairSync, type KeyObject } from "node:crypto"
 import * as Batch from "../../internal/batch.ts"
 import * as Json from "../../internal/json.ts"
-import * as PublicKey from "../../internal/publicKey.ts"
 import * as Report from "../../internal/report.ts"
 import * as Signature from "../../internal/signature.ts"
 import type * as Row from "../../Row.ts"
@@ -76,7 +75,7 @@ export const verify = Effect.fnUntraced(
       secrets,
       (secret) =>
         Option.map(
-          PublicKey.read(secret, "ec"),
+          Signature.publicKey(secret, "ec"),
           (key) => Option.getOrElse(isSignedBy(key, timestamp, body, signature), () => false)
         )
     )
