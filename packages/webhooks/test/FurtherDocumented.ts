@@ -211,7 +211,7 @@ export const documented: Readonly<Record<string, Documented>> = {
         Quarantined: "bounced soft spam",
         Expanded: "unknown"
       }),
-      ...of("engagementType", { view: "opened", click: "clicked" })
+      ...of("engagementType", { view: "opened", click: "clicked", View: "opened", Click: "clicked" })
     ]
   },
   scaleway: {

@@ -27,13 +27,14 @@ const validation = "Microsoft.EventGrid.SubscriptionValidationEvent"
 const deliveryReport = "Microsoft.Communication.EmailDeliveryReportReceived"
 const engagementReport = "Microsoft.Communication.EmailEngagementTrackingReportReceived"
 
+/** In lower case: the documentation writes these words in more than one way. */
 const statuses: ReadonlyMap<string, Report.Meaning> = new Map<string, Report.Meaning>([
-  ["Delivered", { type: "delivered" }],
-  ["Bounced", { type: "bounced", rejectReason: "bounced", bounceClass: "hard" }],
-  ["Failed", { type: "failed" }],
-  ["Suppressed", { type: "rejected", rejectReason: "bounced", suppressed: true }],
-  ["FilteredSpam", { type: "bounced", rejectReason: "spam", bounceClass: "undetermined" }],
-  ["Quarantined", { type: "bounced", rejectReason: "spam", bounceClass: "soft" }]
+  ["delivered", { type: "delivered" }],
+  ["bounced", { type: "bounced", rejectReason: "bounced", bounceClass: "hard" }],
+  ["failed", { type: "failed" }],
+  ["suppressed", { type: "rejected", rejectReason: "bounced", suppressed: true }],
+  ["filteredspam", { type: "bounced", rejectReason: "spam", bounceClass: "undetermined" }],
+  ["quarantined", { type: "bounced", rejectReason: "spam", bounceClass: "soft" }]
 ])
 
 const engagements: ReadonlyMap<string, Report.Meaning> = new Map<string, Report.Meaning>([
@@ -67,7 +68,9 @@ const decode = Json.decoder(() =>
 type Data = NonNullable<Json.Decoded<typeof decode>["data"]>
 
 const meaning = (kind: string, data: Data): Report.Meaning =>
-  (kind === deliveryReport ? statuses.get(data.status ?? "") : engagements.get(data.engagementType ?? "")) ??
+  (kind === deliveryReport ?
+    statuses.get(data.status?.toLowerCase() ?? "")
+    : engagements.get(data.engagementType?.toLowerCase() ?? "")) ??
     Report.unknown
 
 const item = (value: unknown, { receivedAt }: Webhook.Received): Report.Item => {
