@@ -25,6 +25,7 @@ import * as Feed from "./commands/ledger/Feed.ts"
 import * as Figures from "./commands/ledger/Figures.ts"
 import * as Prune from "./commands/ledger/Prune.ts"
 import * as Orphans from "./commands/orphans/Orphans.ts"
+import * as Alerts from "./commands/service/Alerts.ts"
 import * as Config from "./commands/service/Config.ts"
 import * as Demo from "./commands/service/Demo.ts"
 import * as Doctor from "./commands/service/Doctor.ts"
@@ -83,6 +84,7 @@ const waybill = Command.make("waybill").pipe(
     Prune.prune,
     SendTest.sendTest,
     Status.status,
+    Alerts.alerts,
     Doctor.doctor,
     Config.config,
     Demo.demo

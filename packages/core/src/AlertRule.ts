@@ -111,7 +111,7 @@ export interface Limits {
 export interface Rule extends Limits {
   readonly name: Name
   readonly measure: Measure
-  /** What is measured, as the end of a sentence that begins with the measure. */
+  /** What is measured: the end of a sentence that begins with the share, or else the name of the number. */
   readonly says: string
   /** What to do about it. */
   readonly advice: string
@@ -220,7 +220,7 @@ export const defaults: Readonly<Record<Name, Rule>> = {
     line: 0,
     least: 0,
     window: Duration.days(1),
-    says: "webhooks were given up",
+    says: "webhooks that were given up",
     advice: "See waybill webhooks list --dead, mend the cause, and process them by waybill webhooks replay --dead.",
     source: ours
   },
@@ -230,7 +230,7 @@ export const defaults: Readonly<Record<Name, Rule>> = {
     line: 100,
     least: 0,
     window: Duration.hours(1),
-    says: "events have found no delivery for longer than that",
+    says: "events that have found no delivery for so long",
     advice: "Mail is sent that is not recorded, or deliveries do not learn their message ids: see waybill orphans.",
     source: ours
   },
@@ -240,7 +240,7 @@ export const defaults: Readonly<Record<Name, Rule>> = {
     line: 900,
     least: 0,
     window: Duration.zero,
-    says: "is how far the consumer is behind the feed",
+    says: "time that the consumer is behind the feed",
     advice: "See its log: it is stopped, too slow, or fails at one event.",
     source: ours
   },
@@ -250,7 +250,7 @@ export const defaults: Readonly<Record<Name, Rule>> = {
     line: 1800,
     least: 0,
     window: Duration.zero,
-    says: "have gone by since a sweep succeeded",
+    says: "time since a sweep succeeded",
     advice: "See waybill status for why sweeps fail, and that a process of waybill serve runs.",
     source: ours
   }
@@ -472,7 +472,9 @@ export const sentence = (
   { line, of, rule, subject, value }: Pick<Judgement, "rule" | "subject" | "value" | "of" | "line">
 ): string => {
   const { measure, says } = defaults[rule]
-  const whole = measure === "share" ? ` (${Math.round(value * of)} of ${of})` : ""
-  const about = textOf(subject)
-  return `${about === "" ? "" : `${about}: `}${shown(measure, value)} ${says}${whole}, above ${shown(measure, line)}`
+  const about = textOf(subject) === "" ? "" : `${textOf(subject)}: `
+  const above = `above ${shown(measure, line)}`
+  return measure === "share"
+    ? `${about}${shown(measure, value)} ${says} (${Math.round(value * of)} of ${of}), ${above}`
+    : `${about}${says}: ${shown(measure, value)}, ${above}`
 }

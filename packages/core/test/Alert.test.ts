@@ -58,7 +58,7 @@ describe("rules", () => {
     const lag = AlertRule.judgeNumber(AlertRule.defaults.feed_lag, { ...about, subject: { consumer: "crm" } }, 1000.7)
     assert.strictEqual(
       AlertRule.sentence(lag),
-      "consumer=crm: 16m 40s is how far the consumer is behind the feed, above 15m"
+      "consumer=crm: time that the consumer is behind the feed: 16m 40s, above 15m"
     )
   })
 

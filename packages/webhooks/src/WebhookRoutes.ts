@@ -105,6 +105,15 @@ export interface Options {
    * it is what a request itself says.
    */
   readonly publicUrl?: string | undefined
+  /**
+   * Is told how each webhook was answered: whether it was taken, or refused for want of a good signature. One that was not taken
+   * for another reason is not told.
+   */
+  readonly onAnswered?: (answered: {
+    readonly tenantId: Tenant.TenantId
+    readonly provider: Row.Row["name"]
+    readonly isRefused: boolean
+  }) => Effect.Effect<void>
   /** Whether a proxy before the routes says by which address it was reached: `X-Forwarded-Proto`, `X-Forwarded-Host`. */
   readonly trustProxy?: boolean
 }
@@ -118,6 +127,9 @@ const statuses: Readonly<Record<Exclude<Refusals.Ending, Answer.Outcome>, number
   unsupported_encoding: 415,
   malformed_form: 400
 }
+
+/** The endings of a webhook that is stored. */
+const takenAs: ReadonlyArray<Refusals.Ending> = ["stored", "duplicate", "orphan", "unknown_type", "undecodable"]
 
 const isOfRoute = (ending: Refusals.Ending): ending is keyof typeof statuses => Object.hasOwn(statuses, ending)
 
@@ -244,6 +256,15 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
   const notFound = HttpServerResponse.text("not_found", { status: Answer.unknownProvider })
 
+  const tellAnswered = (
+    of: { readonly tenantId: Tenant.TenantId; readonly provider: Row.Row["name"] },
+    ending: Refusals.Ending
+  ) => {
+    const isRefused = ending === "refused" || ending === "misconfigured"
+    const isTold = isRefused || takenAs.some((taken) => taken === ending)
+    return isTold && options.onAnswered !== undefined ? options.onAnswered({ ...of, isRefused }) : Effect.void
+  }
+
   const count = ({ name }: Row.OpenRow, outcome: Metrics.Outcome, began: bigint) =>
     Effect.flatMap(Clock.currentTimeNanos, (now) => Metrics.ended(name, outcome, Duration.nanos(now - began)))
 
@@ -258,6 +279,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       ? Option.some(Option.none<Tenant.TenantId>())
       : Option.map(Tenant.TenantId.makeOption(params["tenantId"]), Option.some)
     if (Option.isNone(tenantId)) return notFound
+    const verifiedBy = Option.getOrElse(tenantId.value, () => ownTenant)
     const began = yield* Clock.currentTimeNanos
     const lease = budget.begin()
     const answered = yield* receive(provider, tenantId.value, request, lease).pipe(
@@ -266,11 +288,12 @@ const make = Effect.fnUntraced(function*(options: Options) {
         count(provider, ending === "duplicate" || ending === "undecodable" ? ending : "accepted", began)
       ),
       Effect.catch((refused) =>
-        Refusals.tell(refused, provider, Option.getOrElse(tenantId.value, () => ownTenant)).pipe(
+        Refusals.tell(refused, provider, verifiedBy).pipe(
           Effect.andThen(count(provider, "refused", began)),
           Effect.as(ofEnding(Refusals.ending(refused)))
         )
       ),
+      Effect.tap(({ ending }) => tellAnswered({ tenantId: verifiedBy, provider: provider.name }, ending)),
       Effect.ensuring(Effect.sync(lease.end))
     )
     return answer(provider, answered)

@@ -247,6 +247,25 @@ describe("Every webhook", () => {
   )
 })
 
+describe("Who watches", () => {
+  const told: Array<readonly [provider: string, isRefused: boolean]> = []
+  const onAnswered = ({ isRefused, provider }: { readonly provider: string; readonly isRefused: boolean }) =>
+    Effect.sync(() => void told.push([provider, isRefused]))
+
+  live({ storage: Edge.memory, routes: { onAnswered } })(
+    "is told of what is taken and of bad signatures, and of nothing that anybody may send",
+    Effect.gen(function*() {
+      const mail = yield* good
+      yield* post(mail)
+      yield* post({ body: mail.body })
+      yield* Edge.post("/tenants/nobody/webhooks/postmark", mail)
+      yield* Edge.call("/webhooks/postmark", { method: "GET" })
+      yield* postmark("not json")
+      assert.deepStrictEqual(told, [["postmark", false], ["postmark", true], ["postmark", false]])
+    })
+  )
+})
+
 describe("The counts", () => {
   it.effect("are there with 0 for each provider and reason before anything is counted", () =>
     Effect.gen(function*() {

@@ -207,8 +207,13 @@ const units: Readonly<Record<string, (amount: number) => Duration.Duration>> = {
   d: Duration.days
 }
 
-/** Reads a duration such as `500ms`, `60s`, `5m`, `2h` or `7d`. */
-const parseDuration: Parse<Duration.Duration> = (text) => {
+/**
+ * Reads a duration such as `500ms`, `60s`, `5m`, `2h` or `7d`.
+ *
+ * @category parsing
+ * @since 0.2.0
+ */
+export const parseDuration: Parse<Duration.Duration> = (text) => {
   const [, amount, unit] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? []
   const make = unit === undefined ? undefined : units[unit]
   return make === undefined ? Option.none() : Option.some(make(Number(amount)))

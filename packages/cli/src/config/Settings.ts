@@ -12,6 +12,7 @@ import * as Schedules from "@waybill/runtime/Schedules"
 import { type Config, Effect, Option } from "effect"
 import { hostname } from "node:os"
 import { pid } from "node:process"
+import * as AlertSettings from "./AlertSettings.ts"
 import * as EdgeSettings from "./EdgeSettings.ts"
 import * as Kind from "./Kind.ts"
 import * as Location from "./Location.ts"
@@ -374,6 +375,7 @@ export const all: ReadonlyArray<Setting.Setting<unknown>> = [
   EdgeSettings.trustProxy,
   EdgeSettings.unsubscribeKeys,
   ...ProviderSettings.all,
+  ...AlertSettings.all,
   otlpEndpoint,
   otlpHeaders,
   otlpProtocol

@@ -3,6 +3,8 @@
  *
  * @since 0.2.0
  */
+import { Figures } from "@waybill/core"
+import * as Alerts from "@waybill/runtime/Alerts"
 import * as Backlog from "@waybill/runtime/Backlog"
 import * as Health from "@waybill/runtime/Health"
 import * as Metrics from "@waybill/runtime/Metrics"
@@ -10,9 +12,11 @@ import * as Pruner from "@waybill/runtime/Pruner"
 import * as Reconciler from "@waybill/runtime/Reconciler"
 import * as Schedules from "@waybill/runtime/Schedules"
 import * as Ingestion from "@waybill/webhooks/Ingestion"
+import * as AlertPost from "@waybill/webhooks/outgoing/AlertPost"
 import * as Providers from "@waybill/webhooks/Providers"
 import * as Refusals from "@waybill/webhooks/Refusals"
 import { DateTime, Duration, Effect, Layer, Option, Ref } from "effect"
+import * as AlertSettings from "../config/AlertSettings.ts"
 import * as Setting from "../config/Setting.ts"
 import * as Settings from "../config/Settings.ts"
 import { Version } from "../config/Version.ts"
@@ -62,6 +66,7 @@ export const scheduled = Effect.fnUntraced(function*({ lastBatchAt, unfinished }
   const node = yield* Settings.nodeName
   const timeZone = yield* Setting.read(Settings.timeZone)
   const maxAge = yield* Setting.read(Settings.maxAge)
+  const consumers = yield* Setting.read(AlertSettings.consumers)
   return Layer.mergeAll(
     Reconciler.layerCron({
       node,
@@ -85,6 +90,22 @@ export const scheduled = Effect.fnUntraced(function*({ lastBatchAt, unfinished }
       keep: yield* Settings.keep
     }),
     Health.layerCron({ node, timeZone, cron: yield* Setting.read(Settings.figuresCron) }),
+    Alerts.layerCron({
+      node,
+      timeZone,
+      cron: yield* Setting.read(AlertSettings.cron),
+      rules: yield* AlertSettings.inForce,
+      consumers,
+      horizon: maxAge,
+      sweeps: yield* Effect.fromResult(Schedules.parse(yield* Setting.read(Settings.reconcileCron), timeZone)),
+      since: yield* DateTime.now
+    }),
+    Option.match(yield* AlertSettings.target, {
+      onNone: () => Layer.empty,
+      onSome: (target) => AlertPost.layer(target)
+    }),
+    Backlog.layerAlerts(),
+    Backlog.layerFeed({ consumers: [Figures.consumer, ...consumers] }),
     Backlog.layer({ horizon: maxAge }),
     Backlog.layerInbox({ onMeasured: (found) => Ref.set(unfinished, Option.some(found)) })
   )

@@ -9,6 +9,7 @@
 import type * as ApiServer from "@waybill/api/ApiServer"
 import * as Closing from "@waybill/api/Closing"
 import { LedgerError } from "@waybill/core"
+import * as Answers from "@waybill/runtime/Answers"
 import type * as Backlog from "@waybill/runtime/Backlog"
 import * as Pruner from "@waybill/runtime/Pruner"
 import * as Reconciler from "@waybill/runtime/Reconciler"
@@ -120,7 +121,8 @@ const answers = Effect.fnUntraced(function*(startedAt: DateTime.Utc, { lastBatch
         bodyTimeout,
         maxBodiesInFlight,
         publicUrl: Option.getOrUndefined(yield* Setting.read(EdgeSettings.publicUrl)),
-        trustProxy: yield* Setting.read(EdgeSettings.trustProxy)
+        trustProxy: yield* Setting.read(EdgeSettings.trustProxy),
+        onAnswered: (yield* Answers.Answers).note
       }),
       Option.match(yield* Setting.read(EdgeSettings.unsubscribeKeys), {
         onNone: () => Layer.empty,
@@ -197,7 +199,7 @@ export const layer = (
 ): Layer.Layer<never, Database.OpenError | Schedules.InvalidCron | LedgerError.InvalidInput | Listener.CannotListen> =>
   working(given).pipe(
     Layer.provide(Edge.layer),
-    Layer.provide(Layer.merge(Reconciler.layer, Pruner.layer)),
+    Layer.provide(Layer.mergeAll(Reconciler.layer, Pruner.layer, Answers.layer())),
     Layer.provide(Telemetry.layer),
     Layer.provide(Listener.layer(given, given.keepAlive)),
     Layer.provide(migrated),

@@ -1,9 +1,9 @@
 /**
- * Shows at a glance the orphans that wait, the last sweeps and the webhooks that were given up.
+ * Shows at a glance what is wrong, the orphans that wait, the last sweeps and the webhooks that were given up.
  *
  * @since 0.1.0
  */
-import { Inbox, Orphans, Ticks } from "@waybill/core"
+import { AlertRule, Alerts, Inbox, Input, Orphans, Tenant, Ticks } from "@waybill/core"
 import { DateTime, Duration, Effect, Option } from "effect"
 import { Command } from "effect/cli"
 import * as Setting from "../../config/Setting.ts"
@@ -49,8 +49,18 @@ export const status = Command.make(
     const webhooks = yield* inbox.counts(scope)
     const dead = yield* inbox.list({ scope, status: Option.some("dead"), limit: shown })
 
+    const alerts = yield* Alerts.Alerts.use((alerts) => alerts.list({ scope, isOpen: true, limit: Input.maxLimit }))
+
     const document = {
       schema: { name: database.schema, version: applied.at(-1) ?? null, pending },
+      alerts: alerts.map(({ id, openedAt, rule, subject, tenantId, ...measured }) => ({
+        id,
+        tenantId: tenantId === Tenant.all ? null : tenantId,
+        rule,
+        subject,
+        openedAt: DateTime.formatIso(openedAt),
+        summary: AlertRule.sentence({ rule, subject, ...measured })
+      })),
       expired: backlog.reduce((sum, { expired }) => sum + expired, 0),
       backlog: backlog.map(({ expired, failed, oldest, pending, tenantId }) => ({
         tenantId,
@@ -86,6 +96,16 @@ export const status = Command.make(
           ["version", document.schema.version ?? "none"],
           ...pending.length === 0 ? [] : [["lacks", `${pending.join(", ")}; run waybill migrate`] as const]
         ]),
+        ...alerts.length === 0 ? [] : [
+          "",
+          Output.table(
+            ["alert", "tenant", "open since", "says"],
+            document.alerts.map((
+              { openedAt, rule, summary, tenantId }
+            ) => [rule, tenantId ?? "all", openedAt, summary]),
+            ""
+          )
+        ],
         "",
         Output.table(
           ["tenant", "pending", "oldest", "expired", "set aside"],
@@ -127,7 +147,9 @@ export const status = Command.make(
       ].join("\n"))
   }, Effect.provide(Store.layer))
 ).pipe(
-  Command.withDescription("Show the backlog by tenant, the last sweeps, raw webhooks and the version of the schema"),
+  Command.withDescription(
+    "Show open alerts, the backlog by tenant, the last sweeps, raw webhooks and the version of the schema"
+  ),
   Command.withExamples([
     { command: "waybill status", description: "Everything at a glance" },
     { command: "waybill status --tenant-id acme --json", description: "One tenant, for a script" }
