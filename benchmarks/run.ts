@@ -25,7 +25,8 @@ const benches: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   memory: () => import("./benches/Memory.ts"),
   start: () => import("./benches/Start.ts"),
   embedded: () => import("./benches/Embedded.ts"),
-  search: () => import("./benches/Search.ts")
+  search: () => import("./benches/Search.ts"),
+  figures: () => import("./benches/Figures.ts")
 }
 
 const usage = `benchmarks: ${Object.keys(benches).join(", ")}; a size is given as --name number`

@@ -11,6 +11,7 @@ import {
   Delivery,
   Directory,
   Event,
+  Figures,
   IdempotencyKey,
   Inbox,
   Ledger,
@@ -115,6 +116,11 @@ const fill = Effect.gen(function*() {
       FROM waybill.deliveries CROSS JOIN unnest(ARRAY['bounced', 'failure']) mark WHERE provider_message_id LIKE '%00'
     `
     yield* sql`
+      INSERT INTO waybill.contributions (tenant_id, delivery_id, hour, stream, provider, domain, bits, part)
+      SELECT tenant_id, id, date_trunc('hour', inserted_at, 'UTC'), stream, provider, coalesce(recipient_domain, ''), 1, -1
+      FROM waybill.deliveries WHERE provider IS NOT NULL
+    `
+    yield* sql`
       INSERT INTO waybill.events (id, tenant_id, delivery_id, type, occurred_at, inserted_at, provider, idempotency_key)
       SELECT gen_random_uuid(), d.tenant_id, d.id, type, now(), now(), 'postmark', d.id || type
       FROM waybill.deliveries d CROSS JOIN unnest(ARRAY['sent', 'delivered', 'opened']) type
@@ -197,7 +203,16 @@ const decodePlans = Schema.decodeUnknownEffect(Schema.Array(Schema.Struct({ "QUE
 
 const nodes = (node: Node): ReadonlyArray<Node> => [node, ...(node.Plans ?? []).flatMap(nodes)]
 
-const large = new Set(["events", "deliveries", "orphans", "webhooks", "event_details", "suppressions", "unsent"])
+const large = new Set([
+  "events",
+  "deliveries",
+  "orphans",
+  "webhooks",
+  "event_details",
+  "suppressions",
+  "unsent",
+  "contributions"
+])
 
 const isPlanned = ({ text }: Sent): boolean => /^\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH)\b/.test(text)
 
@@ -484,6 +499,30 @@ describe("plans on PostgreSQL", () => {
         }),
       30_000
     )
+
+    it.effect("figures follow, are read, and are compared by indexes", () =>
+      Effect.gen(function*() {
+        const figures = yield* Figures.Figures
+        const audit = yield* Audit.Audit
+        const sql = yield* SqlClient.SqlClient
+        yield* Effect.repeat(figures.follow({ limit: 10_000 }), { until: ({ isCurrent }) => isCurrent })
+        yield* sql`ANALYZE waybill.contributions, waybill.figures`
+        yield* sql`DELETE FROM waybill.checkpoints WHERE name = ${Figures.consumer}`
+        const { events } = yield* assertIndexed(figures.follow({ limit: 2000 }), 2001)
+        assert.strictEqual(events, 2000)
+        const now = yield* TestClock.withLive(DateTime.now)
+        const query = { scope: tenant(1), from: DateTime.subtract(now, { days: 1 }), to: now, limit: 10 }
+        for (const by of [["stream"], ["domain"], ["tenant", "mailbox"]] as const) {
+          const { figures: found } = yield* assertIndexed(figures.read({ ...query, by }))
+          assert.isAbove(found.length, 0)
+        }
+        for (const scope of [tenant(4), Tenant.all]) {
+          for (const part of ["contributions", "figures"] as const) {
+            const page = yield* assertIndexed(audit.verify({ part, scope, limit: 20, after: Option.none() }))
+            assert.isAbove(page.checked, 0)
+          }
+        }
+      }), 60_000)
 
     it.effect(
       "a search goes by the index of its path, from the first page and from a later one, and skips by no count",

@@ -57,7 +57,7 @@ export const statements = (schema: string): ReadonlyArray<string> => [
     deliveries integer NOT NULL,
     ${counts.map((name) => `${name} integer NOT NULL`).join(",\n    ")},
     PRIMARY KEY (tenant_id, cohort, starts_at, stream, provider, mailbox, domain)
-  ) WITH (fillfactor = 50)`,
+  ) WITH (fillfactor = 85)`,
   `CREATE INDEX figures_time ON ${schema}.figures (cohort, starts_at)`,
   `CREATE INDEX figures_tenant_time ON ${schema}.figures (tenant_id, starts_at)`,
   // Deliveries that are to be counted anew, a row for each change: one that another transaction may not see yet is never taken away

@@ -158,7 +158,9 @@ const textOf = (table: Figures.Table, by: ReadonlyArray<Figures.Dimension>): str
       : []
   ].join("\n")
 
-const quoted = (value: unknown): string => {
+type Cell = string | number | boolean | null | undefined
+
+const quoted = (value: Cell): string => {
   const text = value === null || value === undefined ? "" : String(value)
   return /[",\r\n]/.test(text) ? `"${text.replaceAll("\"", "\"\"")}"` : text
 }
@@ -166,7 +168,7 @@ const quoted = (value: unknown): string => {
 const csvOf = ({ figures }: Figures.Table, by: ReadonlyArray<Figures.Dimension>): string => {
   const names = Figures.Dimension.literals.filter((dimension) => by.includes(dimension))
     .map((dimension) => dimension === "tenant" ? "tenantId" : dimension)
-  const rows = figures.map((each): Readonly<Record<string, unknown>> => {
+  const rows = figures.map((each): Readonly<Record<string, Cell>> => {
     const { cohorts: _, deliveredWithin: __, rejectedFor, secondsToDelivered, ...flat } = figureOf(each)
     return {
       ...flat,

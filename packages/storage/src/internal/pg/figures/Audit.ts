@@ -105,13 +105,14 @@ export const make = (
         WHERE ${inScope(query.scope)}
           ${after === undefined ? sql`` : sql`AND (tenant_id, delivery_id) > (${after.tenantId}, ${after.id}::uuid)`}
           ${last === undefined ? sql`` : sql`AND (tenant_id, delivery_id) <= (${last.tenantId}, ${last.id}::uuid)`}
-          AND NOT EXISTS (
-            SELECT FROM ${table("deliveries")} d WHERE d.tenant_id = c.tenant_id AND d.id = c.delivery_id
-          ) AND NOT EXISTS (
-            SELECT FROM ${
-        table("figures_due")
-      } due WHERE due.tenant_id = c.tenant_id AND due.delivery_id = c.delivery_id
-          )
+          AND (SELECT d.id FROM ${
+        table("deliveries")
+      } d WHERE d.tenant_id = c.tenant_id AND d.id = c.delivery_id) IS NULL
+          AND (
+            SELECT count(*) FROM ${table("figures_due")} due
+            WHERE due.tenant_id = c.tenant_id AND due.delivery_id = c.delivery_id
+          ) = 0
+        ORDER BY tenant_id, delivery_id LIMIT ${query.limit}
       `,
       (rows) => Effect.orDie(decodeKeys(rows))
     )
@@ -132,10 +133,12 @@ export const make = (
   const comparedText = `
     expected AS MATERIALIZED (${
     Counted.summed(`(
-      SELECT c.tenant_id, c.hour, c.stream, c.provider, c.domain, c.bits, c.part, count(*) AS n
-      FROM page JOIN ${quoted("contributions")} c
-        ON c.tenant_id = page.tenant_id AND c.hour >= page.day AND c.hour < page.day + interval '1 day'
-      GROUP BY c.tenant_id, c.hour, c.stream, c.provider, c.domain, c.bits, c.part
+      SELECT counted.* FROM page CROSS JOIN LATERAL (
+        SELECT c.tenant_id, c.hour, c.stream, c.provider, c.domain, c.bits, c.part, count(*) AS n
+        FROM ${quoted("contributions")} c
+        WHERE c.tenant_id = page.tenant_id AND c.hour >= page.day AND c.hour < page.day + interval '1 day'
+        GROUP BY c.tenant_id, c.hour, c.stream, c.provider, c.domain, c.bits, c.part
+      ) counted
     )`)
   }), stored AS MATERIALIZED (
       SELECT ${[...Counted.keys, "deliveries", ...Counted.columns].map((name) => `f.${name}`).join(", ")}

@@ -15,6 +15,9 @@ const providerOf = optional(Schema.toType(Provider.Provider))
 
 const domainOf = optional(Schema.NonEmptyString)
 
+/** Of what the database adds up each number need not be looked at: there are thousands. */
+const Tally = Schema.declare((value): value is ReadonlyArray<number> => Array.isArray(value))
+
 const SumRow = Schema.Struct({
   startsAt: Schema.DateTimeUtcFromDate,
   tenant: Schema.optionalKey(Tenant.TenantId),
@@ -22,7 +25,7 @@ const SumRow = Schema.Struct({
   provider: Schema.String,
   mailbox: Mailbox.Mailbox,
   domain: Schema.optionalKey(Schema.String),
-  tally: Schema.Array(Schema.Number)
+  tally: Tally
 })
 
 const decode = Schema.decodeUnknownEffect(Schema.Array(SumRow))
@@ -40,29 +43,26 @@ const isFew = (dimension: Figures.Dimension): boolean => dimension !== "tenant" 
 export const make = ({ inScope, sql, statements, table }: Database) => {
   const sumsOf = Effect.fnUntraced(function*({ by, from, grain, limit, scope, to }: Figures.Checked) {
     const cohort = by.includes("domain") ? "domain" : grain
-    const chosen = sql`
-      SELECT * FROM ${table("figures")}
-      WHERE cohort = ${cohort} AND ${inScope(scope)}
-        AND starts_at >= ${Parameters.instant(from)} AND starts_at < ${Parameters.instant(to)}
+    const figures = sql`
+      ${table("figures")} f WHERE f.cohort = ${cohort} AND ${inScope(scope)}
+        AND f.starts_at >= ${Parameters.instant(from)} AND f.starts_at < ${Parameters.instant(to)}
     `
-    const named = by.map((dimension) => `f.${columnOf(dimension)}`)
-    // The order of `Figures.tableOf`, where there may be more groups than are asked for.
-    const isCut = by.some((dimension) => !isFew(dimension))
-    const top = `JOIN (
-      SELECT ${named.join(", ")} FROM chosen f GROUP BY ${named.join(", ")}
-      ORDER BY sum(f.dispatched) DESC, ${
-      Figures.Dimension.literals.filter((each) => by.includes(each)).map((each) => `f.${columnOf(each)}`).join(", ")
-    }
-      LIMIT ${limit}
-    ) top ON (${named.join(", ")}) = (${by.map((dimension) => `top.${columnOf(dimension)}`).join(", ")})`
+    const named = by.map((dimension) => `f.${columnOf(dimension)}`).join(", ")
+    // Where there may be more groups than are asked for: the first in the order of `Figures.tableOf`.
+    const ordered = Figures.Dimension.literals.filter((each) => by.includes(each)).map((each) => `f.${columnOf(each)}`)
+    const top = by.every(isFew) ? sql`` : sql`
+      AND (${sql.literal(named)}) IN (
+        SELECT ${sql.literal(named)} FROM ${figures} GROUP BY ${sql.literal(named)}
+        ORDER BY sum(f.dispatched) DESC, ${sql.literal(ordered.join(", "))} LIMIT ${limit}
+      )
+    `
     const grouped = Array.from(new Set([...by, "provider" as const, "mailbox" as const]))
     const columns = grouped.map((dimension) => `f.${columnOf(dimension)}`)
     const selected = grouped.map((dimension, index) => `${columns[index]} AS "${dimension}"`)
     const rows = yield* sql`
-      WITH chosen AS ${sql.literal(isCut ? "MATERIALIZED" : "")} (${chosen})
       SELECT f.starts_at AS "startsAt", ${sql.literal(selected.join(", "))},
         ARRAY[${sql.literal(Counted.columns.map((name) => `sum(f.${name})`).join(", "))}]::float8[] AS tally
-      FROM chosen f ${sql.literal(isCut ? top : "")}
+      FROM ${figures} ${top}
       GROUP BY f.starts_at, ${sql.literal(columns.join(", "))}
     `
     return yield* Effect.orDie(decode(rows))
