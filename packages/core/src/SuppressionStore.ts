@@ -68,10 +68,10 @@ export interface Store {
     tenantId: Tenant.TenantId,
     recipient: Recipient.Recipient
   ) => Effect.Effect<ReadonlyArray<Act.Act>, LedgerError>
-  /** Writes acts, each with the address that it is about. */
+  /** Writes acts, each with the address that it is about, and its key as `ofRecipients` gave it. */
   readonly write: (
     tenantId: Tenant.TenantId,
-    acts: ReadonlyArray<{ readonly recipient: Recipient.Recipient; readonly act: Act.Act }>
+    acts: ReadonlyArray<{ readonly recipient: Recipient.Recipient; readonly key: string; readonly act: Act.Act }>
   ) => Effect.Effect<void, LedgerError>
 }
 
@@ -262,7 +262,7 @@ export const make = (
         const found = yield* resetsOf(tenantId, known, softness, resets)
         // What is added to one address twice is added after what came before it.
         const facts = new Map(known.map((each) => [each.key, each.facts]))
-        const written: Array<{ readonly recipient: Recipient.Recipient; readonly act: Act.Act }> = []
+        const written: Array<Parameters<Store["write"]>[1][number]> = []
         const outcomes: Array<Suppressions.Outcome> = []
         for (const [index, { key }] of known.entries()) {
           const addition = additions[index]
@@ -271,7 +271,7 @@ export const make = (
           const decided = Act.add({ ...addition, actor, because }, of, softness, now)
           outcomes.push(decided._tag)
           if (decided._tag !== "Added") continue
-          written.push({ recipient: addition.recipient, act: decided.act })
+          written.push({ recipient: addition.recipient, key, act: decided.act })
           facts.set(key, [...of.facts, Act.factOf(decided.act)])
         }
         if (written.length > 0 && !dryRun) yield* write(tenantId, written)
@@ -292,10 +292,13 @@ export const make = (
       Effect.gen(function*() {
         const known = yield* ofRecipients(tenantId, [recipient])
         const found = yield* resetsOf(tenantId, known, softness, resets)
-        const decided = known.map(({ facts, key }) => Act.lift(command, { facts, resets: found(key) }, softness, now))
+        const decided = known.map(({ facts, key }) => ({
+          key,
+          ...Act.lift(command, { facts, resets: found(key) }, softness, now)
+        }))
         const lifted = decided.flatMap(({ lifted }) => lifted)
         if (lifted.length === 0) return yield* new LiftRefused({ tenantId, reason: "nothing-to-lift" })
-        yield* write(tenantId, decided.flatMap(({ acts }) => acts).map((act) => ({ recipient, act })))
+        yield* write(tenantId, decided.flatMap(({ acts, key }) => acts.map((act) => ({ recipient, key, act }))))
         return lifted.map(shown(Option.some(recipient)))
       })
     )

@@ -3,9 +3,10 @@
  *
  * Two writers that race meet on the row of their correlation: an append that finds no delivery holds the row while it
  * stores the orphan, and a delivery that gets its message id holds it while it looks for orphans, so that whichever commits
- * second links. An append takes its locks in one order: correlations, idempotency keys, deliveries, each sorted. A dispatch
- * and a record lock their one delivery before the keys of its own events, which no append writes. A deadlock or a
- * serialization failure is retried, a bounded number of times.
+ * second links. An append takes its locks in one order: correlations, idempotency keys and shares of addresses, deliveries, each
+ * sorted; who forgets a recipient takes correlations, the address, deliveries, and orphans last. A dispatch and a record lock
+ * their one delivery before the keys of its own events, which no append writes. A deadlock or a serialization failure is
+ * retried, a bounded number of times.
  *
  * Called inside a transaction of the same client, every operation joins it and disappears with its rollback.
  *
@@ -65,7 +66,16 @@ const make = Effect.fnUntraced(function*(options: Database.Options) {
   const details = Details.make(database)
   const suppressions = yield* Suppressions.make(database, events)
   const recount = Recount.make(database)
-  const { forget, ...byHand } = Acts.make(database, events, deliveries, links, details, suppressions, recount)
+  const { forget, ...byHand } = Acts.make(
+    database,
+    events,
+    deliveries,
+    links,
+    details,
+    meeting,
+    suppressions,
+    recount
+  )
   const write = yield* Append.make(database, events, deliveries, meeting, details, updates, suppressions)
 
   const append = Effect.fn("Ledger.append")(function*(

@@ -1,9 +1,10 @@
 /** Details on PostgreSQL: an append and the forgetting of its recipient, whichever comes first, leave none behind. */
 import { assert, describe, it } from "@effect/vitest"
 import { Delivery, Event, IdempotencyKey, Ledger, Orphans, Provider, Recipient, Tenant } from "@waybill/core"
-import { DateTime, Deferred, Effect, Fiber, Option } from "effect"
+import { DateTime, Effect, Option } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { SqlClient } from "effect/sql"
+import { overlapping } from "./Overlap.ts"
 import * as TestDatabase from "./TestDatabase.ts"
 
 const provider = Provider.Provider.make("postmark")
@@ -124,39 +125,6 @@ const given = Effect.fnUntraced(function*(name: string, kind: Kind) {
     kept,
     keptOfDelivery
   }
-})
-
-/** Runs one in a transaction that stays open until another waits for it, or is done without. */
-const overlapping = Effect.fnUntraced(function*<A, B, E, F, R, S>(
-  first: Effect.Effect<A, E, R>,
-  second: Effect.Effect<B, F, S>
-) {
-  const sql = yield* SqlClient.SqlClient
-  const opened = yield* Deferred.make<void>()
-  const close = yield* Deferred.make<void>()
-  const holding = yield* Effect.forkChild(sql.withTransaction(Effect.gen(function*() {
-    yield* first
-    yield* Deferred.succeed(opened, undefined)
-    yield* Deferred.await(close)
-  })))
-  yield* Deferred.await(opened)
-  const isWaiting = Effect.map(
-    sql<{ readonly waits: boolean }>`
-      SELECT EXISTS (
-        SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
-      ) AS waits
-    `,
-    ([row]) => row?.waits === true
-  )
-  const following = yield* Effect.forkChild(second)
-  yield* isWaiting.pipe(
-    Effect.delay("5 millis"),
-    Effect.repeat({ until: (waits) => waits }),
-    Effect.raceFirst(Fiber.await(following))
-  )
-  yield* Deferred.succeed(close, undefined)
-  yield* Fiber.join(holding)
-  yield* Fiber.join(following)
 })
 
 describe("forgetting a recipient while details are kept", () => {

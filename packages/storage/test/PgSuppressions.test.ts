@@ -154,4 +154,33 @@ layer(TestDatabase.ledger, { excludeTestServices: true, timeout: 240_000 })("sup
       assert.deepStrictEqual(yield* rows, before)
       assert.strictEqual(yield* pages(audit.rebuild), 0)
     }), 240_000)
+
+  it.effect("a link of another tenant tells nothing and takes nothing away", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const ledger = yield* Ledger.Ledger
+      const [outcome] = yield* ledger.append(tenantId, [{
+        ...complaint(races),
+        recipient: Option.some({ address: person(races), certain: true })
+      }])
+      const eventId = outcome?._tag === "Appended" ? outcome.eventId : assert.fail("not appended")
+      const before = yield* rows
+      yield* sql`
+        INSERT INTO waybill.events (id, tenant_id, type, occurred_at, inserted_at, source_event_id, idempotency_key)
+        VALUES (gen_random_uuid(), 'stranger', 'reconciled', now(), now(), ${eventId}, 'stranger')
+      `
+      assert.deepStrictEqual(yield* rows, before)
+    }))
+
+  it.effect("the name of a recipient goes with its pseudonym, whatever program erases it", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const digest = sql`waybill.recipient_digest(${tenantId}, ${person(races)})`
+      const named = sql`
+        SELECT FROM waybill.suppressed_recipients WHERE tenant_id = ${tenantId} AND recipient_digest = ${digest}
+      `
+      assert.lengthOf(yield* named, 1)
+      yield* sql`DELETE FROM waybill.recipients WHERE tenant_id = ${tenantId} AND digest = ${digest}`
+      assert.lengthOf(yield* named, 0)
+    }))
 })

@@ -12,7 +12,7 @@ const types = "('bounced', 'rejected', 'complained', 'unsubscribed', 'subscribed
 
 const says = (name: string, pattern: string): string =>
   `coalesce(jsonb_typeof(e.normalized_payload -> '${name}') = 'string'
-      AND e.normalized_payload ->> '${name}' ~* '${pattern}', false)`
+      AND e.normalized_payload ->> '${name}' COLLATE "C" ~* '${pattern}', false)`
 
 const words = "(large|size|content|attachment|virus)"
 
@@ -40,14 +40,17 @@ const factsOf = (schema: string, events: string): string => `
     e.id, false
   FROM ${events}
   CROSS JOIN LATERAL (SELECT ${reason} AS reason) effect
-  LEFT JOIN ${schema}.events link ON link.source_event_id = e.id
+  LEFT JOIN ${schema}.events link ON link.source_event_id = e.id AND link.tenant_id = e.tenant_id
   LEFT JOIN ${schema}.deliveries d ON d.tenant_id = e.tenant_id AND d.id = coalesce(e.delivery_id, link.delivery_id)
   LEFT JOIN ${schema}.recipients r ON e.delivery_id IS NULL AND link.delivery_id IS NULL AND e.echoed_delivery_id IS NULL
     AND r.tenant_id = e.tenant_id AND r.pseudonym = e.recipient_pseudonym
   WHERE effect.reason IS NOT NULL AND coalesce(d.recipient_digest, r.digest) IS NOT NULL`
 
-/** The advisory lock of a digest, one of sixty-four; the first number tells them from those of others in the database. */
-const lockOf = (digest: string): string => `747962, get_byte(${digest}, 0) & 63`
+/** The advisory lock of a tenant's digest, one of sixty-four for each tenant. */
+const lockOf = (schema: string, tenant: string, digest: string): string =>
+  `hashtextextended('waybill recipients of ${
+    schema.replaceAll("'", "''")
+  } ' || (get_byte(${digest}, 0) & 63) || ' ' || ${tenant}, 0)`
 
 /** The statements that add the suppressions. */
 export const statements = (schema: string): ReadonlyArray<string> => [
@@ -102,7 +105,7 @@ export const statements = (schema: string): ReadonlyArray<string> => [
   BEGIN
     IF address IS NULL THEN RETURN NULL; END IF;
     own := ${schema}.recipient_digest(tenant, address);
-    PERFORM pg_advisory_xact_lock_shared(${lockOf("own")});
+    PERFORM pg_advisory_xact_lock_shared(${lockOf(schema, "tenant", "own")});
     SELECT pseudonym INTO found FROM ${schema}.recipients WHERE tenant_id = tenant AND digest = own LIMIT 1;
     IF found IS NULL THEN
       INSERT INTO ${schema}.recipients (tenant_id, digest) VALUES (tenant, own) RETURNING pseudonym INTO found;
@@ -113,8 +116,30 @@ export const statements = (schema: string): ReadonlyArray<string> => [
   `CREATE FUNCTION ${schema}.hold_address(tenant text, address text) RETURNS void
   LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   BEGIN
-    PERFORM pg_advisory_xact_lock(${lockOf(`${schema}.recipient_digest(tenant, address)`)});
+    PERFORM pg_advisory_xact_lock(${lockOf(schema, "tenant", `${schema}.recipient_digest(tenant, address)`)});
   END $$`,
+  // So does an append that is bound to a delivery and says something of its recipient, before the delivery is locked: else it could
+  // tell of a recipient that is being erased, behind the back of what the erasure reads. Who links holds the delivery instead.
+  `CREATE FUNCTION ${schema}.hold_bound_address() RETURNS trigger
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  BEGIN
+    PERFORM pg_advisory_xact_lock_shared(${lockOf(schema, "d.tenant_id", "d.recipient_digest")})
+    FROM ${schema}.deliveries d
+    WHERE d.tenant_id = NEW.tenant_id AND d.id = NEW.delivery_id AND d.recipient_digest IS NOT NULL;
+    RETURN NEW;
+  END $$`,
+  `CREATE TRIGGER events_hold_bound_address BEFORE INSERT ON ${schema}.events FOR EACH ROW
+    WHEN (NEW.type IN ${types} AND NEW.delivery_id IS NOT NULL AND NEW.source_event_id IS NULL)
+    EXECUTE FUNCTION ${schema}.hold_bound_address()`,
+  // The pseudonym of a recipient goes as it is erased, by whatever program; its name goes too.
+  `CREATE FUNCTION ${schema}.unname_recipient() RETURNS trigger
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  BEGIN
+    DELETE FROM ${schema}.suppressed_recipients n WHERE n.tenant_id = OLD.tenant_id AND n.recipient_digest = OLD.digest;
+    RETURN NULL;
+  END $$`,
+  `CREATE TRIGGER recipients_unname AFTER DELETE ON ${schema}.recipients FOR EACH ROW
+    EXECUTE FUNCTION ${schema}.unname_recipient()`,
   // What some events say; those of unknown recipients, and those that say nothing, are left out.
   `CREATE FUNCTION ${schema}.suppressions_of(ids uuid[]) RETURNS SETOF ${schema}.suppressions LANGUAGE sql STABLE AS $$
     ${factsOf(schema, `unnest(ids) AS given (id) JOIN ${schema}.events e ON e.id = given.id`)}
@@ -135,17 +160,18 @@ export const statements = (schema: string): ReadonlyArray<string> => [
   LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   BEGIN
     DELETE FROM ${schema}.suppressions s USING ${schema}.events e, ${schema}.recipients r
-    WHERE e.id = NEW.source_event_id AND e.type IN ${types} AND r.tenant_id = e.tenant_id
+    WHERE e.id = NEW.source_event_id AND e.tenant_id = NEW.tenant_id AND e.type IN ${types} AND r.tenant_id = e.tenant_id
       AND r.pseudonym = e.recipient_pseudonym AND s.tenant_id = e.tenant_id AND s.recipient_digest = r.digest AND s.id = e.id;
     INSERT INTO ${schema}.suppressions
-    SELECT * FROM ${schema}.suppressions_of(ARRAY[NEW.source_event_id]) ON CONFLICT DO NOTHING;
+    SELECT * FROM ${schema}.suppressions_of(ARRAY[NEW.source_event_id]) f WHERE f.tenant_id = NEW.tenant_id
+    ON CONFLICT DO NOTHING;
     RETURN NULL;
   END $$`,
   `CREATE TRIGGER events_tell_linked_suppressions AFTER INSERT ON ${schema}.events FOR EACH ROW
     WHEN (NEW.source_event_id IS NOT NULL AND coalesce(NEW.metadata ->> 'reconciled_type', 'bounced') IN ${types})
     EXECUTE FUNCTION ${schema}.tell_linked_suppressions()`,
-  `REVOKE EXECUTE ON FUNCTION ${schema}.hold_address, ${schema}.suppressions_of, ${schema}.tell_suppressions,
-    ${schema}.tell_linked_suppressions FROM PUBLIC`,
+  `REVOKE EXECUTE ON FUNCTION ${schema}.hold_address, ${schema}.hold_bound_address, ${schema}.unname_recipient,
+    ${schema}.suppressions_of, ${schema}.tell_suppressions, ${schema}.tell_linked_suppressions FROM PUBLIC`,
   `INSERT INTO ${schema}.suppressions ${factsOf(schema, `${schema}.events e`)} AND e.type IN ${types}`,
   // Who may add events may suppress; row-level security goes on where it is on.
   `DO $$

@@ -3,6 +3,8 @@
  *
  * No column of the projection is in an index, so that moving a projection stays a HOT update. `unsent`, which is
  * `Delivery.isUnsent` of the core, changes once in a life, nearly always with the dispatch, which changes an indexed column anyway.
+ *
+ * Its column is stored, so that all of `deliveries` is written anew while the table is locked.
  */
 
 const rare = [
@@ -27,6 +29,8 @@ const marks = `(
 
 /** The statements that make deliveries searchable in a schema, whose name is quoted. */
 export const statements = (schema: string): ReadonlyArray<string> => [
+  // Writing a large table anew takes longer than the limit that clients set.
+  "SET LOCAL statement_timeout = 0",
   `ALTER TABLE ${schema}.deliveries ADD COLUMN unsent boolean NOT NULL
     GENERATED ALWAYS AS (
       status = 'queued' AND last_event_own AND dispatched_at IS NULL AND provider_message_id IS NULL

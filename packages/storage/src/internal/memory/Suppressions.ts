@@ -10,17 +10,17 @@ export const reads = ({ bookOf, keyOf }: Pick<Store, "bookOf" | "keyOf">) =>
 
 /** Makes the suppressions of a store. */
 export const make = (store: Store) => {
-  const { bookToWrite, commit, keyOf, softness, turn } = store
+  const { bookToWrite, commit, softness, turn } = store
   const adapter: SuppressionStore.Store = {
     ...reads(store),
     atomic: (_, effect) => turn(effect),
     write: Effect.fnUntraced(function*(tenantId, acts) {
       yield* commit({
         at: yield* DateTime.now,
-        acts: acts.map(({ act, recipient }) => ({ tenantId, key: keyOf(tenantId)(recipient), act }))
+        acts: acts.map(({ act, key }) => ({ tenantId, key, act }))
       })
       const { addresses } = bookToWrite(tenantId)
-      for (const { recipient } of acts) addresses.set(keyOf(tenantId)(recipient), recipient)
+      for (const { key, recipient } of acts) addresses.set(key, recipient)
     }, Effect.uninterruptible)
   }
   return SuppressionStore.make(adapter, softness)

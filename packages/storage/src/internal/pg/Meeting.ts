@@ -1,13 +1,14 @@
 /**
  * Brings events and deliveries together on the row of their correlation.
  *
- * The race between them is closed by its lock, which three places take: `Slow.bind` before it looks again and stores an orphan,
- * `Commands.dispatch` before the delivery gets its message id, and the trigger's function `meet` for other writers.
+ * The race between them is closed by its lock, which these take: `Slow.bind` before it looks again and stores an orphan, `Commands.dispatch`
+ * before the delivery gets its message id, `Ledger.forget` before its deliveries lose their recipient, and the trigger's function
+ * `meet` for other writers.
  *
  * Which delivery an event is about is decided by `Correlation.decide`. Where a statement has to decide for many at once, it
  * states the same rule by the conditions of this module; `meet` and `is_linkable` of the migrations state it too.
  */
-import { Correlation, Event, type Tenant } from "@waybill/core"
+import { Correlation, Event, type Recipient, type Tenant } from "@waybill/core"
 import { Effect, Option, Schema } from "effect"
 import * as Arr from "effect/Array"
 import type { Database } from "./Database.ts"
@@ -56,7 +57,25 @@ export const make = ({ sql, table }: Database, { columns }: Events) => {
   const lock = (tenantId: Tenant.TenantId, keys: ReadonlyArray<Correlation.Key>) =>
     sql`
       INSERT INTO ${table("correlations")} (tenant_id, key)
-      SELECT DISTINCT ${tenantId}, key FROM unnest(${Parameters.texts(keys)}) AS given (key) ORDER BY key
+      SELECT DISTINCT ${tenantId}, key COLLATE "C" AS key FROM unnest(${
+      Parameters.texts(keys)
+    }) AS given (key) ORDER BY key
+      ON CONFLICT (tenant_id, key) DO UPDATE SET key = EXCLUDED.key
+    `
+
+  /** Locks the correlations of all deliveries to a recipient, in the same order, before they change: their trigger locks them. */
+  const lockOf = (tenantId: Tenant.TenantId, recipient: Recipient.Recipient) =>
+    sql`
+      INSERT INTO ${table("correlations")} (tenant_id, key)
+      SELECT DISTINCT ${tenantId}, own.key COLLATE "C" AS key
+      FROM ${deliveries} d CROSS JOIN LATERAL (VALUES
+        ('delivery:' || d.id), ('message:' || d.provider || ':' || d.provider_message_id)
+      ) own (key)
+      WHERE d.tenant_id = ${tenantId}
+        AND d.recipient_digest = (SELECT ${
+      table("recipient_digest")
+    }(${tenantId}, ${recipient})) AND own.key IS NOT NULL
+      ORDER BY key
       ON CONFLICT (tenant_id, key) DO UPDATE SET key = EXCLUDED.key
     `
 
@@ -125,7 +144,7 @@ export const make = ({ sql, table }: Database, { columns }: Events) => {
     return Correlation.decide(Arr.getSomes(candidates))
   })
 
-  return { lock, waiting, ofOrphan }
+  return { lock, lockOf, waiting, ofOrphan }
 }
 
 /** The correlations of a schema. */

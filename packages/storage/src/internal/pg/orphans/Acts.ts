@@ -16,6 +16,7 @@ import type { Deliveries } from "../Deliveries.ts"
 import type { Details } from "../Details.ts"
 import type { Events } from "../Events.ts"
 import type { Recount } from "../figures/Recount.ts"
+import type { Meeting } from "../Meeting.ts"
 import * as Parameters from "../Parameters.ts"
 import type { Suppressions } from "../suppressions/Store.ts"
 import type { Links } from "./Links.ts"
@@ -27,6 +28,7 @@ export const make = (
   deliveries: Deliveries,
   links: Links,
   details: Details,
+  meeting: Meeting,
   suppressions: Suppressions,
   figures: Recount
 ) => {
@@ -47,7 +49,6 @@ export const make = (
 
   /** Locks a pending orphan; false where the event is none. */
   const hold = Effect.fnUntraced(function*(key: Ledger.EventKey) {
-    yield* events.find(key)
     const rows = yield* sql`
       SELECT 1 FROM ${orphans} WHERE tenant_id = ${key.tenantId} AND event_id = ${key.eventId} FOR UPDATE
     `
@@ -61,13 +62,12 @@ export const make = (
     return yield* transaction(
       tenantId,
       Effect.gen(function*() {
-        // What `Commit.linkTo` decides, with the orphan and its delivery held.
-        const isPending = yield* hold(command)
-        const found = yield* deliveries.find(command, Option.isSome(expectedVersion))
+        // What `Commit.linkTo` decides, with the delivery and then the orphan held, as who forgets its recipient holds them.
+        const { event: orphan } = yield* events.find(command)
+        const found = yield* deliveries.find(command, true)
         if (Option.isNone(found)) return yield* new LedgerError.DeliveryNotFound({ tenantId })
         yield* Effect.fromResult(Handover.checkVersion(found.value, expectedVersion))
-        if (!isPending) return false
-        const { event: orphan } = yield* events.find(command)
+        if (!(yield* hold(command))) return false
         const pairs = yield* links.write([{ orphan, deliveryId }], now)
         yield* deliveries.move(pairs.map(({ orphan }) => ({ tenantId, deliveryId, eventId: orphan.id, at: now })))
         return pairs.length > 0
@@ -80,6 +80,7 @@ export const make = (
     return yield* transaction(
       key.tenantId,
       Effect.gen(function*() {
+        yield* events.find(key)
         if (!(yield* hold(key))) return false
         yield* sql`DELETE FROM ${orphans} WHERE event_id = ${key.eventId}`
         yield* recordAct("dismiss", key.tenantId, key.eventId, null, now)
@@ -116,7 +117,8 @@ export const make = (
       Effect.gen(function*() {
         // What `Commit.forget` says: `Delivery.forget` of the deliveries, `Report.forget` of the orphans that named it.
         const digest = sql`(SELECT ${table("recipient_digest")}(${tenantId}, ${recipient}))`
-        // Before the deliveries, as an append does: `recipient_pseudonym` holds the same lock until the event is stored.
+        // In the order of an append: correlations, the lock that `recipient_pseudonym` and `hold_bound_address` share, deliveries.
+        yield* meeting.lockOf(tenantId, recipient)
         yield* sql`SELECT ${table("hold_address")}(${tenantId}, ${recipient})::text`
         yield* sql`
           SELECT 1 FROM ${table("deliveries")} WHERE tenant_id = ${tenantId} AND recipient_digest = ${digest}

@@ -57,14 +57,15 @@ export const make = Effect.fnUntraced(
 
     const known = Effect.fnUntraced(function*(rows: ReadonlyArray<unknown>) {
       const decoded = yield* Effect.orDie(decodeKnown(rows))
-      return Array.from(
-        Map.groupBy(decoded, ({ ordinal }) => ordinal).values(),
-        (own): SuppressionStore.Known => ({
-          key: own[0]?.key ?? "",
-          recipient: own[0]?.recipient ?? Option.none(),
+      return Array.from(Map.groupBy(decoded, ({ ordinal }) => ordinal).values()).flatMap((own) => {
+        const [first] = own
+        const of = (row: typeof KnownRow.Type): SuppressionStore.Known => ({
+          key: row.key,
+          recipient: row.recipient,
           facts: own.flatMap(factOf)
         })
-      )
+        return first === undefined ? [] : [of(first)]
+      })
     })
 
     // $1 is the tenant, $2 the addresses.
@@ -218,8 +219,7 @@ export const make = Effect.fnUntraced(
 
     const write: SuppressionStore.Store["write"] = (tenantId, given) =>
       refine(Effect.gen(function*() {
-        const keys = yield* ofRecipients(tenantId, given.map(({ recipient }) => recipient))
-        yield* writeActs(tenantId, given.map(({ act }, index) => ({ act, key: keys[index]?.key ?? "" })))
+        yield* writeActs(tenantId, given)
         yield* nameRecipients(tenantId, given.map(({ recipient }) => recipient))
       }))
 
