@@ -17,6 +17,6 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     globalSetup: ["packages/storage/test/startPostgres.ts"],
-    projects: ["core", "storage", "webhooks", "runtime", "api", "cli"].map(project)
+    projects: ["core", "storage", "webhooks", "runtime", "api", "console", "cli"].map(project)
   }
 })

@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url"
 import { start } from "../packages/storage/test/PostgresServer.ts"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
-const packages = ["core", "storage", "webhooks", "runtime", "api", "cli"]
+const packages = ["core", "storage", "webhooks", "runtime", "api", "console", "cli"]
 const say = (line: string) => process.stdout.write(`${line}\n`)
 
 /** Ends what still runs beside a step that failed. */

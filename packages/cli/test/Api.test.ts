@@ -91,6 +91,6 @@ describe("the HTTP API of serve", () => {
       assert.deepStrictEqual(yield* Effect.scoped(found("metrics")), [0, 0, 0, 0, 1])
       const wrong = yield* Waybill.run(["serve"], { ...env, WAYBILL_SERVE: "webhooks,junk" })
       assert.deepStrictEqual([wrong.code, wrong.stdout], [1, ""])
-      assert.match(wrong.stderr, /^waybill: WAYBILL_SERVE must be some of webhooks, api, probes, metrics/)
+      assert.match(wrong.stderr, /^waybill: WAYBILL_SERVE must be some of webhooks, api, console, probes, metrics/)
     }), 90_000)
 })

@@ -86,6 +86,17 @@ export interface LinkTo extends Ledger.EventKey, Ledger.DeliveryKey {
 }
 
 /**
+ * An act on a pending orphan by hand.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface ByHand extends Ledger.EventKey {
+  /** Who does it, which a store that outlives the process records. It names no address. */
+  readonly actor?: string
+}
+
+/**
  * The pending orphans of one tenant, counted.
  *
  * @category models
@@ -183,12 +194,12 @@ export class Orphans extends Context.Service<Orphans, {
   ) => Effect.Effect<boolean, InvalidInput | EventNotFound | DeliveryNotFound | StaleDelivery | LedgerError>
 
   /** Takes a pending orphan out of the queue for good and records it; returns false where it was not pending. */
-  readonly dismiss: (key: Ledger.EventKey) => Effect.Effect<boolean, EventNotFound | LedgerError>
+  readonly dismiss: (command: ByHand) => Effect.Effect<boolean, EventNotFound | LedgerError>
 
   /**
    * Lets the next sweep try an orphan again that failed or that rests, and records it; returns false where it did neither.
    */
-  readonly retry: (key: Ledger.EventKey) => Effect.Effect<boolean, EventNotFound | LedgerError>
+  readonly retry: (command: ByHand) => Effect.Effect<boolean, EventNotFound | LedgerError>
 
   /** Counts the pending orphans, a row per tenant that has any; `horizon` is the instant before which they are expired. */
   readonly backlog: (query: {

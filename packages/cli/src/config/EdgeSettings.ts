@@ -162,7 +162,7 @@ export const unsubscribeKeys: Setting.Setting<Option.Option<Unsubscribe.Keys>> =
  * @category constants
  * @since 0.2.0
  */
-export const parts = ["webhooks", "api", "probes", "metrics"] as const
+export const parts = ["webhooks", "api", "console", "probes", "metrics"] as const
 
 /**
  * A part that `serve` can answer by.

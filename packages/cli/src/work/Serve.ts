@@ -97,8 +97,28 @@ const api = Effect.fnUntraced(function*(limits: ApiServer.Options) {
 /** Where the HTTP API is not served. */
 const noApi = Effect.succeed({ layer: Layer.empty, tellWithoutToken: Effect.void })
 
+/** The console, whose modules are loaded where it is served alone. */
+const console = Effect.fnUntraced(function*(host: string) {
+  const Console = yield* Effect.promise(() => import("./Console.ts"))
+  const closing = yield* Closing.Closing
+  const publicUrl = yield* Setting.read(EdgeSettings.publicUrl)
+  return yield* Console.make({
+    host,
+    closing: closing.awaited,
+    isPublicOverTls: Option.exists(publicUrl, (url) => url.startsWith("https://")),
+    trustProxy: yield* Setting.read(EdgeSettings.trustProxy)
+  })
+})
+
+/** Where the console is not served. */
+const noConsole = Effect.succeed({ layer: Layer.empty, tell: (_url: string) => Effect.void })
+
 /** What requests are answered by, once it is known what the jobs have seen. */
-const answers = Effect.fnUntraced(function*(startedAt: DateTime.Utc, { lastBatchAt, unfinished }: Jobs.Seen) {
+const answers = Effect.fnUntraced(function*(
+  startedAt: DateTime.Utc,
+  { lastBatchAt, unfinished }: Jobs.Seen,
+  host: string
+) {
   const cron = yield* Effect.fromResult(
     Schedules.parse(yield* Setting.read(Settings.reconcileCron), yield* Setting.read(Settings.timeZone))
   )
@@ -114,6 +134,7 @@ const answers = Effect.fnUntraced(function*(startedAt: DateTime.Utc, { lastBatch
       lastBatchAt: Ref.get(lastBatchAt),
       unfinished: Ref.get(unfinished)
     }, parts),
+    console: yield* parts.has("console") ? console(host) : noConsole,
     api: yield* parts.has("api") ? api({ maxBodySize, bodyTimeout, maxBodiesInFlight }) : noApi,
     webhooks: !parts.has("webhooks") ? Layer.empty : Layer.merge(
       WebhookRoutes.layer({
@@ -159,7 +180,7 @@ const closesFirst = Layer.effectDiscard(
 )
 
 /** The schedules and the HTTP servers, none of which waits for another to stop. */
-const working = ({ admin, keepAlive }: Pick<Options, "admin" | "keepAlive">) =>
+const working = ({ admin, host, keepAlive }: Options) =>
   Layer.unwrap(Effect.gen(function*() {
     const startedAt = yield* DateTime.now
     const seen = {
@@ -167,12 +188,13 @@ const working = ({ admin, keepAlive }: Pick<Options, "admin" | "keepAlive">) =>
       unfinished: yield* Ref.make(Option.none<Backlog.Unfinished>())
     }
     const adminUrl = yield* Ref.make(Option.none<string>())
-    const answer = yield* answers(startedAt, seen)
+    const answer = yield* answers(startedAt, seen, host)
+    const open = Layer.mergeAll(answer.webhooks, answer.api.layer, answer.console.layer)
     const served = Option.match(admin, {
-      onNone: () => HttpRouter.serve(Layer.mergeAll(answer.webhooks, answer.api.layer, answer.admin), options),
+      onNone: () => HttpRouter.serve(Layer.merge(open, answer.admin), options),
       onSome: (address) =>
         Layer.merge(
-          HttpRouter.serve(Layer.merge(answer.webhooks, answer.api.layer), options),
+          HttpRouter.serve(open, options),
           Layer.merge(
             HttpRouter.serve(answer.admin, options),
             Layer.effectDiscard(Effect.flatMap(urlOf, (url) => Ref.set(adminUrl, Option.some(url))))
@@ -181,12 +203,16 @@ const working = ({ admin, keepAlive }: Pick<Options, "admin" | "keepAlive">) =>
     })
     return Layer.provide(
       Layer.merge(
-        Layer.effectDiscard(Effect.andThen(tellReady(adminUrl), answer.api.tellWithoutToken)),
+        Layer.effectDiscard(Effect.gen(function*() {
+          yield* tellReady(adminUrl)
+          yield* answer.api.tellWithoutToken
+          yield* answer.console.tell(yield* urlOf)
+        })),
         closesFirst
       ),
       Layer.merge(Layer.unwrap(Jobs.scheduled(seen)), served)
-    ).pipe(Layer.provide(Closing.layer))
-  }))
+    )
+  })).pipe(Layer.provide(Closing.layer))
 
 /**
  * Everything that is served, listening at an address.

@@ -24,7 +24,8 @@ export const layer = HttpApiBuilder.group(
   Effect.fnUntraced(function*(handlers) {
     const orphans = yield* Orphans.Orphans
 
-    const keyOf = (eventId: Event.EventId) => Effect.map(Caller, ({ tenantId }) => ({ tenantId, eventId }))
+    const keyOf = (eventId: Event.EventId) =>
+      Effect.map(Caller, ({ principal, tenantId }) => ({ tenantId, eventId, actor: principal.name }))
 
     return handlers.handleAll({
       list: ({ query }) =>

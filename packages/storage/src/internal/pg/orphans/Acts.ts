@@ -39,12 +39,13 @@ export const make = (
     tenantId: Tenant.TenantId,
     eventId: Event.EventId | null,
     counts: Ledger.Forgotten | null,
-    now: Timestamp.Timestamp
+    now: Timestamp.Timestamp,
+    actor: string | null = null
   ) =>
     sql`
-      INSERT INTO ${table("acts")} (tenant_id, act, event_id, deliveries, orphans, acted_at)
+      INSERT INTO ${table("acts")} (tenant_id, act, event_id, deliveries, orphans, acted_at, actor)
       VALUES (${tenantId}, ${act}, ${eventId}, ${counts?.deliveries ?? null}, ${counts?.orphans ?? null},
-        ${Parameters.instant(now)})
+        ${Parameters.instant(now)}, ${actor})
     `
 
   /** Locks a pending orphan; false where the event is none. */
@@ -75,7 +76,7 @@ export const make = (
     )
   })
 
-  const dismiss = Effect.fn("Orphans.dismiss")(function*(key: Ledger.EventKey) {
+  const dismiss = Effect.fn("Orphans.dismiss")(function*(key: Orphans.ByHand) {
     const now = yield* DateTime.now
     return yield* transaction(
       key.tenantId,
@@ -83,13 +84,13 @@ export const make = (
         yield* events.find(key)
         if (!(yield* hold(key))) return false
         yield* sql`DELETE FROM ${orphans} WHERE event_id = ${key.eventId}`
-        yield* recordAct("dismiss", key.tenantId, key.eventId, null, now)
+        yield* recordAct("dismiss", key.tenantId, key.eventId, null, now, key.actor ?? null)
         return true
       })
     )
   })
 
-  const retry = Effect.fn("Orphans.retry")(function*(key: Ledger.EventKey) {
+  const retry = Effect.fn("Orphans.retry")(function*(key: Orphans.ByHand) {
     const now = yield* DateTime.now
     return yield* transaction(
       key.tenantId,
@@ -100,7 +101,7 @@ export const make = (
           WHERE tenant_id = ${key.tenantId} AND event_id = ${key.eventId} AND next_attempt_at IS NOT NULL
           RETURNING event_id
         `
-        if (released.length > 0) yield* recordAct("retry", key.tenantId, key.eventId, null, now)
+        if (released.length > 0) yield* recordAct("retry", key.tenantId, key.eventId, null, now, key.actor ?? null)
         return released.length > 0
       })
     )
