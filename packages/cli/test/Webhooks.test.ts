@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Inbox, Provider, Tenant } from "@waybill/core"
-import { PgInbox, PgServer } from "@waybill/storage"
+import { PgInbox, PgLedger, PgServer } from "@waybill/storage"
 import { Mailgun } from "@waybill/webhooks"
 import { Senders } from "@waybill/webhooks/testing"
 import { DateTime, Effect, Layer, Option, Redacted, Schema } from "effect"
@@ -12,6 +12,7 @@ import * as Waybill from "./Waybill.ts"
 
 const inbox = ({ WAYBILL_DATABASE_URL, WAYBILL_SCHEMA }: Waybill.Env) =>
   PgInbox.layer({ schema: WAYBILL_SCHEMA }).pipe(
+    Layer.provideMerge(PgLedger.layer({ schema: WAYBILL_SCHEMA })),
     Layer.provideMerge(PgServer.layer(Redacted.make(WAYBILL_DATABASE_URL), { maxConnections: 2 })),
     Layer.provide(SecureRandom.layerWebCrypto)
   )

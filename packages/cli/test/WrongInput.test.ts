@@ -169,11 +169,15 @@ const wrong: Readonly<Record<string, Wrong>> = {
   "a webhook that is not there": { args: ["webhooks", "show", id], code: 1, says: /there is no webhook/ },
   "a malformed webhook id": { args: ["webhooks", "show", "42"], code: 2, says: /must be a UUID/ },
   "an unknown status": { args: ["webhooks", "list", "--status", "lost"], code: 2, says: /--status/ },
-  "a replay of nothing": { args: ["webhooks", "replay"], code: 2, says: /needs the id of one webhook, or --dead/ },
+  "a replay of nothing": {
+    args: ["webhooks", "replay"],
+    code: 2,
+    says: /needs the id of one webhook, or --dead, or a filter/
+  },
   "a replay of one and of all": {
     args: ["webhooks", "replay", id, "--dead"],
     code: 2,
-    says: /needs the id of one webhook, or --dead/
+    says: /needs the id of one webhook, or --dead, or a filter/
   },
   "a test to no address": {
     args: ["send-test", "--provider", "postmark", "--type", "bounced", "--url", "localhost"],

@@ -3,12 +3,13 @@
  *
  * @since 0.1.0
  */
-import { Context, DateTime, type Duration, type Effect, Option, Result, Schema } from "effect"
+import { Context, type Duration, type Effect, Option, Result, Schema } from "effect"
+import type * as Event from "./Event.ts"
+import type * as Ledger from "./Ledger.ts"
 import { invalid, type InvalidInput, type LedgerError } from "./LedgerError.ts"
 import type * as Place from "./Place.ts"
 import * as Provider from "./Provider.ts"
 import * as Recipient from "./Recipient.ts"
-import * as Retry from "./Retry.ts"
 import * as Tenant from "./Tenant.ts"
 import * as Text from "./Text.ts"
 import * as Timestamp from "./Timestamp.ts"
@@ -116,6 +117,14 @@ export interface NewWebhook {
 export const maxBodyBytes = 15_000_000
 
 /**
+ * The most bytes of bodies that are claimed at once; one that is larger comes alone.
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const maxClaimedBytes = 16_000_000
+
+/**
  * Checks that a webhook can be stored exactly and given back.
  *
  * @category validation
@@ -131,15 +140,22 @@ export const check = (webhook: NewWebhook): Result.Result<NewWebhook, InvalidInp
 }
 
 /**
- * What storing a webhook did: a token that came before with the same bytes is `Repeated`, and gives the webhook that it
- * came with.
+ * A token came before with the same bytes: the webhook that it came with.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Repeated = { readonly _tag: "Repeated"; readonly id: WebhookId }
+
+/**
+ * What storing a webhook did.
  *
  * @category models
  * @since 0.1.0
  */
 export type Stored =
   | { readonly _tag: "Stored"; readonly id: WebhookId; readonly receivedAt: Timestamp.Timestamp }
-  | { readonly _tag: "Repeated"; readonly id: WebhookId }
+  | Repeated
 
 /**
  * The token came before over another body; nothing was stored.
@@ -235,53 +251,6 @@ export const endings: Readonly<
 }
 
 /**
- * How often a webhook is tried before it is given up: once, and again after each of `Retry.waits`.
- *
- * @category constants
- * @since 0.2.0
- */
-export const maxTries = Retry.waits.length + 1
-
-/**
- * Gives up where the last of the bounded tries failed; any other ending is left as it is.
- *
- * @category decisions
- * @since 0.2.0
- */
-export const giveUp = (ending: Ending, attempts: number): Ending =>
-  ending._tag === "Failed" && attempts >= maxTries ? { _tag: "Dead", reason: ending.reason } : ending
-
-/**
- * What a webhook's row says once a try has ended.
- *
- * @category models
- * @since 0.2.0
- */
-export interface Concluded extends Pick<Webhook, "status" | "attempts" | "lastError"> {
-  /** When it may be tried again; absent where it is not to be tried again. */
-  readonly nextAttemptAt: Option.Option<Timestamp.Timestamp>
-}
-
-/**
- * Decides what the end of a try makes of a webhook that was begun so often: a failed one waits longer each time, a postponed
- * one takes its try back and waits the first of the waits.
- *
- * @category decisions
- * @since 0.2.0
- */
-export const conclude = (ending: Ending, attempts: number, now: Timestamp.Timestamp): Concluded => {
-  const { isCounted, status } = endings[ending._tag]
-  return {
-    status,
-    attempts: isCounted ? attempts : Math.max(attempts - 1, 0),
-    lastError: ending._tag === "Succeeded" ? Option.none() : Option.some(ending.reason),
-    nextAttemptAt: status === "failed"
-      ? Option.some(DateTime.addDuration(now, Retry.waitAfter(isCounted ? attempts : 1)))
-      : Option.none()
-  }
-}
-
-/**
  * How long raw webhooks are kept after their last try, by status; what is absent is kept for good.
  *
  * @category models
@@ -294,7 +263,7 @@ export interface Retention {
 }
 
 /**
- * Which webhooks to claim, oldest first.
+ * Which webhooks to claim.
  *
  * @category models
  * @since 0.2.0
@@ -318,7 +287,54 @@ export interface ListQuery {
   readonly limit: number
   /** Begins after the place of a webhook, by when it was received; at the newest by default. */
   readonly after?: Place.Place
+  /** Those of one provider; of all by default. */
+  readonly provider?: Provider.Provider
+  /** Those that were received at this instant or later. */
+  readonly from?: Timestamp.Timestamp
+  /** Those that were received before this instant. */
+  readonly to?: Timestamp.Timestamp
 }
+
+/**
+ * The events that were read from a webhook, and how that ended.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Read {
+  readonly events: ReadonlyArray<Event.NewEvent>
+  readonly ending: Ending
+}
+
+/**
+ * What was read from a webhook in hand.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Settlement extends Read {
+  readonly id: WebhookId
+}
+
+/**
+ * What was read from a webhook before it was stored, and when it was received.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface FirstRead extends Read {
+  readonly receivedAt: Timestamp.Timestamp
+}
+
+/**
+ * What taking a webhook did, with the outcomes of its events.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Taken =
+  | { readonly _tag: "Taken"; readonly id: WebhookId; readonly outcomes: ReadonlyArray<Ledger.Outcome> }
+  | Repeated
 
 /**
  * Which webhooks to delete.
@@ -363,16 +379,45 @@ export class Inbox extends Context.Service<Inbox, {
   readonly store: (webhook: NewWebhook) => Effect.Effect<Stored, TokenReplayed | InvalidInput | LedgerError>
 
   /**
+   * Stores a verified webhook with what was read from it, its first try: appends the events, notes how that ended and consumes
+   * the token, all of it or nothing. Where an event is a conflict, the webhook stays in hand, for the caller to finish.
+   */
+  readonly take: (
+    webhook: NewWebhook,
+    read: FirstRead
+  ) => Effect.Effect<Taken, TokenReplayed | InvalidInput | LedgerError>
+
+  /**
    * Notes how a try ended. After one that failed the webhook may be claimed again after a growing wait, after one that was
    * postponed after the first wait. A webhook whose try has ended already is left as it is.
    */
   readonly finish: (key: WebhookKey, ending: Ending) => Effect.Effect<void, LedgerError>
 
   /**
-   * Claims webhooks to be processed, oldest first, and counts a try for each: those that failed and have waited, and those
-   * whose processing was begun more than `stalledFor` ago and never ended, as after a crash.
+   * Appends what was read from webhooks of a tenant in hand and notes how their tries ended, all of it or nothing; returns the
+   * outcomes of each webhook's events. Where one of them is a conflict, its webhook stays in hand, for the caller to finish.
+   */
+  readonly settle: (
+    tenantId: Tenant.TenantId,
+    settlements: ReadonlyArray<Settlement>
+  ) => Effect.Effect<ReadonlyArray<ReadonlyArray<Ledger.Outcome>>, InvalidInput | LedgerError>
+
+  /**
+   * Claims webhooks to be processed and counts a try for each. First those that were released, and those that failed and have
+   * waited: no more than a fair share of each tenant and provider at once, the longest due first, and no more than
+   * `maxClaimedBytes`. Where there are none, one whose processing was begun more than `stalledFor` ago and never ended, as
+   * after a crash: alone, so that one which ends its process each time costs no other a try.
    */
   readonly claim: (query: ClaimQuery) => Effect.Effect<ReadonlyArray<Webhook>, InvalidInput | LedgerError>
+
+  /**
+   * Claims webhooks by their ids, of any status and at once, as if each was released first; as many of the first as
+   * `maxClaimedBytes` allows. Those that are not there are left out.
+   */
+  readonly reclaim: (
+    scope: Tenant.Scope,
+    ids: ReadonlyArray<WebhookId>
+  ) => Effect.Effect<ReadonlyArray<Webhook>, LedgerError>
 
   /** Returns one webhook. */
   readonly get: (scope: Tenant.Scope, id: WebhookId) => Effect.Effect<Option.Option<Webhook>, LedgerError>

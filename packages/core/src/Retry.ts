@@ -1,7 +1,7 @@
 /**
  * Holds how long what failed on its own waits before it is tried again.
  *
- * An orphan that could not be linked waits so, and so does a webhook that could not be processed (`Inbox.conclude`). Where a
+ * An orphan that could not be linked waits so, and so does a webhook that could not be processed (`InboxRow.conclude`). Where a
  * statement notes the waits of many at once, it takes them from `waits`.
  *
  * @since 0.2.0

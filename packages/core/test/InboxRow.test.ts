@@ -24,7 +24,8 @@ const stalledFor = Duration.seconds(30)
 
 describe("a webhook in the inbox", () => {
   it("may be claimed again once it has failed and waited, was released, or its try never ended", () => {
-    const isDue = (row: InboxRow.InboxRow, seconds: number) => InboxRow.isDue(row, stalledFor, Given.afterNoon(seconds))
+    const isDue = (row: InboxRow.InboxRow, seconds: number) =>
+      InboxRow.claim({ limit: 1, stalledFor }, [row], Given.afterNoon(seconds)).length === 1
     const row = received(1)
     assert.deepStrictEqual([isDue(row, 30), isDue(row, 31)], [false, true])
     const ended = InboxRow.finish(row, failed, Given.noon)
@@ -41,10 +42,38 @@ describe("a webhook in the inbox", () => {
   })
 
   it("is claimed oldest first, which counts a try", () => {
-    const rows = [received(3, 1), received(2, 1), received(1, 2), received(4, 0)]
+    const rows = [received(3, 1), received(2, 1), received(1, 2), received(4, 0)].map(InboxRow.release)
     const claimed = InboxRow.claim({ limit: 3, stalledFor }, rows, Given.afterNoon(60))
     assert.deepStrictEqual(ids(claimed), [4, 2, 3].map(webhookId))
-    assert.deepStrictEqual(claimed.map(({ webhook }) => webhook.attempts), [2, 2, 2])
+    assert.deepStrictEqual(claimed.map(({ webhook }) => webhook.attempts), [1, 1, 1])
+  })
+
+  it("is claimed alone where its try never ended, after all that waits", () => {
+    const claimed = (rows: ReadonlyArray<InboxRow.InboxRow>) =>
+      ids(InboxRow.claim({ limit: 3, stalledFor }, rows, Given.afterNoon(60)))
+    const stalled = [received(1, 1), received(2, 0)]
+    assert.deepStrictEqual(claimed([...stalled, InboxRow.release(received(3, 2))]), [webhookId(3)])
+    assert.deepStrictEqual(claimed(stalled), [webhookId(2)])
+  })
+
+  it("is claimed by its tenant's and provider's share, whatever waits for others", () => {
+    const rows = [
+      ...Array.from({ length: 10 }, (_, index) => received(index + 1, index, "a")),
+      received(11, 20, "b"),
+      received(12, 21, "b")
+    ].map(InboxRow.release)
+    const claimed = InboxRow.claim({ limit: 4, stalledFor }, rows, Given.afterNoon(60))
+    assert.deepStrictEqual(ids(claimed), [1, 2, 11, 12].map(webhookId))
+  })
+
+  it("is claimed with no more than fits into memory, but for one that is larger", () => {
+    const large = (number: number) => {
+      const row = InboxRow.release(received(number, number))
+      return { ...row, webhook: { ...row.webhook, body: new Uint8Array(Inbox.maxClaimedBytes / 2 + 1) } }
+    }
+    const rows = [large(1), large(2)]
+    assert.deepStrictEqual(ids(InboxRow.claim({ limit: 4, stalledFor }, rows, Given.afterNoon(60))), [webhookId(1)])
+    assert.deepStrictEqual(ids(InboxRow.reclaim([webhookId(2), webhookId(1)], rows, Given.noon)), [webhookId(2)])
   })
 
   it("is listed newest first and counted by tenant and status", () => {

@@ -3,8 +3,8 @@
  *
  * @since 0.1.0
  */
-import { Inbox, InboxRow, Input, Tenant } from "@waybill/core"
-import { DateTime, Effect, Layer, Option } from "effect"
+import { Inbox, InboxRow, Input, Ledger, Tenant } from "@waybill/core"
+import { DateTime, Effect, Layer, Option, Semaphore } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { createHash } from "node:crypto"
 import { erase } from "./internal/erase.ts"
@@ -13,30 +13,71 @@ const digestOf = (body: Uint8Array): string => createHash("sha256").update(body)
 
 const make = Effect.gen(function*() {
   const random = yield* SecureRandom.SecureRandom
+  const ledger = yield* Ledger.Ledger
+  const turn = Semaphore.withPermit(yield* Semaphore.make(1))
   const rows = new Map<Inbox.WebhookId, InboxRow.InboxRow>()
   const tokens = new Map<string, { readonly id: Inbox.WebhookId; readonly digest: string }>()
 
   const inScope = (scope: Tenant.Scope) =>
     Array.from(rows.values()).filter(({ webhook }) => Tenant.reaches(scope, webhook.tenantId))
 
-  const store = Effect.fn("Inbox.store")(function*(webhook: Inbox.NewWebhook) {
+  /** Checks a webhook; gives the one that its token came with before, where the bytes are the same. */
+  const admit = Effect.fnUntraced(function*(webhook: Inbox.NewWebhook) {
     yield* Effect.fromResult(Input.tenant(webhook))
     yield* Effect.fromResult(Inbox.check(webhook))
+    if (Option.isNone(webhook.token)) return { key: undefined, digest: "", repeated: undefined }
+    const key = InboxRow.tokenKey({ token: webhook.token.value, provider: webhook.provider })
+    const digest = digestOf(webhook.body)
+    const known = tokens.get(key)
+    if (known === undefined) return { key, digest, repeated: undefined }
+    const isSameBody = known.digest === digest
+    return { key, digest, repeated: yield* Effect.fromResult(InboxRow.repeated(webhook, { id: known.id, isSameBody })) }
+  })
+
+  const store = Effect.fn("Inbox.store")(function*(webhook: Inbox.NewWebhook) {
+    const { digest, key, repeated } = yield* admit(webhook)
+    if (repeated !== undefined) return repeated
     const now = yield* DateTime.now
     const id = Inbox.WebhookId.make(yield* random.uuidV7())
-    if (Option.isSome(webhook.token)) {
-      const key = InboxRow.tokenKey({ token: webhook.token.value, provider: webhook.provider })
-      const digest = digestOf(webhook.body)
-      const known = tokens.get(key)
-      if (known !== undefined) {
-        const isSameBody = known.digest === digest
-        return yield* Effect.fromResult(InboxRow.repeated(webhook, { id: known.id, isSameBody }))
-      }
-      tokens.set(key, { id, digest })
-    }
+    if (key !== undefined) tokens.set(key, { id, digest })
     rows.set(id, InboxRow.receive(webhook, id, now))
     return { _tag: "Stored" as const, id, receivedAt: now }
-  })
+  }, turn)
+
+  const take = Effect.fn("Inbox.take")(
+    function*(webhook: Inbox.NewWebhook, read: Inbox.FirstRead) {
+      const { digest, key, repeated } = yield* admit(webhook)
+      if (repeated !== undefined) return repeated
+      const id = Inbox.WebhookId.make(yield* random.uuidV7())
+      const outcomes = yield* ledger.append(webhook.tenantId, read.events)
+      const row = InboxRow.receive(webhook, id, read.receivedAt)
+      if (key !== undefined) tokens.set(key, { id, digest })
+      rows.set(id, InboxRow.settle(row, read.ending, outcomes, read.receivedAt))
+      return { _tag: "Taken" as const, id, outcomes }
+    },
+    Effect.uninterruptible,
+    turn
+  )
+
+  const settle = Effect.fn("Inbox.settle")(
+    function*(
+      tenantId: Tenant.TenantId,
+      settlements: ReadonlyArray<Inbox.Settlement>
+    ) {
+      const now = yield* DateTime.now
+      const outcomes = InboxRow.parted(
+        settlements,
+        yield* ledger.append(tenantId, settlements.flatMap(({ events }) => events))
+      )
+      for (const [index, { ending, id }] of settlements.entries()) {
+        const row = rows.get(id)
+        if (row?.webhook.tenantId === tenantId) rows.set(id, InboxRow.settle(row, ending, outcomes[index] ?? [], now))
+      }
+      return outcomes
+    },
+    Effect.uninterruptible,
+    turn
+  )
 
   const finish = Effect.fn("Inbox.finish")(function*(key: Inbox.WebhookKey, ending: Inbox.Ending) {
     const now = yield* DateTime.now
@@ -48,6 +89,12 @@ const make = Effect.gen(function*() {
   const claim = Effect.fn("Inbox.claim")(function*(query: Inbox.ClaimQuery) {
     yield* Input.limit(query.limit)
     const claimed = InboxRow.claim(query, inScope(query.scope), yield* DateTime.now)
+    for (const row of claimed) rows.set(row.webhook.id, row)
+    return claimed.map(({ webhook }) => handed(webhook))
+  })
+
+  const reclaim = Effect.fn("Inbox.reclaim")(function*(scope: Tenant.Scope, ids: ReadonlyArray<Inbox.WebhookId>) {
+    const claimed = InboxRow.reclaim(ids, inScope(scope), yield* DateTime.now)
     for (const row of claimed) rows.set(row.webhook.id, row)
     return claimed.map(({ webhook }) => handed(webhook))
   })
@@ -100,7 +147,7 @@ const make = Effect.gen(function*() {
     })
   )
 
-  return Inbox.Inbox.of({ store, finish, claim, get, list, release, counts, prune, forget })
+  return Inbox.Inbox.of({ store, take, finish, settle, claim, reclaim, get, list, release, counts, prune, forget })
 })
 
 /** A copy for a reader to keep. */
@@ -111,9 +158,12 @@ const handed = (webhook: Inbox.Webhook): Inbox.Webhook => ({
 })
 
 /**
- * An inbox that lives as long as the layer.
+ * An inbox that lives as long as the layer, beside the ledger that it appends to.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<Inbox.Inbox, never, SecureRandom.SecureRandom> = Layer.effect(Inbox.Inbox, make)
+export const layer: Layer.Layer<Inbox.Inbox, never, SecureRandom.SecureRandom | Ledger.Ledger> = Layer.effect(
+  Inbox.Inbox,
+  make
+)

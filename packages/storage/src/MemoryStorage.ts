@@ -21,8 +21,7 @@ import * as MemoryInbox from "./MemoryInbox.ts"
  * @since 0.2.0
  */
 export const layer: Layer.Layer<StoragePorts.All, never, SecureRandom.SecureRandom> = Layer.mergeAll(
-  Layer.effectContext(Effect.map(Store.make, MemoryPorts.withCheckpoints)),
-  MemoryInbox.layer,
+  Layer.provideMerge(MemoryInbox.layer, Layer.effectContext(Effect.map(Store.make, MemoryPorts.withCheckpoints))),
   Layer.effect(Ticks.Ticks, MemoryTicks.make),
   Layer.effect(Tokens.Tokens, MemoryTokens.make),
   Layer.effect(Alerts.Alerts, MemoryAlerts.make)

@@ -22,6 +22,7 @@ import * as migration0011 from "./internal/migration0011.ts"
 import * as migration0012 from "./internal/migration0012.ts"
 import * as migration0013 from "./internal/migration0013.ts"
 import * as migration0014 from "./internal/migration0014.ts"
+import * as migration0015 from "./internal/migration0015.ts"
 import { calledFunctions } from "./internal/pg/calledFunctions.ts"
 import * as PgError from "./PgError.ts"
 
@@ -47,7 +48,8 @@ const migrations: Readonly<Record<string, (schema: string) => ReadonlyArray<stri
   "0011_queue_the_unsent": migration0011.statements,
   "0012_create_tokens": migration0012.statements,
   "0013_remember_alerts": migration0013.statements,
-  "0014_count_deliveries": migration0014.statements
+  "0014_count_deliveries": migration0014.statements,
+  "0015_drain_the_inbox": migration0015.statements
 }
 
 /**
@@ -76,7 +78,8 @@ const compatibleSince: Readonly<Record<string, number>> = {
   "0012_create_tokens": 2,
   "0013_remember_alerts": 2,
   // What an older program writes is in the feed, and what it erases is noted by triggers.
-  "0014_count_deliveries": 2
+  "0014_count_deliveries": 2,
+  "0015_drain_the_inbox": 2
 }
 
 const numberOf = (name: string): number => Number(name.slice(0, 4))

@@ -45,8 +45,7 @@ export const layer = (
   options: Options = {}
 ): Layer.Layer<Ports, LedgerError.LedgerError, SqlClient.SqlClient | SecureRandom.SecureRandom> =>
   Layer.mergeAll(
-    PgLedger.layer(options),
-    PgInbox.layer(options),
+    Layer.provideMerge(PgInbox.layer(options), PgLedger.layer(options)),
     Layer.effectContext(Effect.gen(function*() {
       const database = yield* Database.make(options)
       return Context.make(Ticks.Ticks, PgTicks.make(database)).pipe(

@@ -2,17 +2,19 @@
  * Keeps raw webhooks and ticks in a store of texts by keys: a toy beside `KeyValueLedger`, and like it without any
  * rule of its own.
  */
-import { Inbox, InboxRow, Input, Tenant, Ticks, type Timestamp } from "@waybill/core"
+import { Inbox, InboxRow, Input, Ledger, Tenant, Ticks, type Timestamp } from "@waybill/core"
 import { Context, DateTime, Effect, Layer, Option, Schema, Semaphore } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { KeyValueStore } from "effect/persistence"
 import { Buffer } from "node:buffer"
 import { erase } from "../src/internal/erase.ts"
+import * as KeyValueLedger from "./KeyValueLedger.ts"
 import { keyOf, shelfIn } from "./KeyValueShelf.ts"
 
 const make = Effect.gen(function*() {
   const shelf = shelfIn(yield* KeyValueStore.KeyValueStore)
   const random = yield* SecureRandom.SecureRandom
+  const ledger = yield* Ledger.Ledger
   const turn = Semaphore.withPermit(yield* Semaphore.make(1))
 
   const tenants = shelf("tenant", Tenant.TenantId)
@@ -66,23 +68,61 @@ const make = Effect.gen(function*() {
     yield* webhooks.put(tenantId, id, row)
   })
 
+  const putToken = Effect.fnUntraced(function*({ body, provider, token }: Inbox.NewWebhook, id: Inbox.WebhookId) {
+    for (const each of Option.toArray(token)) {
+      yield* tokens.put("", InboxRow.tokenKey({ token: each, provider }), { id, body })
+    }
+  })
+
+  /** Checks a webhook; gives the one that its token came with before, where the bytes are the same. */
+  const admit = Effect.fnUntraced(function*(webhook: Inbox.NewWebhook) {
+    yield* Effect.fromResult(Input.tenant(webhook))
+    yield* Effect.fromResult(Inbox.check(webhook))
+    for (const token of Option.toArray(webhook.token)) {
+      const known = yield* tokens.get("", InboxRow.tokenKey({ token, provider: webhook.provider }))
+      if (Option.isNone(known)) continue
+      const isSameBody = Buffer.from(known.value.body).equals(webhook.body)
+      return yield* Effect.fromResult(InboxRow.repeated(webhook, { id: known.value.id, isSameBody }))
+    }
+    return undefined
+  })
+
   const inbox = Inbox.Inbox.of({
     store: Effect.fn("Inbox.store")(function*(webhook: Inbox.NewWebhook) {
-      yield* Effect.fromResult(Input.tenant(webhook))
-      yield* Effect.fromResult(Inbox.check(webhook))
+      const repeated = yield* admit(webhook)
+      if (repeated !== undefined) return repeated
       const now = yield* DateTime.now
       const id = Inbox.WebhookId.make(yield* random.uuidV7())
-      for (const token of Option.toArray(webhook.token)) {
-        const key = InboxRow.tokenKey({ token, provider: webhook.provider })
-        const known = yield* tokens.get("", key)
-        if (Option.isSome(known)) {
-          const isSameBody = Buffer.from(known.value.body).equals(webhook.body)
-          return yield* Effect.fromResult(InboxRow.repeated(webhook, { id: known.value.id, isSameBody }))
-        }
-        yield* tokens.put("", key, { id, body: webhook.body })
-      }
+      yield* putToken(webhook, id)
       yield* putWebhook(InboxRow.receive(webhook, id, now))
       return { _tag: "Stored" as const, id, receivedAt: now }
+    }, turn),
+    take: Effect.fn("Inbox.take")(function*(webhook: Inbox.NewWebhook, read: Inbox.FirstRead) {
+      const repeated = yield* admit(webhook)
+      if (repeated !== undefined) return repeated
+      const id = Inbox.WebhookId.make(yield* random.uuidV7())
+      const outcomes = yield* ledger.append(webhook.tenantId, read.events)
+      yield* putToken(webhook, id)
+      yield* putWebhook(
+        InboxRow.settle(InboxRow.receive(webhook, id, read.receivedAt), read.ending, outcomes, read.receivedAt)
+      )
+      return { _tag: "Taken" as const, id, outcomes }
+    }, turn),
+    settle: Effect.fn("Inbox.settle")(function*(
+      tenantId: Tenant.TenantId,
+      settlements: ReadonlyArray<Inbox.Settlement>
+    ) {
+      const now = yield* DateTime.now
+      const outcomes = InboxRow.parted(
+        settlements,
+        yield* ledger.append(tenantId, settlements.flatMap(({ events }) => events))
+      )
+      for (const [index, { ending, id }] of settlements.entries()) {
+        for (const row of Option.toArray(yield* webhooks.get(tenantId, id))) {
+          yield* putWebhook(InboxRow.settle(row, ending, outcomes[index] ?? [], now))
+        }
+      }
+      return outcomes
     }, turn),
     finish: Effect.fn("Inbox.finish")(function*(key: Inbox.WebhookKey, ending: Inbox.Ending) {
       const now = yield* DateTime.now
@@ -93,6 +133,11 @@ const make = Effect.gen(function*() {
     claim: Effect.fn("Inbox.claim")(function*(query: Inbox.ClaimQuery) {
       yield* Input.limit(query.limit)
       const claimed = InboxRow.claim(query, yield* webhooksIn(query.scope), yield* DateTime.now)
+      for (const row of claimed) yield* putWebhook(row)
+      return claimed.map(({ webhook }) => webhook)
+    }, turn),
+    reclaim: Effect.fn("Inbox.reclaim")(function*(scope: Tenant.Scope, ids: ReadonlyArray<Inbox.WebhookId>) {
+      const claimed = InboxRow.reclaim(ids, yield* webhooksIn(scope), yield* DateTime.now)
       for (const row of claimed) yield* putWebhook(row)
       return claimed.map(({ webhook }) => webhook)
     }, turn),
@@ -135,8 +180,9 @@ const make = Effect.gen(function*() {
   return Context.make(Inbox.Inbox, inbox).pipe(Context.add(Ticks.Ticks, claims))
 })
 
-/** An empty inbox and empty ticks on an empty store of texts in memory. */
+/** An empty inbox and empty ticks on an empty store of texts in memory, beside an empty ledger. */
 export const layer = Layer.effectContext(make).pipe(
   Layer.provide(KeyValueStore.layerMemory),
-  Layer.provide(SecureRandom.layerWebCrypto)
+  Layer.provide(SecureRandom.layerWebCrypto),
+  Layer.provideMerge(KeyValueLedger.layer)
 )

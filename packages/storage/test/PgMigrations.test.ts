@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { LedgerError, Provider } from "@waybill/core"
-import { PgError, PgInbox, PgLedger, PgLite, PgMigrations, PgServer, PgStorage } from "@waybill/storage"
+import { PgError, PgLedger, PgLite, PgMigrations, PgServer, PgStorage } from "@waybill/storage"
 import { Arbitrary, Effect, Layer, Option, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { SqlClient } from "effect/sql"
@@ -68,7 +68,7 @@ const suite = (name: string, layer: Layer.Layer<SqlClient.SqlClient, unknown>) =
         assert.deepStrictEqual(yield* Effect.flip(PgMigrations.pending("newer")), tooNew)
         assert.deepStrictEqual(yield* Effect.flip(PgMigrations.migrate("newer")), tooNew)
         assert.deepStrictEqual(yield* Effect.flip(storage), tooNew)
-        assert.deepStrictEqual(yield* Effect.flip(Layer.build(PgInbox.layer({ schema: "newer" }))), tooNew)
+        assert.deepStrictEqual(yield* Effect.flip(Layer.build(PgStorage.layer({ schema: "newer" }))), tooNew)
       }).pipe(Effect.provide(Layer.mergeAll(layer, SecureRandom.layerWebCrypto))))
 
     it.live("says of each migration how old a program may be", () =>

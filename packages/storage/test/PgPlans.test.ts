@@ -155,12 +155,18 @@ const fill = Effect.gen(function*() {
       SELECT gen_random_uuid(), 'tenant-1', 'postmark', '{}', '{}', 'processing', 1, now(), now()
       FROM generate_series(1, ${webhooks}::integer)
     `
+    yield* sql`
+      INSERT INTO waybill.webhooks (id, tenant_id, provider, headers, body, status, attempts, received_at, processed_at)
+      SELECT gen_random_uuid(), 'tenant-' || (n / 7) % ${tenants}::integer, 'postmark', '{}', '{}',
+        CASE WHEN n % 1000 = 0 THEN 'dead' ELSE 'succeeded' END, 1, now() - n * interval '1 second', now() - n * interval '1 second'
+      FROM generate_series(1, ${10 * webhooks}::integer) n
+    `
   }))
   yield* sql`VACUUM (ANALYZE)`
 })
 
 /** A ledger in a filled database, whose statements are recorded. */
-const layer = Layer.merge(PgLedger.layer(), PgInbox.layer()).pipe(
+const layer = Layer.provideMerge(PgInbox.layer(), PgLedger.layer()).pipe(
   Layer.provide(Layer.effect(
     SqlClient.SqlClient,
     Effect.gen(function*() {
@@ -273,6 +279,11 @@ const batch = (prefix: string, count: number) =>
     (_, index) => event(`${prefix}-${index}`, `m-${index + 1}`, `r${index + 1}@example.com`)
   )
 
+const between = {
+  from: DateTime.makeUnsafe("2000-01-01T00:00:00Z"),
+  to: DateTime.makeUnsafe("2999-01-01T00:00:00Z")
+}
+
 const window = {
   insertedFrom: DateTime.makeUnsafe("2000-01-01T00:00:00Z"),
   insertedTo: DateTime.makeUnsafe("2999-01-01T00:00:00Z")
@@ -289,7 +300,31 @@ describe("plans on PostgreSQL", () => {
             concurrency: "unbounded"
           })
         )
-        assert.lengthOf(yield* inbox.list({ scope: tenant(1), status: Option.some("succeeded"), limit: 100 }), 50)
+        const [left] = yield* inbox.counts(tenant(1), ["processing"])
+        assert.strictEqual(left?.count, webhooks - 50)
+      }), 30_000)
+
+    it.effect("what is drained, listed and counted of an inbox is found by indexes", () =>
+      Effect.gen(function*() {
+        const inbox = yield* Inbox.Inbox
+        const scopes = [tenant(1), Tenant.all]
+        const statuses = [Option.none(), ...Inbox.WebhookStatus.literals.map(Option.some)]
+        for (const scope of scopes) {
+          for (const status of statuses) {
+            yield* assertIndexed(inbox.list({ scope, status, limit: 10 }), 100)
+            yield* assertIndexed(inbox.list({ scope, status, limit: 10, provider, ...between }), 100)
+          }
+          yield* assertIndexed(inbox.counts(scope, Inbox.unfinished))
+          const listed = yield* inbox.list({ scope, status: Option.some("dead"), limit: 5 })
+          for (const { id } of listed.slice(1)) yield* inbox.release(scope, id)
+          yield* assertIndexed(inbox.reclaim(scope, listed.slice(0, 1).map(({ id }) => id)))
+          const claiming = Effect.andThen(
+            TestClock.setTime(between.to.epochMilliseconds),
+            inbox.claim({ scope, limit: 3, stalledFor: Duration.minutes(5) })
+          )
+          const claimed = yield* assertIndexed(Effect.provide(claiming, TestClock.layer()), 1000)
+          assert.lengthOf(claimed, 3)
+        }
       }), 30_000)
 
     it.effect("a sweep's batch of one tenant goes by indexes", () =>

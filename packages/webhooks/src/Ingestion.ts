@@ -14,10 +14,11 @@
  *
  * @since 0.1.0
  */
-import { type Event, Inbox, Ledger, LedgerError, Tenant, Text } from "@waybill/core"
+import { type Event, Inbox, InboxRow, Ledger, LedgerError, type Tenant, Text } from "@waybill/core"
 import * as Attributes from "@waybill/core/Attributes"
 import { Context, Duration, Effect, Fiber, Layer, Option } from "effect"
 import type * as Answer from "./Answer.ts"
+import * as Drain from "./internal/drain.ts"
 import * as Reading from "./internal/reading.ts"
 import type * as Processed from "./Processed.ts"
 import { Providers } from "./Providers.ts"
@@ -111,35 +112,6 @@ export interface FullReceipt extends Receipt {
 }
 
 /**
- * The reach of a sweep of the inbox.
- *
- * @category models
- * @since 0.1.0
- */
-export interface SweepOptions {
-  /** One tenant; without it all of them. */
-  readonly tenantId?: Tenant.TenantId
-  /** How long processing may take before it counts as stalled; 5 minutes by default. */
-  readonly stalledFor?: Duration.Input
-}
-
-/**
- * The result of a sweep of the inbox.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Swept {
-  readonly claimed: number
-  readonly succeeded: number
-  readonly postponed: number
-  readonly failed: number
-  readonly dead: number
-  /** Events that are new in the ledger. */
-  readonly appended: number
-}
-
-/**
  * Takes webhooks in, and takes up again what was left.
  *
  * @category services
@@ -174,12 +146,21 @@ export class Ingestion extends Context.Service<Ingestion, {
   >
 
   /**
-   * Processes every webhook that is due: those that failed and have waited, those that were released, and those whose
-   * processing was begun and never ended. Interrupted, it ends the one in hand and begins no other.
+   * Processes every webhook that is due: those that failed and have waited, and those that were released, many together and
+   * fairly by tenant and provider; then, one by one, those whose processing was begun and never ended. Interrupted, it ends the
+   * batch in hand and begins no other.
    */
   readonly sweep: (
-    options?: SweepOptions
-  ) => Effect.Effect<Swept, LedgerError.InvalidInput | LedgerError.LedgerError>
+    options?: Processed.SweepOptions
+  ) => Effect.Effect<Processed.Swept, LedgerError.InvalidInput | LedgerError.LedgerError>
+
+  /**
+   * Processes many webhooks again from their raw bytes, newest first, each once, their tries forgotten. It stops after a batch
+   * that storage delays. Interrupted, it ends the batch in hand and begins no other.
+   */
+  readonly replayAll: (
+    query: Processed.ReplayQuery
+  ) => Effect.Effect<Processed.Swept, LedgerError.InvalidInput | LedgerError.LedgerError>
 
   /** Processes one webhook again from its raw bytes, whatever its status, its tries forgotten. */
   readonly replay: (
@@ -219,22 +200,27 @@ const make = Effect.fnUntraced(function*({ keepDetails }: { readonly keepDetails
   const inbox = yield* Inbox.Inbox
   const ledger = yield* Ledger.Ledger
   const providers = yield* Providers
-  const read = Reading.make(ledger, yield* Secrets, { batchSize, keepDetails })
+  const { draft, readAlone } = Reading.make(ledger, yield* Secrets, { batchSize, keepDetails })
   const scope = yield* Effect.scope
+  /** How many webhooks have come in. */
+  let received = 0
 
   /** Notes how a try ended; where even that cannot be noted, a sweep finds the webhook stalled. */
   const note = (key: Inbox.WebhookKey, result: Inbox.Ending) =>
     Effect.catchCause(inbox.finish(key, result), () => Effect.void)
 
-  const process = Effect.fnUntraced(function*(webhook: Inbox.Webhook, told?: Reading.Told) {
-    const tried = yield* read(providers.get(webhook.provider), webhook, told)
-    const result = Inbox.giveUp(tried.result, webhook.attempts)
-    yield* note(webhook, result)
-    // Once for each webhook, and not again at each of its tries; a caller that is told of each event says it itself.
-    if (Option.isSome(tried.misread) && webhook.attempts === 1 && told === undefined) {
-      yield* Refusals.tellMisread(tried.misread.value, webhook)
-    }
+  /** Tells of the end of a try: that a body is not understood once for each webhook, and not again at each of its tries. */
+  const tell = Effect.fnUntraced(function*(webhook: Inbox.Webhook, { misread, result }: Reading.Reading, isNew = true) {
+    if (Option.isSome(misread) && webhook.attempts === 1 && isNew) yield* Refusals.tellMisread(misread.value, webhook)
     if (result._tag === "Dead") yield* tellGivenUp(webhook)
+  })
+
+  const process = Effect.fnUntraced(function*(webhook: Inbox.Webhook, told?: Reading.Told, isNew = true) {
+    const tried = yield* readAlone(providers.get(webhook.provider), webhook, told)
+    const result = InboxRow.giveUp(tried.result, webhook.attempts)
+    yield* note(webhook, result)
+    // A caller that is told of each event says itself what is not understood.
+    yield* tell(webhook, { ...tried, result }, isNew && told === undefined)
     return { ...tried, result }
   })
 
@@ -242,15 +228,18 @@ const make = Effect.fnUntraced(function*({ keepDetails }: { readonly keepDetails
 
   /** Processes a stored webhook again, its tries forgotten. */
   const again = Effect.fnUntraced(function*(scope: Tenant.Scope, id: Inbox.WebhookId, told?: Reading.Told) {
-    const webhook = (yield* inbox.release(scope, id)) ? yield* inbox.get(scope, id) : Option.none()
-    return Option.isSome(webhook)
-      ? yield* Effect.uninterruptible(process(webhook.value, told))
-      : yield* new Inbox.WebhookNotFound({ webhookId: id })
+    return yield* Effect.uninterruptible(Effect.gen(function*() {
+      const [webhook] = yield* inbox.reclaim(scope, [id])
+      return webhook === undefined
+        ? yield* new Inbox.WebhookNotFound({ webhookId: id })
+        : yield* process(webhook, told, false)
+    }))
   })
 
   /** Stores a webhook and begins to process it; one that is repeated is not processed again. */
   const take = Effect.fnUntraced(function*(webhook: VerifiedWebhook, told?: Reading.Told) {
     const { body, provider, tenantId, token } = webhook
+    received++
     const headers = kept(provider, webhook.headers)
     const stored = yield* Effect.timeoutOrElse(
       inbox.store({ tenantId, provider: provider.name, headers, body, token }),
@@ -306,30 +295,15 @@ const make = Effect.fnUntraced(function*({ keepDetails }: { readonly keepDetails
     return { result, counts: Reading.nothing }
   })
 
-  const sweep = Effect.fn("Ingestion.sweep")(function*(options: SweepOptions = {}) {
-    const stalledFor = Duration.fromInputUnsafe(options.stalledFor ?? defaultStalledFor)
-    const postponed = new Set<Inbox.WebhookId>()
-    let swept: Swept = { claimed: 0, succeeded: 0, postponed: 0, failed: 0, dead: 0, appended: 0 }
-    // One at a time, so that a webhook that ends the process costs no other a try.
-    const next = Effect.uninterruptible(Effect.gen(function*() {
-      const [webhook] = yield* inbox.claim({ scope: options.tenantId ?? Tenant.all, limit: 1, stalledFor })
-      if (webhook === undefined) return false
-      const { counts, result } = webhook.attempts > Inbox.maxTries ? yield* giveUp(webhook) : yield* process(webhook)
-      swept = {
-        claimed: swept.claimed + 1,
-        succeeded: swept.succeeded + (result._tag === "Succeeded" ? 1 : 0),
-        postponed: swept.postponed + (result._tag === "Postponed" ? 1 : 0),
-        failed: swept.failed + (result._tag === "Failed" ? 1 : 0),
-        dead: swept.dead + (result._tag === "Dead" ? 1 : 0),
-        appended: swept.appended + counts.appended
-      }
-      if (result._tag !== "Postponed") return true
-      if (postponed.has(webhook.id)) return false
-      postponed.add(webhook.id)
-      return true
-    }))
-    while (yield* next) yield* Effect.yieldNow
-    return swept
+  const { replayAll, sweep } = Drain.make({
+    inbox,
+    batchSize,
+    stalledFor: defaultStalledFor,
+    received: () => received,
+    draft: (webhook) => draft(providers.get(webhook.provider), webhook),
+    alone: (webhook, isNew) =>
+      webhook.attempts > InboxRow.maxTries ? giveUp(webhook) : process(webhook, undefined, isNew),
+    tell
   })
 
   const replay = Effect.fn("Ingestion.replay")(function*(scope: Tenant.Scope, id: Inbox.WebhookId) {
@@ -337,7 +311,7 @@ const make = Effect.fnUntraced(function*({ keepDetails }: { readonly keepDetails
     return { result, counts }
   })
 
-  return Ingestion.of({ receive, ingest, sweep, replay })
+  return Ingestion.of({ receive, ingest, sweep, replay, replayAll })
 })
 
 /**

@@ -32,11 +32,14 @@ export const secretsOf = (senders: ReadonlyArray<Sender.Sender>): Secrets.Tenant
 
 export type Storage = Inbox.Inbox | Ledger.Ledger | Orphans.Orphans | Suppressions.Suppressions
 
-export const memory: Layer.Layer<Storage> = Layer.mergeAll(MemoryInbox.layer, MemoryLedger.layer).pipe(
+/** An inbox in memory, beside any ledger. */
+export const memoryInbox = Layer.fresh(MemoryInbox.layer).pipe(Layer.provide(SecureRandom.layerWebCrypto))
+
+export const memory: Layer.Layer<Storage> = Layer.provideMerge(MemoryInbox.layer, MemoryLedger.layer).pipe(
   Layer.provide(SecureRandom.layerWebCrypto)
 )
 
-export const postgres = Layer.merge(PgInbox.layer(), PgLedger.layer()).pipe(
+export const postgres = Layer.provideMerge(PgInbox.layer(), PgLedger.layer()).pipe(
   Layer.provideMerge(TestDatabase.client()),
   Layer.provide(SecureRandom.layerWebCrypto)
 )

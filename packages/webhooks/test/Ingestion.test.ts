@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Event, IdempotencyKey, Inbox, Ledger, LedgerError, Provider, Retry, Tenant } from "@waybill/core"
-import { Ingestion, type Row, Secrets, Webhook } from "@waybill/webhooks"
+import { Event, IdempotencyKey, Inbox, InboxRow, Ledger, LedgerError, Provider, Retry, Tenant } from "@waybill/core"
+import { Ingestion, type Processed, type Row, Secrets, Webhook } from "@waybill/webhooks"
 import { Context, type DateTime, Deferred, Duration, Effect, Fiber, Layer, Option, Ref, Result } from "effect"
 import { TestClock } from "effect/testing"
 import * as Edge from "./Edge.ts"
@@ -73,6 +73,9 @@ const before = (act: (events: ReadonlyArray<Event.NewEvent>) => Effect.Effect<vo
       }))
   )
 
+/** The inbox beside such a ledger. */
+const beside = (ledger: ReturnType<typeof before>) => Layer.provideMerge(Edge.memoryInbox, ledger)
+
 /** What a test may change while the ingestion runs. */
 interface World {
   readonly ledgerFails: Ref.Ref<Option.Option<LedgerError.LedgerError>>
@@ -104,6 +107,7 @@ const world = Effect.gen(function*() {
   const table = tableOf({
     ...lines(),
     normalize: (received) => Effect.runSync(Ref.get(provider)).normalize(received),
+    setup: ({ body }) => textOf(body).includes("+") ? Option.some({}) : Option.none(),
     followUp: Effect.succeed(followUp)
   })
   const ledger = before(Effect.fnUntraced(function*(events) {
@@ -116,7 +120,7 @@ const world = Effect.gen(function*() {
   }))
   const layer = Ingestion.layer.pipe(
     Layer.provide(table),
-    Layer.provideMerge(ledger),
+    Layer.provideMerge(beside(ledger)),
     Layer.provideMerge(Edge.memory)
   )
   return { world: { ledgerFails, ledgerDies, provider, confirms, appends } satisfies World, layer }
@@ -134,7 +138,7 @@ const receive = (body: string) => Ingestion.Ingestion.use((ingestion) => ingesti
 
 const ingest = (body: string) => Ingestion.Ingestion.use((ingestion) => ingestion.ingest(webhook(body)))
 
-const sweep = (options?: Ingestion.SweepOptions) => Ingestion.Ingestion.use((ingestion) => ingestion.sweep(options))
+const sweep = (options?: Processed.SweepOptions) => Ingestion.Ingestion.use((ingestion) => ingestion.sweep(options))
 
 const replay = (id: Inbox.WebhookId) => Ingestion.Ingestion.use((ingestion) => ingestion.replay(tenantId, id))
 
@@ -146,7 +150,7 @@ const stored = Effect.map(
   (events) => events.map(({ idempotencyKey }) => String(idempotencyKey))
 )
 
-const none: Ingestion.Swept = { claimed: 0, succeeded: 0, postponed: 0, failed: 0, dead: 0, appended: 0 }
+const none: Processed.Swept = { claimed: 0, succeeded: 0, postponed: 0, failed: 0, dead: 0, appended: 0 }
 
 const test = (
   name: string,
@@ -217,12 +221,12 @@ describe("Ingestion", () => {
   test("tries what it cannot understand again after growing waits, gives it up in the end, and keeps it", (world) =>
     Effect.gen(function*() {
       const { webhookId } = yield* receive("malformed")
-      for (let tries = 2; tries <= Inbox.maxTries; tries++) {
+      for (let tries = 2; tries <= InboxRow.maxTries; tries++) {
         assert.deepStrictEqual(yield* sweep(), none)
         yield* TestClock.adjust(Retry.waitAfter(tries - 1))
         const swept = yield* sweep()
         assert.strictEqual(swept.claimed, 1)
-        assert.strictEqual((yield* get(webhookId)).status, tries === Inbox.maxTries ? "dead" : "failed")
+        assert.strictEqual((yield* get(webhookId)).status, tries === InboxRow.maxTries ? "dead" : "failed")
       }
       yield* TestClock.adjust("365 days")
       assert.deepStrictEqual(yield* sweep(), none)
@@ -242,7 +246,7 @@ describe("Ingestion", () => {
       yield* Ref.set(world.ledgerFails, Option.some(unavailable))
       const { outcome, webhookId } = yield* receive("a")
       assert.strictEqual(outcome, "stored")
-      for (let round = 0; round < 3 * Inbox.maxTries; round++) {
+      for (let round = 0; round < 3 * InboxRow.maxTries; round++) {
         yield* TestClock.adjust("1 minute")
         assert.deepStrictEqual(yield* sweep(), { ...none, claimed: 1, postponed: 1 })
       }
@@ -282,7 +286,7 @@ describe("Ingestion", () => {
         body: bytes("b"),
         token: Option.none()
       })
-      for (let tries = 2; tries <= Inbox.maxTries; tries++) {
+      for (let tries = 2; tries <= InboxRow.maxTries; tries++) {
         yield* TestClock.adjust("1 hour")
         assert.lengthOf(yield* inbox.claim({ scope: tenantId, limit: 1, stalledFor: Duration.minutes(1) }), 1)
       }
@@ -292,7 +296,7 @@ describe("Ingestion", () => {
       assert.strictEqual(dead.status, "dead")
       assert.deepStrictEqual(
         dead.lastError,
-        Option.some(`processing was begun ${Inbox.maxTries} times and never ended`)
+        Option.some(`processing was begun ${InboxRow.maxTries} times and never ended`)
       )
       assert.deepStrictEqual(yield* stored, ["a"])
     }))
@@ -312,6 +316,99 @@ describe("Ingestion", () => {
       assert.lengthOf(yield* Edge.orphans(other), 1)
     }))
 
+  test("drains many webhooks together, of every tenant, and what fails among them alone", (world) =>
+    Effect.gen(function*() {
+      const inbox = yield* Inbox.Inbox
+      const other = Tenant.TenantId.make("globex")
+      const put = Effect.fnUntraced(function*(tenantId: Tenant.TenantId, body: string) {
+        const { id } = yield* inbox.store({
+          tenantId,
+          provider: name,
+          headers: {},
+          body: bytes(body),
+          token: Option.none()
+        })
+        yield* inbox.release(tenantId, id)
+        return id
+      })
+      for (let index = 0; index < 500; index++) yield* put(tenantId, `a${index}\nb${index}`)
+      const odd = yield* Effect.forEach(["throw", "malformed", "?c", "+", "a0"], (body) => put(tenantId, body))
+      for (let index = 0; index < 20; index++) yield* put(other, `a${index}`)
+      yield* TestClock.adjust("1 minute")
+      const batches = yield* Ref.make<ReadonlyArray<number>>([])
+      const swept = yield* sweep({ onBatch: ({ claimed }) => Ref.update(batches, (all) => [...all, claimed]) })
+      assert.deepStrictEqual(swept, { ...none, claimed: 525, succeeded: 522, failed: 3, appended: 1020 })
+      assert.deepStrictEqual((yield* Ref.get(world.appends)).slice(0, 2), [200, 20])
+      assert.isBelow((yield* Ref.get(world.appends)).length, 20)
+      assert.deepStrictEqual(yield* Ref.get(batches), [120, 320, 520, 525])
+      const statuses = yield* Effect.forEach(odd, (id) => Effect.map(get(id), ({ status }) => status))
+      assert.deepStrictEqual(statuses, ["failed", "failed", "failed", "succeeded", "succeeded"])
+    }))
+
+  test("drains on where one webhook of a batch cannot be stored, and all of it once storage is there again", (world) =>
+    Effect.gen(function*() {
+      const inbox = yield* Inbox.Inbox
+      for (const body of ["a", "!b", "c"]) {
+        const { id } = yield* inbox.store({
+          tenantId,
+          provider: name,
+          headers: {},
+          body: bytes(body),
+          token: Option.none()
+        })
+        yield* inbox.release(tenantId, id)
+      }
+      const down = new LedgerError.LedgerUnavailable({ reason: "connection", cause: undefined })
+      yield* Ref.set(world.ledgerFails, Option.some(down))
+      assert.deepStrictEqual(yield* sweep(), { ...none, claimed: 3, postponed: 3 })
+      yield* Ref.set(world.ledgerFails, Option.none())
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* sweep(), { ...none, claimed: 3, succeeded: 2, failed: 1, appended: 2 })
+      assert.sameMembers(yield* stored, ["a", "c"])
+    }))
+
+  test("replays what is asked for, each once, whatever its status", (world) =>
+    Effect.gen(function*() {
+      const ingestion = yield* Ingestion.Ingestion
+      for (const body of ["a", "?b", "?c", "d"]) {
+        yield* receive(body)
+        yield* TestClock.adjust("1 second")
+      }
+      const replayAll = (query: Partial<Processed.ReplayQuery>) =>
+        ingestion.replayAll({ scope: tenantId, status: Option.none(), ...query })
+      const failed = { status: Option.some("failed" as const) }
+      assert.deepStrictEqual(yield* replayAll(failed), { ...none, claimed: 2, failed: 2 })
+      yield* Ref.set(world.provider, lines(() => true))
+      const ids = yield* Ref.make<ReadonlyArray<Inbox.WebhookId>>([])
+      const again = yield* replayAll({
+        ...failed,
+        onBatch: (_, batch) => Ref.update(ids, (all) => [...all, ...batch.map(({ id }) => id)])
+      })
+      assert.deepStrictEqual(again, { ...none, claimed: 2, succeeded: 2, appended: 2 })
+      assert.lengthOf(yield* Ref.get(ids), 2)
+      assert.deepStrictEqual(yield* replayAll({ provider: Provider.Provider.make("other") }), none)
+      assert.deepStrictEqual(yield* replayAll({ scope: Tenant.all }), { ...none, claimed: 4, succeeded: 4 })
+    }))
+
+  it.live("keeps to a rate", () =>
+    Effect.flatMap(world, ({ layer }) =>
+      Effect.gen(function*() {
+        const inbox = yield* Inbox.Inbox
+        for (let index = 0; index < 6; index++) {
+          const { id } = yield* inbox.store({
+            tenantId,
+            provider: name,
+            headers: {},
+            body: bytes(`a${index}`),
+            token: Option.none()
+          })
+          yield* inbox.release(tenantId, id)
+        }
+        const [took, swept] = yield* Effect.timed(sweep({ rate: 10 }))
+        assert.strictEqual(swept.succeeded, 6)
+        assert.isAtLeast(Duration.toMillis(took), 500)
+      }).pipe(Effect.provide(layer))))
+
   test("keeps a webhook whose reading dies, and its words out of the reason", () =>
     Effect.gen(function*() {
       const { outcome, webhookId } = yield* receive("a\nthrow")
@@ -325,7 +422,7 @@ describe("Ingestion", () => {
       yield* Ref.set(world.ledgerDies, answered("42703"))
       const { outcome, webhookId } = yield* receive("a")
       assert.strictEqual(outcome, "stored")
-      for (let round = 0; round < 2 * Inbox.maxTries; round++) {
+      for (let round = 0; round < 2 * InboxRow.maxTries; round++) {
         yield* TestClock.adjust("1 minute")
         assert.deepStrictEqual(yield* sweep(), { ...none, claimed: 1, postponed: 1 })
       }
@@ -568,7 +665,7 @@ describe("Ingestion", () => {
         Effect.provide(
           Ingestion.layer.pipe(
             Layer.provide(tableOf(lines())),
-            Layer.provideMerge(ledger),
+            Layer.provideMerge(beside(ledger)),
             Layer.provideMerge(Edge.memory)
           )
         )

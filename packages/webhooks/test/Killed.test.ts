@@ -121,7 +121,7 @@ describe("A server killed between storing a webhook and appending its events", (
           Ingestion.layer.pipe(
             Layer.provideMerge(Edge.table(Edge.rows())),
             Layer.provide(Secrets.layer({})),
-            Layer.provideMerge(Layer.merge(PgInbox.layer(), PgLedger.layer())),
+            Layer.provideMerge(Layer.provideMerge(PgInbox.layer(), PgLedger.layer())),
             Layer.provide([database, SecureRandom.layerWebCrypto])
           )
         ))

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Attributes, Inbox, LedgerError, Provider, Tenant } from "@waybill/core"
+import { Attributes, Inbox, InboxRow, LedgerError, Provider, Tenant } from "@waybill/core"
 import { Credentials, Ingestion, Metrics, Providers, Refusals, Secrets, type Webhook } from "@waybill/webhooks"
 import { Effect, Fiber, Layer, Metric, Option, Schema } from "effect"
 import { TestClock } from "effect/testing"
@@ -208,7 +208,7 @@ describe("A webhook that is not understood", () => {
       })
       yield* TestClock.adjust("6 minutes")
       Edge.logged.length = 0
-      for (let n = 1; n < Inbox.maxTries; n++) {
+      for (let n = 1; n < InboxRow.maxTries; n++) {
         yield* ingestion.sweep()
         yield* TestClock.adjust("25 hours")
       }

@@ -38,7 +38,7 @@ const main = Layer.merge(
 ).pipe(
   Layer.provide([Ingestion.layer, Intake.layer]),
   Layer.provide(hanging),
-  Layer.provide(Layer.merge(PgInbox.layer(), PgLedger.layer())),
+  Layer.provide(Layer.provideMerge(PgInbox.layer(), PgLedger.layer())),
   Layer.provide(Layer.unwrap(Effect.map(Config.Redacted("WAYBILL_DATABASE_URL"), (url) => PgServer.layer(url)))),
   Layer.provide(Secrets.layerConfig()),
   Layer.provide(Providers.layer),

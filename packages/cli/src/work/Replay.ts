@@ -3,16 +3,25 @@
  *
  * @since 0.1.0
  */
-import { Inbox, type Tenant } from "@waybill/core"
+import type { Inbox, Tenant } from "@waybill/core"
 import * as Ingestion from "@waybill/webhooks/Ingestion"
-import { Effect, Layer, Option } from "effect"
+import type * as Processed from "@waybill/webhooks/Processed"
+import { Effect, Layer } from "effect"
+import { stderr } from "node:process"
 import * as Store from "../store/Store.ts"
 import * as Edge from "./Edge.ts"
 
 const layer = Layer.provideMerge(Edge.layer, Store.layer)
 
-/** How many dead webhooks are listed at once. */
-const page = 1000
+/** Shows on a terminal how far it is. */
+const showProgress = ({ claimed, succeeded }: Processed.Swept) =>
+  Effect.sync(() => {
+    if (stderr.isTTY) stderr.write(`\r\u001b[Kprocessed again: ${claimed}, succeeded: ${succeeded}`)
+  })
+
+const clearProgress = Effect.sync(() => {
+  if (stderr.isTTY) stderr.write("\r\u001b[K")
+})
 
 /**
  * The outcome of processing a webhook again.
@@ -30,17 +39,12 @@ export type Replayed = {
 
 const statuses = { Succeeded: "succeeded", Postponed: "postponed", Failed: "failed", Dead: "dead" } as const
 
-const replay = Effect.fnUntraced(function*(scope: Tenant.Scope, id: Inbox.WebhookId) {
-  const ingestion = yield* Ingestion.Ingestion
-  const { counts, result } = yield* ingestion.replay(scope, id)
-  const replayed: Replayed = {
-    id,
-    status: statuses[result._tag],
-    appended: counts.appended,
-    duplicates: counts.duplicates,
-    reason: "reason" in result ? result.reason : null
-  }
-  return replayed
+const describe = (id: Inbox.WebhookId, { counts, result }: Processed.Processed): Replayed => ({
+  id,
+  status: statuses[result._tag],
+  appended: counts.appended,
+  duplicates: counts.duplicates,
+  reason: "reason" in result ? result.reason : null
 })
 
 /**
@@ -49,21 +53,29 @@ const replay = Effect.fnUntraced(function*(scope: Tenant.Scope, id: Inbox.Webhoo
  * @category replay
  * @since 0.1.0
  */
-export const one = Effect.fn("Replay.one")(replay, Effect.provide(layer))
+export const one = Effect.fn("Replay.one")(function*(scope: Tenant.Scope, id: Inbox.WebhookId) {
+  const ingestion = yield* Ingestion.Ingestion
+  return describe(id, yield* ingestion.replay(scope, id))
+}, Effect.provide(layer))
 
 /**
- * Processes every webhook again that was given up, each once.
+ * Processes every webhook again that is asked for, each once, many together.
  *
  * @category replay
- * @since 0.1.0
+ * @since 0.2.0
  */
-export const dead = Effect.fn("Replay.dead")(function*(scope: Tenant.Scope) {
-  const inbox = yield* Inbox.Inbox
-  const replayed = new Map<Inbox.WebhookId, Replayed>()
-  while (true) {
-    const found = yield* inbox.list({ scope, status: Option.some("dead"), limit: page })
-    const fresh = found.filter(({ id }) => !replayed.has(id))
-    if (fresh.length === 0) return [...replayed.values()]
-    for (const { id } of fresh) replayed.set(id, yield* replay(scope, id))
-  }
+export const all = Effect.fn("Replay.all")(function*(query: Omit<Processed.ReplayQuery, "onBatch">) {
+  const ingestion = yield* Ingestion.Ingestion
+  const replayed: Array<Replayed> = []
+  yield* Effect.ensuring(
+    ingestion.replayAll({
+      ...query,
+      onBatch: (sofar, batch) => {
+        for (const { id, ...processed } of batch) replayed.push(describe(id, processed))
+        return showProgress(sofar)
+      }
+    }),
+    clearProgress
+  )
+  return replayed
 }, Effect.provide(layer))

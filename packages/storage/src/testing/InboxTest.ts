@@ -6,8 +6,8 @@
  * @since 0.1.0
  */
 import { assert } from "@effect/vitest"
-import { Inbox, Place, Provider, Recipient, Retry, Tenant } from "@waybill/core"
-import { DateTime, Duration, Effect, type Layer, Option } from "effect"
+import { type Event, Inbox, Ledger, Place, Provider, Recipient, Retry, Tenant } from "@waybill/core"
+import { DateTime, Duration, Effect, type Layer, Option, Result } from "effect"
 import { TestClock } from "effect/testing"
 import * as Given from "./Given.ts"
 import * as Contract from "./internal/contract.ts"
@@ -58,6 +58,9 @@ const claim = (scope: Tenant.Scope, limit = 100) =>
 
 const claimedIds = (scope: Tenant.Scope, limit?: number) =>
   Effect.map(claim(scope, limit), (claimed) => claimed.map(({ id }) => id))
+
+/** Lets a webhook be claimed again. */
+const released = (key: Inbox.WebhookKey) => Inbox.Inbox.use((inbox) => inbox.release(key.tenantId, key.id))
 
 const list = (scope: Tenant.Scope, status?: Inbox.WebhookStatus, limit = 100) =>
   Inbox.Inbox.use((inbox) => inbox.list({ scope, status: Option.fromUndefinedOr(status), limit }))
@@ -431,6 +434,7 @@ const trying = ({ example }: Contract.Contract<Inbox.Inbox>): void => {
         yield* TestClock.adjust("1 second")
       }
       yield* TestClock.adjust("1 day")
+      for (const key of keys) yield* released(key)
       const ofOne = keys.filter(({ tenantId }) => tenantId === one).map(({ id }) => id)
       assert.deepStrictEqual(yield* claimedIds(one, 2), ofOne.slice(0, 2))
       assert.deepStrictEqual(yield* claimedIds(one, 2), ofOne.slice(2))
@@ -445,8 +449,7 @@ const trying = ({ example }: Contract.Contract<Inbox.Inbox>): void => {
     "gives each webhook to one of several claims at the same time",
     Effect.gen(function*() {
       const tenantId = yield* Given.tenant
-      for (let index = 0; index < 30; index++) yield* store(webhook(tenantId))
-      yield* TestClock.adjust("1 day")
+      for (let index = 0; index < 30; index++) yield* released(yield* store(webhook(tenantId)))
       const claims = yield* Effect.all(Array.from({ length: 8 }, () => claimedIds(tenantId, 5)), {
         concurrency: "unbounded"
       })
@@ -481,6 +484,272 @@ const trying = ({ example }: Contract.Contract<Inbox.Inbox>): void => {
         yield* finish(key, { _tag: "Succeeded" })
       }
       assert.isFalse(yield* inbox.release(tenantId, Inbox.WebhookId.make("00000000-0000-7000-8000-000000000000")))
+    })
+  )
+}
+
+const claiming = ({ example }: Contract.Contract<Inbox.Inbox>): void => {
+  example(
+    "claims what stalled alone, after all that waits",
+    Effect.gen(function*() {
+      const tenantId = yield* Given.tenant
+      const stalled = [yield* store(webhook(tenantId))]
+      yield* TestClock.adjust("1 second")
+      stalled.push(yield* store(webhook(tenantId)))
+      yield* TestClock.adjust("1 day")
+      const waiting = [yield* store(webhook(tenantId)), yield* store(webhook(tenantId))]
+      for (const key of waiting) yield* released(key)
+      assert.sameMembers([...yield* claimedIds(tenantId)], waiting.map(({ id }) => id))
+      for (const { id } of stalled) assert.deepStrictEqual(yield* claimedIds(tenantId), [id])
+      assert.deepStrictEqual(yield* claimedIds(tenantId), [])
+    })
+  )
+
+  example(
+    "claims a share of each tenant and provider, however much waits for one of them",
+    Effect.gen(function*() {
+      const [one, other] = yield* Effect.all([Given.tenant, Given.tenant])
+      for (let index = 0; index < 12; index++) yield* released(yield* store(webhook(one)))
+      yield* TestClock.adjust("1 second")
+      const late = [
+        yield* store(webhook(one, "{}", { provider: mailgun })),
+        yield* store(webhook(other)),
+        yield* store(webhook(other))
+      ]
+      for (const key of late) yield* released(key)
+      const ofOne = yield* claim(one, 4)
+      assert.sameMembers(ofOne.map(({ provider }) => provider), [Given.provider, Given.provider, mailgun])
+      const ids = yield* claimedIds(Tenant.all, 10_000)
+      assert.includeMembers([...ids], late.slice(1).map(({ id }) => id))
+    })
+  )
+
+  example(
+    "claims no more bytes at once than fit, and the rest next",
+    Effect.gen(function*() {
+      const tenantId = yield* Given.tenant
+      const body = new Uint8Array(Inbox.maxClaimedBytes / 2 + 1)
+      const keys = [yield* store(webhook(tenantId, body)), yield* store(webhook(tenantId, body))]
+      const inbox = yield* Inbox.Inbox
+      const ids = keys.map(({ id }) => id).toReversed()
+      assert.deepStrictEqual((yield* inbox.reclaim(tenantId, ids)).map(({ id }) => id), ids.slice(0, 1))
+      for (const key of keys) yield* released(key)
+      const [first] = keys
+      assert.deepStrictEqual(yield* claimedIds(tenantId), [first?.id])
+      assert.lengthOf(yield* claimedIds(tenantId), 1)
+    })
+  )
+
+  example(
+    "claims by ids what is asked for, whatever its status, its tries forgotten",
+    Effect.gen(function*() {
+      const inbox = yield* Inbox.Inbox
+      const [tenantId, other] = yield* Effect.all([Given.tenant, Given.tenant])
+      const keys: Array<Inbox.WebhookKey> = []
+      for (
+        const ending of [
+          undefined,
+          { _tag: "Succeeded" },
+          { _tag: "Failed", reason: "why" },
+          { _tag: "Dead", reason: "why" }
+        ] as const
+      ) {
+        const key = yield* store(webhook(tenantId, "body"))
+        if (ending !== undefined) yield* finish(key, ending)
+        keys.push(key)
+      }
+      const foreign = yield* store(webhook(other))
+      const ids = [...keys, foreign].map(({ id }) => id).toReversed()
+      const claimed = yield* inbox.reclaim(tenantId, ids)
+      assert.deepStrictEqual(claimed.map(({ id }) => id), ids.slice(1))
+      for (const each of claimed) {
+        assert.deepStrictEqual([each.status, each.attempts, decoder.decode(each.body)], ["processing", 1, "body"])
+      }
+      assert.deepStrictEqual(yield* claimedIds(tenantId), [])
+      assert.deepStrictEqual([...yield* inbox.reclaim(tenantId, [])], [])
+      for (const key of keys) yield* finish(key, { _tag: "Succeeded" })
+      assert.isTrue((yield* list(tenantId)).every(({ status }) => status === "succeeded"))
+    })
+  )
+}
+
+/** An event of a key; under the same key, one that happened later is another. */
+const event = (key: string, seconds = 0): Event.NewEvent =>
+  Given.report("delivered", key, { occurredAt: Given.afterNoon(seconds) })
+
+const tagsOf = (outcomes: ReadonlyArray<Ledger.Outcome>) =>
+  outcomes.map((outcome) => Ledger.isConflict(outcome) ? "Conflict" : outcome._tag)
+
+const isTaken = (taken: Inbox.Taken) =>
+  taken._tag === "Taken" ? taken : assert.fail("a webhook was taken for a repeated one")
+
+const succeeded: Inbox.Ending = { _tag: "Succeeded" }
+
+const settling = ({ example }: Contract.Contract<Inbox.Inbox | Ledger.Ledger>): void => {
+  example(
+    "takes a webhook with its events, and ends its first try",
+    Effect.gen(function*() {
+      const inbox = yield* Inbox.Inbox
+      const tenantId = yield* Given.tenant
+      yield* TestClock.adjust("1 minute")
+      const take = (ending: Inbox.Ending, ...events: ReadonlyArray<Event.NewEvent>) =>
+        inbox.take(webhook(tenantId, "body", { headers: { a: "1" } }), { events, ending, receivedAt: Given.noon })
+      for (
+        const [ending, status] of [
+          [succeeded, "succeeded"],
+          [{ _tag: "Failed", reason: "why" }, "failed"],
+          [{ _tag: "Postponed", reason: "why" }, "failed"]
+        ] as const
+      ) {
+        const taken = isTaken(yield* take(ending, event(`of-${ending._tag}`), event("of-all")))
+        assert.deepStrictEqual(tagsOf(taken.outcomes), ["Appended", status === "succeeded" ? "Appended" : "Duplicate"])
+        const found = yield* get({ tenantId, id: taken.id })
+        assert.strictEqual(found.status, status)
+        assert.strictEqual(found.attempts, ending._tag === "Postponed" ? 0 : 1)
+        assert.strictEqual(found.receivedAt.epochMilliseconds, Given.noon.epochMilliseconds)
+        assert.strictEqual(decoder.decode(found.body), "body")
+        assert.deepStrictEqual({ ...found.headers }, { a: "1" })
+        assert.deepStrictEqual(found.lastError, ending._tag === "Succeeded" ? Option.none() : Option.some("why"))
+      }
+      yield* TestClock.adjust(Retry.waitAfter(1))
+      assert.lengthOf(yield* claim(tenantId), 2)
+      assert.deepStrictEqual([...isTaken(yield* take(succeeded)).outcomes], [])
+    })
+  )
+
+  example(
+    "keeps nothing of a webhook one of whose events cannot be stored",
+    Effect.gen(function*() {
+      const inbox = yield* Inbox.Inbox
+      const tenantId = yield* Given.tenant
+      const events = [event("good"), { ...event("bad"), providerEventId: Option.some("\u0000") }]
+      const token = Option.some({ value: "token", verifiedBy: tenantId })
+      const given = webhook(tenantId, "{}", { token })
+      const refused = yield* Effect.flip(inbox.take(given, { events, ending: succeeded, receivedAt: Given.noon }))
+      assert.strictEqual(refused._tag, "InvalidInput")
+      assert.lengthOf(yield* list(tenantId), 0)
+      const taken = yield* inbox.take(given, { events: events.slice(0, 1), ending: succeeded, receivedAt: Given.noon })
+      assert.strictEqual(taken._tag, "Taken")
+    })
+  )
+
+  example(
+    "takes a token once, with the events of its first webhook alone",
+    Effect.gen(function*() {
+      const inbox = yield* Inbox.Inbox
+      const ledger = yield* Ledger.Ledger
+      const [tenantId, other] = yield* Effect.all([Given.tenant, Given.tenant])
+      const take = (body: string, key: string) =>
+        inbox.take(signed(tenantId, body, "token", other), {
+          events: [event(key)],
+          ending: succeeded,
+          receivedAt: Given.noon
+        })
+      const first = yield* take("a", "a")
+      assert.deepStrictEqual(yield* take("a", "b"), { _tag: "Repeated", id: first.id })
+      assert.strictEqual((yield* Effect.flip(take("b", "b")))._tag, "TokenReplayed")
+      const [outcome] = yield* ledger.append(tenantId, [event("b")])
+      assert.strictEqual(outcome?._tag, "Appended")
+      assert.lengthOf(yield* list(tenantId), 1)
+    })
+  )
+
+  example(
+    "leaves a webhook in hand whose event has the key of another, also among others",
+    Effect.gen(function*() {
+      const inbox = yield* Inbox.Inbox
+      const tenantId = yield* Given.tenant
+      yield* inbox.take(webhook(tenantId), { events: [event("a")], ending: succeeded, receivedAt: Given.noon })
+      const read = { events: [event("a", 30)], ending: succeeded, receivedAt: Given.noon }
+      const taken = isTaken(yield* inbox.take(webhook(tenantId), read))
+      assert.deepStrictEqual(tagsOf(taken.outcomes), ["Conflict"])
+      assert.strictEqual((yield* get({ tenantId, id: taken.id })).status, "processing")
+      const [one, two] = [yield* store(webhook(tenantId)), yield* store(webhook(tenantId))]
+      const outcomes = yield* inbox.settle(tenantId, [
+        { id: one.id, events: [event("b")], ending: succeeded },
+        { id: two.id, events: [event("c"), event("a", 40)], ending: succeeded }
+      ])
+      assert.deepStrictEqual(outcomes.map(tagsOf), [["Appended"], ["Appended", "Conflict"]])
+      assert.strictEqual((yield* get(one)).status, "succeeded")
+      assert.strictEqual((yield* get(two)).status, "processing")
+      yield* finish(two, succeeded)
+      assert.strictEqual((yield* get(two)).status, "succeeded")
+    })
+  )
+
+  example(
+    "settles webhooks together, each with its own ending, or none of them",
+    Effect.gen(function*() {
+      const inbox = yield* Inbox.Inbox
+      const tenantId = yield* Given.tenant
+      const keys = yield* Effect.forEach(["a", "b", "c"], (body) => store(webhook(tenantId, body)))
+      const endings: ReadonlyArray<Inbox.Ending> = [succeeded, { _tag: "Failed", reason: "why" }, {
+        _tag: "Dead",
+        reason: "gone"
+      }]
+      const settlements = keys.map(({ id }, index) => ({
+        id,
+        events: index === 2 ? [] : [event("same"), event(`own-${index}`)],
+        ending: endings[index] ?? succeeded
+      }))
+      const bad = { ...event("bad"), providerEventId: Option.some("\u0000") }
+      const refused = yield* Effect.flip(inbox.settle(
+        tenantId,
+        settlements.map((each) => ({ ...each, events: [...each.events, bad] }))
+      ))
+      assert.strictEqual(refused._tag, "InvalidInput")
+      for (const key of keys) assert.strictEqual((yield* get(key)).status, "processing")
+      const outcomes = yield* inbox.settle(tenantId, settlements)
+      assert.deepStrictEqual(outcomes.map(tagsOf), [["Appended", "Appended"], ["Duplicate", "Appended"], []])
+      const found = yield* Effect.forEach(keys, get)
+      assert.deepStrictEqual(found.map(({ status }) => status), ["succeeded", "failed", "dead"])
+      assert.deepStrictEqual(found.map(({ attempts }) => attempts), [1, 1, 1])
+      const again = yield* inbox.settle(tenantId, settlements)
+      assert.deepStrictEqual(again.map(tagsOf), [["Duplicate", "Duplicate"], ["Duplicate", "Duplicate"], []])
+      assert.deepStrictEqual((yield* Effect.forEach(keys, get)).map(({ status }) => status), [
+        "succeeded",
+        "failed",
+        "dead"
+      ])
+    })
+  )
+
+  example(
+    "takes webhooks that come at once, each with its own events and ending",
+    Effect.gen(function*() {
+      const inbox = yield* Inbox.Inbox
+      const tenants = yield* Effect.all([Given.tenant, Given.tenant])
+      const given = tenants.flatMap((tenantId) =>
+        Array.from({ length: 40 }, (_, index) => ({ tenantId, index, isBad: index === 7 }))
+      )
+      const taken = yield* Effect.forEach(
+        given,
+        ({ index, isBad, tenantId }) =>
+          Effect.result(inbox.take(webhook(tenantId, `${index}`), {
+            events: isBad
+              ? [{ ...event("bad"), providerEventId: Option.some("\u0000") }]
+              : [event(`of-${index}`), event(`shared-${index % 10}`)],
+            ending: index % 4 === 0 ? { _tag: "Failed", reason: `${index}` } : succeeded,
+            receivedAt: Given.noon
+          })),
+        { concurrency: "unbounded" }
+      )
+      const fresh = new Map(tenants.map((tenantId) => [tenantId, 0]))
+      for (const [place, { index, isBad, tenantId }] of given.entries()) {
+        const result = taken[place]
+        if (result === undefined || Result.isFailure(result)) {
+          assert.isTrue(isBad)
+          continue
+        }
+        const { id, outcomes } = isTaken(result.success)
+        const found = yield* get({ tenantId, id })
+        assert.strictEqual(decoder.decode(found.body), `${index}`)
+        assert.strictEqual(found.status, index % 4 === 0 ? "failed" : "succeeded")
+        assert.strictEqual(tagsOf(outcomes)[0], "Appended")
+        if (tagsOf(outcomes)[1] === "Appended") fresh.set(tenantId, (fresh.get(tenantId) ?? 0) + 1)
+      }
+      assert.deepStrictEqual([...fresh.values()], [10, 10])
+      for (const tenantId of tenants) assert.lengthOf(yield* list(tenantId), 39)
     })
   )
 }
@@ -646,11 +915,13 @@ const removing = ({ example }: Contract.Contract<Inbox.Inbox>): void => {
  * @category suites
  * @since 0.1.0
  */
-export const suite = <E>(name: string, inbox: Layer.Layer<Inbox.Inbox, E>): void =>
-  Contract.declare(name, inbox, (contract) => {
+export const suite = <E>(name: string, inbox: Layer.Layer<Inbox.Inbox | Ledger.Ledger, E>): void =>
+  Contract.declare(name, inbox, (contract: Contract.Contract<Inbox.Inbox | Ledger.Ledger>) => {
     storing(contract)
     tokens(contract)
     trying(contract)
+    claiming(contract)
+    settling(contract)
     reading(contract)
     removing(contract)
   })

@@ -35,6 +35,12 @@ export interface Reading extends Processed {
   readonly isComplete: boolean
 }
 
+/** What was read from a webhook whose events may share a transaction with those of others. */
+export interface Draft extends Inbox.Read {
+  /** Tells how the reading ended, by the outcomes of its events. */
+  readonly conclude: (outcomes: ReadonlyArray<Ledger.Outcome>) => Reading
+}
+
 /** Is told of every event, in the order of the body, what became of it. */
 export type Told = (event: Event.NewEvent, outcome: Ledger.Outcome) => void
 
@@ -82,6 +88,19 @@ const ofDefect = (defect: unknown): Reading =>
     ? vain({ _tag: "Postponed", reason: "the database refused a statement" })
     : vain(failed("processing it died"), "Died")
 
+/** A draft without an event, of a reading that came to nothing. */
+const idle = (reading: Reading): Draft => ({ events: [], ending: reading.result, conclude: () => reading })
+
+/** Counts what became of one event. */
+const tally = (counts: { -readonly [Count in keyof Counts]: Counts[Count] }, outcome: Ledger.Outcome): void => {
+  if (Ledger.isConflict(outcome)) counts.conflicts++
+  else if (outcome._tag === "Duplicate") counts.duplicates++
+  else {
+    counts.appended++
+    if (Option.isNone(outcome.deliveryId)) counts.orphans++
+  }
+}
+
 const isStorable = (event: Event.NewEvent): boolean => Result.isSuccess(Input.event(event))
 
 /** Appends what can be stored, as it is taken when it is received; the outcomes are those of the events beside them. */
@@ -126,12 +145,7 @@ export const make = (
         for (const [index, outcome] of outcomes.entries()) {
           const event = events[index]
           if (event !== undefined) told?.(event, outcome)
-          if (Ledger.isConflict(outcome)) counts.conflicts++
-          else if (outcome._tag === "Duplicate") counts.duplicates++
-          else {
-            counts.appended++
-            if (Option.isNone(outcome.deliveryId)) counts.orphans++
-          }
+          tally(counts, outcome)
         }
       }
       counts.unknown += piece.events.filter(({ type }) => type === "unknown").length
@@ -166,9 +180,57 @@ export const make = (
     return reading
   })
 
-  return (row: Option.Option<Row.OpenRow>, webhook: Inbox.Webhook, told?: Told): Effect.Effect<Reading> =>
+  const unknownProvider = vain(failed("the provider is not known"), "UnknownProvider")
+
+  /**
+   * Reads a webhook without appending anything; none where it has to be read alone: it asks for something beside events, it has
+   * more of them than one transaction appends, or reading it dies.
+   */
+  const draft = (row: Option.Option<Row.OpenRow>, webhook: Webhook.Received): Effect.Effect<Option.Option<Draft>> => {
+    if (Option.isNone(row)) return Effect.succeed(Option.some(idle(unknownProvider)))
+    const { followUp, setup } = row.value
+    if (followUp !== undefined && (setup === undefined || Option.isSome(setup(webhook)))) return Effect.succeedNone
+    return Effect.catchDefect(
+      Effect.gen(function*() {
+        const pieces = yield* Effect.result(Row.read(row.value, webhook))
+        if (Result.isFailure(pieces)) {
+          const { message, reason } = pieces.failure
+          return Option.some(idle(vain(failed(message), reason, Option.some(pieces.failure))))
+        }
+        const events: Array<Event.NewEvent> = []
+        const undecodable: Array<Webhook.Undecodable> = []
+        let ignored = 0
+        for (const piece of pieces.success) {
+          if (events.length + piece.events.length > batchSize) return Option.none()
+          for (const event of piece.events) {
+            events.push(Event.received(keepDetails ? event : { ...event, details: Option.none() }, webhook.receivedAt))
+          }
+          for (const item of piece.undecodable) undecodable.push(item)
+          ignored += piece.ignored.length
+        }
+        const ending: Inbox.Ending = undecodable.length === 0 ? { _tag: "Succeeded" } : failed(complaint(undecodable))
+        const conclude = (outcomes: ReadonlyArray<Ledger.Outcome>): Reading => {
+          const unknown = events.filter(({ type }) => type === "unknown").length
+          const counts = { ...nothing, unknown, undecodable: undecodable.length, ignored }
+          for (const outcome of outcomes) tally(counts, outcome)
+          return {
+            result: ending,
+            counts,
+            malformed: Option.none(),
+            misread: Option.fromUndefinedOr(undecodable[0]?.reason),
+            isComplete: true
+          }
+        }
+        return Option.some({ events, ending, conclude })
+      }),
+      () => Effect.succeedNone
+    )
+  }
+
+  /** Reads a webhook into the ledger, all by itself. */
+  const readAlone = (row: Option.Option<Row.OpenRow>, webhook: Inbox.Webhook, told?: Told): Effect.Effect<Reading> =>
     Option.isNone(row)
-      ? Effect.succeed(vain(failed("the provider is not known"), "UnknownProvider"))
+      ? Effect.succeed(unknownProvider)
       : Effect.suspend(() => read(row.value, webhook, told)).pipe(
         Effect.catch((error) => Effect.succeed(ofFailure(error))),
         Effect.catchDefect((defect) =>
@@ -180,4 +242,9 @@ export const make = (
           )
         )
       )
+
+  return { readAlone, draft }
 }
+
+/** The reading of webhooks. */
+export type Readings = ReturnType<typeof make>

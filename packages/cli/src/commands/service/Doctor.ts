@@ -5,13 +5,13 @@
  */
 import { Tenant } from "@waybill/core"
 import type * as PgHealth from "@waybill/storage/PgHealth"
-import { Duration, Effect, Layer, Option, Schema } from "effect"
+import { Duration, Effect, Option, Schema } from "effect"
 import { Command } from "effect/cli"
-import { SecureRandom } from "effect/crypto"
 import * as EdgeSettings from "../../config/EdgeSettings.ts"
 import * as Setting from "../../config/Setting.ts"
 import * as Settings from "../../config/Settings.ts"
 import * as Database from "../../store/Database.ts"
+import * as Store from "../../store/Store.ts"
 import * as Output from "../../terminal/Output.ts"
 import * as Parameters from "../../terminal/Parameters.ts"
 
@@ -247,15 +247,6 @@ const verifications = Effect.gen(function*() {
   }))
 })
 
-/** The database, and the raw webhooks in it. */
-const inbox = Database.layerWith({
-  memory: Effect.map(Effect.promise(() => import("@waybill/storage/MemoryInbox")), ({ layer }) => layer),
-  postgres: Effect.fnUntraced(function*(schema: string) {
-    const PgInbox = yield* Effect.promise(() => import("@waybill/storage/PgInbox"))
-    return PgInbox.layer({ schema, rowLevelSecurity: yield* Setting.read(Settings.rowLevelSecurity) })
-  })
-}).pipe(Layer.provide(SecureRandom.layerWebCrypto))
-
 /**
  * `waybill doctor`
  *
@@ -266,7 +257,7 @@ export const doctor = Command.make(
   "doctor",
   { json: Parameters.json },
   Effect.fnUntraced(function*({ json }) {
-    const examined = yield* Effect.provide(examineWith(webhooks), inbox).pipe(
+    const examined = yield* Effect.provide(examineWith(webhooks), Store.layer).pipe(
       // A schema that cannot be written to has no inbox to ask.
       Effect.catchTag(
         ["SchemaNotMigrated", "SchemaTooNew"],

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Inbox } from "@waybill/core"
+import { Inbox, Provider } from "@waybill/core"
 import { DateTime, Duration, Effect, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as Store from "../../store/Store.ts"
@@ -32,7 +32,7 @@ export class StillFailing extends Schema.TaggedError<StillFailing>("waybill/Stil
  */
 export class NothingChosen extends Schema.TaggedError<NothingChosen>("waybill/NothingChosen")("NothingChosen", {}) {
   override get message(): string {
-    return "needs the id of one webhook, or --dead"
+    return "needs the id of one webhook, or --dead, or a filter such as --status failed"
   }
 }
 
@@ -42,6 +42,29 @@ const webhookId = Argument.String("id").pipe(
 )
 
 const dead = Flag.Boolean("dead").pipe(Flag.withDefault(false))
+
+const status = Flag.optional(Flag.Literals("status", Inbox.WebhookStatus.literals))
+
+const provider = Flag.String("provider").pipe(
+  Flag.withSchema(Provider.Provider),
+  Flag.withDescription("Only those of one provider, such as postmark"),
+  Flag.optional
+)
+
+const since = Parameters.time("since", "Only those received at this time or later, in ISO 8601")
+
+const until = Parameters.time("until", "Only those received before this time, in ISO 8601")
+
+/** The filters of a list that are given. */
+const filters = ({ provider, since, until }: {
+  readonly provider: Option.Option<Provider.Provider>
+  readonly since: Option.Option<DateTime.Utc>
+  readonly until: Option.Option<DateTime.Utc>
+}) => ({
+  ...Option.isSome(provider) && { provider: provider.value },
+  ...Option.isSome(since) && { from: since.value },
+  ...Option.isSome(until) && { to: until.value }
+})
 
 const describe = ({ attempts, id, lastError, processedAt, provider, receivedAt, status, tenantId }: Inbox.Summary) => ({
   id,
@@ -58,20 +81,21 @@ const list = Command.make(
   "list",
   {
     scope: Parameters.scope,
-    status: Flag.Literals("status", Inbox.WebhookStatus.literals).pipe(
-      Flag.withDescription("Only those that stand so"),
-      Flag.optional
-    ),
+    status: status.pipe(Flag.withDescription("Only those that stand so")),
     dead: dead.pipe(Flag.withDescription("Only those that were given up, as --status dead")),
+    provider,
+    since,
+    until,
     limit: Parameters.limit,
     json: Parameters.json
   },
-  Effect.fnUntraced(function*({ dead, json, limit, scope, status }) {
+  Effect.fnUntraced(function*({ dead, json, limit, provider, scope, since, status, until }) {
     const inbox = yield* Inbox.Inbox
     const found = yield* inbox.list({
       scope,
       status: dead ? Option.some("dead") : status,
-      limit
+      limit,
+      ...filters({ provider, since, until })
     })
     const webhooks = found.map(describe)
     yield* Output.write(json, { webhooks }, () =>
@@ -140,16 +164,31 @@ const replay = Command.make(
   "replay",
   {
     id: Argument.optional(webhookId),
-    dead: dead.pipe(Flag.withDescription("Every webhook that was given up")),
+    dead: dead.pipe(Flag.withDescription("Every webhook that was given up, as --status dead")),
+    status: status.pipe(Flag.withDescription("Every webhook that stands so")),
+    provider,
+    since,
+    until,
+    rate: Flag.Int("rate").pipe(
+      Flag.filter((rate) => rate >= 1 && rate <= 100_000, () => "must be a whole number from 1 to 100000"),
+      Flag.withDescription("The most webhooks a second (default: as many as can be)"),
+      Flag.optional
+    ),
     scope: Parameters.scope,
     json: Parameters.json
   },
-  Effect.fnUntraced(function*({ dead, id, json, scope }) {
-    if (Option.isSome(id) === dead) yield* new NothingChosen()
+  Effect.fnUntraced(function*({ dead, id, json, provider, rate, scope, since, status, until }) {
+    const isFiltered = dead || Option.isSome(status) || Object.keys(filters({ provider, since, until })).length > 0
+    if (Option.isSome(id) === isFiltered) yield* new NothingChosen()
     const Replay = yield* Effect.promise(() => import("../../work/Replay.ts"))
     const replayed = yield* Option.isSome(id)
       ? Effect.map(Replay.one(scope, id.value), (it) => [it])
-      : Replay.dead(scope)
+      : Replay.all({
+        scope,
+        status: dead ? Option.some("dead") : status,
+        ...Option.isSome(rate) && { rate: rate.value },
+        ...filters({ provider, since, until })
+      })
     yield* Output.write(json, { replayed }, () =>
       Output.table(
         ["webhook", "status", "appended", "duplicates", "reason"],
@@ -160,7 +199,7 @@ const replay = Command.make(
           String(duplicates),
           reason ?? ""
         ]),
-        "no dead webhooks"
+        "no such webhooks"
       ))
     const failing = replayed.filter(({ status }) => status !== "succeeded").length
     if (failing > 0) yield* new StillFailing({ failing })
@@ -174,7 +213,11 @@ const replay = Command.make(
       command: "waybill webhooks replay 01890a5d-ac96-774b-bcce-b302099a8057",
       description: "One, whatever its status"
     },
-    { command: "waybill webhooks replay --dead", description: "All that were given up" }
+    { command: "waybill webhooks replay --dead", description: "All that were given up" },
+    {
+      command: "waybill webhooks replay --status failed --provider postmark --since 2026-03-01T00:00:00Z --rate 200",
+      description: "What one provider sent since then and failed, at most 200 a second"
+    }
   ])
 )
 
