@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Audit, Directory, type Drift, type Event, Ledger, Orphans, Search, type Tenant } from "@waybill/core"
+import { Audit, Directory, type Drift, Event, EventType, Ledger, Orphans, Search, type Tenant } from "@waybill/core"
 import { Given } from "@waybill/storage/testing"
 import { DateTime, Deferred, Effect, Fiber, Option } from "effect"
 import { SqlClient } from "effect/sql"
@@ -226,6 +226,34 @@ describe("audits on PostgreSQL", () => {
       }).pipe(Effect.provide(TestDatabase.ledger)),
     60_000
   )
+
+  it.live("an event of any type and bounce class marks its delivery as the core says", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const tenantId = yield* Given.tenant
+      const { id } = yield* Given.dispatched(tenantId, "m-1")
+      const classes = [Option.none(), ...Event.BounceClass.literals.map(Option.some)]
+      const facts = EventType.EventType.literals.filter((type) => type !== "reconciled").flatMap((type) =>
+        classes.map((bounceClass) => ({ type, bounceClass, occurredAt: DateTime.makeUnsafe(0) }))
+      )
+      for (const { bounceClass, type } of facts) {
+        yield* sql`
+          INSERT INTO waybill.events (id, tenant_id, delivery_id, type, bounce_class, occurred_at, inserted_at, idempotency_key)
+          VALUES (gen_random_uuid(), ${tenantId}, ${id}, ${type}, ${Option.getOrNull(bounceClass)}, now(), now(),
+            ${`${type} ${Option.getOrNull(bounceClass)}`})
+        `
+      }
+      const rows = yield* sql<{ readonly mark: string }>`
+        SELECT e.idempotency_key || ' ' || o.mark AS mark FROM waybill.occurrences o JOIN waybill.events e ON e.id = o.event_id
+        WHERE o.delivery_id = ${id}
+      `
+      assert.deepStrictEqual(
+        rows.map(({ mark }) => mark).toSorted(),
+        facts.flatMap((fact) =>
+          Search.marksOf(fact).map((mark) => `${fact.type} ${Option.getOrNull(fact.bounceClass)} ${mark}`)
+        ).toSorted()
+      )
+    }).pipe(Effect.provide(TestDatabase.ledger)), 30_000)
 
   it.live(
     "a delivery that another program deletes, records again or dates otherwise is found by what happened to it",
