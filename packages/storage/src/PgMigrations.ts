@@ -217,6 +217,8 @@ export const migrate = Effect.fn("PgMigrations.migrate")(function*(schema: strin
     Effect.catchTag("MigrationError", (error) => Effect.die(error))
   )
   const applied = yield* sql.withTransaction(Effect.gen(function*() {
+    // What reads or writes a large table once takes longer than the limit that clients set.
+    yield* sql`SET LOCAL statement_timeout = 0`
     yield* sql`SELECT pg_advisory_xact_lock(hashtextextended(${`waybill migrations of ${schema}`}, 0))`
     yield* sql`CREATE SCHEMA IF NOT EXISTS ${sql(schema)}`
     const applied = yield* run
