@@ -6,7 +6,7 @@
  *
  * @since 0.2.0
  */
-import { Context, Effect, Hash, Option, Result, Schema, Struct } from "effect"
+import { Context, DateTime, Effect, Hash, Option, Result, Schema, Struct } from "effect"
 import type * as Delivery from "./Delivery.ts"
 import * as Event from "./Event.ts"
 import * as Input from "./Input.ts"
@@ -19,9 +19,15 @@ import type * as Suppression from "./Suppression.ts"
 import * as Suppressions from "./Suppressions.ts"
 import type * as Tenant from "./Tenant.ts"
 import * as Text from "./Text.ts"
-import type * as Timestamp from "./Timestamp.ts"
+import * as Timestamp from "./Timestamp.ts"
 
 const uuid = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+
+const isTimestamp = Schema.is(Timestamp.Timestamp)
+
+/** Whether a cursor names an instant that is stored; a place has microseconds, an instant milliseconds. */
+const isStored = (cursor: string): boolean =>
+  isTimestamp(DateTime.makeUnsafe(Math.floor(Number(cursor.split(".")[1]) / 1000)))
 
 /**
  * Where the next page of a listing begins: opaque, kept and given back as it is. It belongs to the query that gave it.
@@ -32,7 +38,8 @@ const uuid = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 export const Cursor = Schema.String.check(
   Schema.isPattern(new RegExp(`^[0-9a-z]{1,8}\\.-?[0-9]{1,18}\\.${uuid}$`), {
     message: "must be the next of a page"
-  })
+  }).abort(),
+  Schema.makeFilter((text: string) => isStored(text) ? undefined : "must be the next of a page")
 ).pipe(Schema.brand("DirectoryCursor"))
 
 /**

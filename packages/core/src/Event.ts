@@ -77,7 +77,8 @@ export const RejectReason = Schema.Literals([
 export type RejectReason = typeof RejectReason.Type
 
 /**
- * Whether a bounce is final (`hard`), may pass (`soft`), or the provider does not say (`undetermined`, treated as final).
+ * Whether a bounce is final (`hard`), may pass (`soft`), or the provider does not say (`undetermined`): then it is final for its
+ * delivery, and suppresses its recipient only as a soft one does.
  *
  * @category schemas
  * @since 0.1.0

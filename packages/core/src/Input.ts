@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Effect, Option, Result, Schema, SchemaIssue } from "effect"
+import { DateTime, Effect, Option, Result, Schema, SchemaIssue } from "effect"
 import * as Act from "./Act.ts"
 import * as Alert from "./Alert.ts"
 import * as Alerts from "./Alerts.ts"
@@ -16,7 +16,7 @@ import * as Event from "./Event.ts"
 import { invalid, type InvalidInput } from "./LedgerError.ts"
 import * as Provider from "./Provider.ts"
 import * as Recipient from "./Recipient.ts"
-import type * as Suppressions from "./Suppressions.ts"
+import * as Suppressions from "./Suppressions.ts"
 import * as Tenant from "./Tenant.ts"
 import * as Text from "./Text.ts"
 import * as Ticks from "./Ticks.ts"
@@ -41,7 +41,13 @@ const complaint = (issue: SchemaIssue.Issue): string => {
   return path === "" ? rule : `${path}: ${rule}`
 }
 
-const check = <A, E>(what: InvalidInput["what"], schema: Schema.Codec<A, E>) => {
+/**
+ * Checks what is given to an operation by a schema; the first complaint names the field and no value.
+ *
+ * @category validation
+ * @since 0.2.0
+ */
+export const check = <A, E>(what: InvalidInput["what"], schema: Schema.Codec<A, E>) => {
   const validate = Schema.decodeUnknownResult(Schema.toType(schema))
   return (input: A, index = 0): Result.Result<A, InvalidInput> =>
     Result.mapError(validate(input), (error) => invalid(what, complaint(error.issue), index))
@@ -230,10 +236,26 @@ const isId = Schema.is(Event.EventId)
 
 const isTenant = Schema.is(Tenant.TenantId)
 
+/**
+ * Tells whether a text is the digest that stands for an address.
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const isDigest = (text: string): boolean => /^[0-9a-f]{64}$/.test(text)
+
+const isTimestamp = Schema.is(Timestamp.Timestamp)
+
+const isDay = (text: string): boolean =>
+  Option.exists(
+    DateTime.make(`${text}T00:00:00Z`),
+    (start) => isTimestamp(DateTime.toUtc(start)) && DateTime.formatIso(start) === `${text}T00:00:00.000Z`
+  )
+
 /** What the rows of a part are known by, where that is no id. */
-const forms: Readonly<Partial<Record<Audit.Query["part"], RegExp>>> = {
-  suppressions: /^[0-9a-f]{1,128}$/,
-  figures: /^[0-9]{4}-[0-9]{2}-[0-9]{2}$/
+const forms: Readonly<Partial<Record<Audit.Query["part"], (text: string) => boolean>>> = {
+  suppressions: isDigest,
+  figures: isDay
 }
 
 /**
@@ -248,7 +270,7 @@ export const place = (
   if (Option.isNone(after)) return Result.succeed(Option.none())
   const [id, tenantId, ...rest] = after.value.split(" ")
   const form = forms[part]
-  const isOfPart = form === undefined ? isId(id) : form.test(id ?? "")
+  const isOfPart = form === undefined ? isId(id) : form(id ?? "")
   const isPlace = isOfPart && rest.length === 0 && (part === "orphans" ? tenantId === undefined : isTenant(tenantId))
   return isPlace
     ? Result.succeed(Option.some({ id: id ?? "", tenantId: tenantId ?? "" }))
@@ -270,9 +292,10 @@ const { reason, stream } = Block.Block.fields
 
 const instant = Schema.OptionFromNullOr(Timestamp.Timestamp)
 
-/** The most addresses of one call: `Suppressions.maxRecipients`. */
 const few = <S extends Schema.Constraint>(item: S) =>
-  Schema.Array(item).check(Schema.isMaxLength(1000, { message: "must be at most 1000" }))
+  Schema.Array(item).check(
+    Schema.isMaxLength(Suppressions.maxRecipients, { message: `must be at most ${Suppressions.maxRecipients}` })
+  )
 
 /**
  * Checks which addresses are asked for.

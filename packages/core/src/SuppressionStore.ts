@@ -22,7 +22,7 @@ import type * as Timestamp from "./Timestamp.ts"
  * @since 0.2.0
  */
 export interface Known {
-  /** What stands for the address in the store, of a fixed order, also once it is forgotten. */
+  /** What stands for the address in the store, of a fixed order, also once it is forgotten: 64 hexadecimal digits. */
   readonly key: string
   /** The address in its canonical form; absent once forgotten. */
   readonly recipient: Option.Option<Recipient.Recipient>
@@ -160,7 +160,7 @@ const after = (query: Suppressions.Query): Effect.Effect<Option.Option<Place>, I
   if (Option.isNone(query.after)) return Effect.succeedNone
   const [stream = "", reason = "", key = "", ...of] = query.after.value.split("~").toReversed()
   const known = Input.scope({ reason, stream: stream === "" ? null : stream })
-  const isPlace = of.toReversed().join("~") === listing(query) && /^[0-9a-f]{1,128}$/.test(key) && Option.isSome(known)
+  const isPlace = of.toReversed().join("~") === listing(query) && Input.isDigest(key) && Option.isSome(known)
   return isPlace && Option.isSome(known)
     ? Effect.succeedSome({ key, ...known.value })
     : Effect.fail(invalid("query", "after: must be the next of a page of this very listing"))

@@ -7,6 +7,7 @@
  * @since 0.2.0
  */
 import { Context, DateTime, type Effect, Option, type Redacted, Result, Schema } from "effect"
+import * as Input from "./Input.ts"
 import { invalid, type InvalidInput, type LedgerError } from "./LedgerError.ts"
 import * as Tenant from "./Tenant.ts"
 import * as Text from "./Text.ts"
@@ -123,8 +124,9 @@ export interface Row {
  */
 export type TokenKey = Pick<Token, "scope" | "id">
 
-const validate = Schema.decodeUnknownResult(
-  Schema.toType(Schema.Struct({ scope: Scope, name: Text.bounded(255), role: Role, expiresAt: Token.fields.expiresAt }))
+const validate = Input.check(
+  "token",
+  Schema.Struct({ scope: Scope, name: Text.bounded(255), role: Role, expiresAt: Token.fields.expiresAt })
 )
 
 /**
@@ -134,9 +136,8 @@ const validate = Schema.decodeUnknownResult(
  * @since 0.2.0
  */
 export const check = (token: NewToken, now: Timestamp.Timestamp): Result.Result<NewToken, InvalidInput> => {
-  if (Result.isFailure(validate(token))) {
-    return Result.fail(invalid("token", "name: must be 1 to 255 characters of well-formed text without NUL"))
-  }
+  const checked = validate(token)
+  if (Result.isFailure(checked)) return Result.fail(checked.failure)
   return Option.exists(token.expiresAt, (at) => at.epochMilliseconds <= now.epochMilliseconds)
     ? Result.fail(invalid("token", "expiresAt: must be in the future"))
     : Result.succeed(token)

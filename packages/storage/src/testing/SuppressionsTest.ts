@@ -538,6 +538,7 @@ const listing = ({ example, property }: Contract.Contract): void => {
           Effect.asVoid(list(tenantId, { after: next, reason: Option.some("manual") })),
           Effect.asVoid(list(yield* Given.tenant, { after: next })),
           Effect.asVoid(list(tenantId, { after: Option.some("elsewhere") })),
+          Effect.asVoid(list(tenantId, { after: Option.map(next, (place) => place.replace(/[0-9a-f]~/, "~")) })),
           Effect.asVoid(list(tenantId, { limit: 0 })),
           Effect.asVoid(add(tenantId, {}, Option.some("asked by ann@example.com"))),
           Effect.asVoid(lift(tenantId, { actor: "" })),

@@ -186,8 +186,11 @@ export const make = Effect.fnUntraced(function*(target: PgUrl.Target, patience: 
     prepare: false
   })
 
-  /** Asks one server something over a connection of its own, which is given up where it does not answer in time. */
-  const ask = (host: PgUrl.Host, text: string, within: Duration.Duration) =>
+  /**
+   * Asks one server something over a connection of its own, which is given up where it does not answer in time; what is asked is
+   * made once the connection is there.
+   */
+  const ask = (host: PgUrl.Host, textAt: (now: number) => string, within: Duration.Duration) =>
     Effect.scoped(Effect.gen(function*() {
       const made: Array<Socket> = []
       const stream = () => {
@@ -202,20 +205,21 @@ export const make = Effect.fnUntraced(function*(target: PgUrl.Target, patience: 
         Effect.forkScoped
       )
       const connection = yield* PgConnection.make({ ...session(stream), connectTimeout: within })
-      const { rows } = yield* connection.query(text)
-      return rows
+      const now = performance.now()
+      const { rows } = yield* connection.query(textAt(now))
+      return { rows, took: performance.now() - now }
     }))
 
   const findHost = (wanted: PgUrl.SessionAttrs) =>
     Effect.gen(function*() {
       let failure: SqlError.SqlError | Fault = new Fault("no-host", "no host is what was asked for")
       for (const host of order) {
-        const found = yield* Effect.result(ask(host, roleText, target.connectTimeout))
+        const found = yield* Effect.result(ask(host, () => roleText, target.connectTimeout))
         if (found._tag === "Failure") {
           failure = found.failure
           continue
         }
-        const [role] = yield* Effect.orDie(Roles(found.success))
+        const [role] = yield* Effect.orDie(Roles(found.success.rows))
         if (isWanted[wanted](role)) return host
         failure = new Fault("no-host", "no host is what was asked for")
       }
@@ -257,8 +261,8 @@ export const make = Effect.fnUntraced(function*(target: PgUrl.Target, patience: 
   const watcher: Watcher = { ...watched, connect }
 
   const examine = (host: PgUrl.Host): Effect.Effect<Verdict> =>
-    ask(host, runningText, patience.silence).pipe(
-      Effect.flatMap((rows) => Effect.orDie(Busy(rows))),
+    ask(host, () => runningText, patience.silence).pipe(
+      Effect.flatMap(({ rows }) => Effect.orDie(Busy(rows))),
       Effect.map((statements): Verdict => ({ _tag: "Running", statements })),
       Effect.catch((error) => {
         // An error that carries a severity is in the server's own words.
@@ -291,8 +295,11 @@ export const make = Effect.fnUntraced(function*(target: PgUrl.Target, patience: 
     }
     return Effect.forEach(new Set(abandoned.values()), (host) => {
       const its = Array.from(abandoned.keys()).filter((session) => abandoned.get(session) === host)
-      return ask(host, endText(its, now), patience.silence).pipe(
-        Effect.map(() => its.forEach((session) => abandoned.delete(session))),
+      return ask(host, (connected) => endText(its, connected), patience.silence).pipe(
+        Effect.map(({ took }) => {
+          // One that took longer to arrive may have passed by a session for its age.
+          if (took < slack) its.forEach((session) => abandoned.delete(session))
+        }),
         Effect.ignore
       )
     }, { concurrency: "unbounded", discard: true })
@@ -317,14 +324,15 @@ export const make = Effect.fnUntraced(function*(target: PgUrl.Target, patience: 
           else giveUp(socket, new Fault("silent", "the server gave no answer"))
         }
       }), { concurrency: "unbounded", discard: true })
-    yield* endAbandoned
   })
 
-  yield* look.pipe(
-    Effect.repeat(Schedule.spaced(Duration.millis(Math.max(silence / 5, 10)))),
-    clock,
-    Effect.forkScoped
-  )
+  // Each by itself: a host that is gone keeps those who look at another one from nothing.
+  yield* Effect.forEach([look, endAbandoned], (turn) =>
+    turn.pipe(
+      Effect.repeat(Schedule.spaced(Duration.millis(Math.max(silence / 5, 10)))),
+      clock,
+      Effect.forkScoped
+    ), { discard: true })
 
   return {
     session,

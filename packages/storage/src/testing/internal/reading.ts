@@ -439,7 +439,9 @@ const auditing = ({ example }: Contract): void => {
       const places = [
         ...nowhere.flatMap((after) => [["deliveries", after], ["orphans", after]] as const),
         ["deliveries", id],
-        ["orphans", `${id} ${tenantId}`]
+        ["orphans", `${id} ${tenantId}`],
+        ["suppressions", `abc ${tenantId}`],
+        ["figures", `2026-02-30 ${tenantId}`]
       ] as const
       for (const compare of [audit.verify, audit.rebuild]) {
         for (const [part, after] of places) {

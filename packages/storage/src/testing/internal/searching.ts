@@ -188,11 +188,12 @@ export const searching = ({ example, property }: Contract): void => {
       yield* refused(search(tenantId, { status: Option.some("sent") }, { after: next }), "ForeignCursor")
       yield* refused(search(yield* Given.tenant, {}, { after: next }), "ForeignCursor")
       assert.lengthOf((yield* search(tenantId, {}, { after: next })).deliveries, 2)
-      const error = yield* refused(
-        search(tenantId, {}, { after: Option.some(notACursor) }),
-        "InvalidInput"
-      )
-      assert.strictEqual(error.issue, "after: must be the next of a page")
+      const [name, , id] = Option.getOrThrow(next).split(".")
+      const beyond = Brand.nominal<Directory.Cursor>()(`${name}.${"9".repeat(18)}.${id}`)
+      for (const after of [notACursor, beyond]) {
+        const error = yield* refused(search(tenantId, {}, { after: Option.some(after) }), "InvalidInput")
+        assert.strictEqual(error.issue, "after: must be the next of a page")
+      }
       yield* refused(search(tenantId, {}, { limit: 0 }), "InvalidInput")
       yield* refused(search(tenantId, {}, { reach: 10_001 }), "InvalidInput")
     })
