@@ -294,11 +294,11 @@ export const make = (
         const found = yield* resetsOf(tenantId, known, softness, resets)
         const decided = known.map(({ facts, key }) => ({
           key,
-          ...Act.lift(command, { facts, resets: found(key) }, softness, now)
+          of: Act.lift(command, { facts, resets: found(key) }, softness, now)
         }))
-        const lifted = decided.flatMap(({ lifted }) => lifted)
+        const lifted = decided.flatMap(({ of }) => of.lifted)
         if (lifted.length === 0) return yield* new LiftRefused({ tenantId, reason: "nothing-to-lift" })
-        yield* write(tenantId, decided.flatMap(({ acts, key }) => acts.map((act) => ({ recipient, key, act }))))
+        yield* write(tenantId, decided.flatMap(({ key, of }) => of.acts.map((act) => ({ recipient, key, act }))))
         return lifted.map(shown(Option.some(recipient)))
       })
     )

@@ -9,11 +9,24 @@
  * when its claim ends, unless the provider's report, echoing the delivery's id, has come before. A `send` that gives the provider
  * the delivery's id as an idempotency key makes that once, where the provider knows such keys.
  *
+ * Whom a complaint, a bounce or a person has suppressed since the record is not sent to: the delivery is noted as suppressed. One
+ * that was recorded in spite of a suppression is sent.
+ *
  * @since 0.2.0
  */
-import { Delivery, Ledger, type LedgerError, type Provider, Tenant, Unsent } from "@waybill/core"
+import {
+  Delivery,
+  Ledger,
+  type LedgerError,
+  type Provider,
+  Suppression,
+  Suppressions,
+  Tenant,
+  Unsent
+} from "@waybill/core"
 import * as Attributes from "@waybill/core/Attributes"
 import { DateTime, Duration, Effect, Layer, Option, Schedule, Schema } from "effect"
+import * as Arr from "effect/Array"
 import { annotateReason } from "./internal/reason.ts"
 import * as Metrics from "./Metrics.ts"
 
@@ -83,6 +96,8 @@ export interface Round {
   readonly sent: number
   /** How many failed, those that were given up among them. */
   readonly failed: number
+  /** How many were not sent, since their recipient was suppressed after the record. */
+  readonly suppressed: number
 }
 
 /** Notes again what the database could not take. */
@@ -91,7 +106,42 @@ const patience = Schedule.exponential("100 millis").pipe(Schedule.jittered, Sche
 const persistently = <A, E extends { readonly _tag: string }, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.retry(effect, { schedule: patience, while: ({ _tag }) => _tag === "LedgerUnavailable" })
 
-type Ending = "sent" | "failed" | "passed"
+type Ending = "sent" | "failed" | "suppressed" | "passed"
+
+/** Whether a delivery was recorded in spite of a suppression. */
+const ignoresSuppression = Effect.fnUntraced(function*({ id, tenantId }: Delivery.Delivery) {
+  const timeline = yield* Ledger.Ledger.use((ledger) => ledger.timeline({ tenantId, deliveryId: id }))
+  return timeline.some(({ event: { metadata, provider } }) =>
+    Option.isNone(provider) && metadata["ignored_suppression"] !== undefined
+  )
+})
+
+/** Why claimed deliveries are not to be sent, by their ids: one question for each tenant, or each thousand of its addresses. */
+const blocksOf = Effect.fnUntraced(function*(claims: ReadonlyArray<Unsent.Claimed>) {
+  const suppressions = yield* Suppressions.Suppressions
+  const blocks = new Map<string, Suppression.Reason>()
+  for (const [tenantId, own] of Map.groupBy(claims, ({ delivery }) => delivery.tenantId)) {
+    const named = own.flatMap(({ delivery }) =>
+      Option.toArray(Option.map(delivery.recipient, (recipient) => ({ delivery, recipient })))
+    )
+    for (const part of Arr.chunksOf(named, Suppressions.maxRecipients)) {
+      const recipients = Array.from(new Set(part.map(({ recipient }) => recipient)))
+      const held = Map.groupBy(
+        yield* persistently(suppressions.check({ tenantId, recipients, stream: Option.none() })),
+        ({ recipient }) => Option.getOrUndefined(recipient)
+      )
+      for (const { delivery, recipient } of part) {
+        const block = Suppression.blockOf(held.get(recipient) ?? [], delivery.stream)
+        if (Option.isNone(block) || (yield* persistently(ignoresSuppression(delivery)))) continue
+        blocks.set(delivery.id, block.value.reason)
+      }
+    }
+  }
+  return blocks
+})
+
+/** What an outbox works with. */
+type Services = Ledger.Ledger | Suppressions.Suppressions | Unsent.Unsent
 
 /**
  * Claims what is due, at most `concurrency` deliveries, and sends them at the same time. Returns when each was sent or failed, and
@@ -102,7 +152,7 @@ type Ending = "sent" | "failed" | "passed"
  */
 export const round = Effect.fn("Outbox.round")(function*<R>(
   options: Options<R>
-): Effect.fn.Return<Round, LedgerError.InvalidInput | LedgerError.LedgerError, Ledger.Ledger | Unsent.Unsent | R> {
+): Effect.fn.Return<Round, LedgerError.InvalidInput | LedgerError.LedgerError, Services | R> {
   const ledger = yield* Ledger.Ledger
   const unsent = yield* Unsent.Unsent
   const { attempts = 7, concurrency = 10, grace = "1 minute", lease = "5 minutes", scope = Tenant.all, send } = options
@@ -114,6 +164,16 @@ export const round = Effect.fn("Outbox.round")(function*<R>(
     dueTo: DateTime.subtractDuration(now, Duration.fromInputUnsafe(grace)),
     until: DateTime.addDuration(now, ends)
   })
+
+  const blocks = yield* blocksOf(claims)
+
+  const suppress = ({ delivery: { id, tenantId } }: Unsent.Claimed, reason: Suppression.Reason) =>
+    persistently(
+      ledger.suppress({ tenantId, deliveryId: id, because: Option.some(reason), expectedVersion: Option.none() })
+    ).pipe(
+      Effect.as<Ending>("suppressed"),
+      Effect.catchTag(["DispatchConflict", "DeliveryNotFound"], () => Effect.succeed<Ending>("passed"))
+    )
 
   const attemptOnce = ({ attempt, delivery }: Unsent.Claimed) =>
     send(delivery, attempt).pipe(
@@ -175,10 +235,11 @@ export const round = Effect.fn("Outbox.round")(function*<R>(
 
   const endings = yield* Effect.forEach(
     claims,
-    (claim) =>
+    (claim) => {
+      const reason = blocks.get(claim.delivery.id)
       // A shutdown ends a send, and never comes between a send and the note of it.
-      Effect.uninterruptibleMask((restore) =>
-        Effect.matchEffect(restore(attemptOnce(claim)), {
+      return Effect.uninterruptibleMask((restore) =>
+        reason !== undefined ? suppress(claim, reason) : Effect.matchEffect(restore(attemptOnce(claim)), {
           onFailure: (error) => note(claim, error),
           onSuccess: (sent) => dispatch(claim, sent)
         })
@@ -193,13 +254,15 @@ export const round = Effect.fn("Outbox.round")(function*<R>(
             "passed" satisfies Ending
           )
         )
-      ),
+      )
+    },
     { concurrency: "unbounded" }
   )
   return {
     claimed: claims.length,
     sent: endings.filter((ending) => ending === "sent").length,
-    failed: endings.filter((ending) => ending === "failed").length
+    failed: endings.filter((ending) => ending === "failed").length,
+    suppressed: endings.filter((ending) => ending === "suppressed").length
   }
 })
 
@@ -209,7 +272,7 @@ export const round = Effect.fn("Outbox.round")(function*<R>(
  * @category layers
  * @since 0.2.0
  */
-export const layer = <R = never>(options: Options<R>): Layer.Layer<never, never, Ledger.Ledger | Unsent.Unsent | R> => {
+export const layer = <R = never>(options: Options<R>): Layer.Layer<never, never, Services | R> => {
   const { concurrency = 10, interval = "1 second" } = options
   const pause = Effect.sleep(Duration.fromInputUnsafe(interval))
   const turn = round(options).pipe(

@@ -1,5 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Delivery, Event, IdempotencyKey, Ledger, Provider, Recipient, Tenant, type Unsent } from "@waybill/core"
+import {
+  Delivery,
+  Event,
+  IdempotencyKey,
+  Ledger,
+  Provider,
+  Recipient,
+  type Suppressions,
+  Tenant,
+  type Unsent
+} from "@waybill/core"
 import { Metrics, Outbox } from "@waybill/runtime"
 import { MemoryStorage, PgMigrations, PgServer, PgStorage } from "@waybill/storage"
 import { DateTime, Deferred, Effect, Layer, Metric, Option, Redacted, Ref } from "effect"
@@ -46,14 +56,48 @@ describe("an outbox", () => {
   it.effect("sends what is recorded, once, and notes it", () =>
     Effect.gen(function*() {
       const delivery = yield* recorded
-      assert.deepStrictEqual(yield* Outbox.round({ ...now, send: accept }), { claimed: 1, sent: 1, failed: 0 })
+      assert.deepStrictEqual(yield* Outbox.round({ ...now, send: accept }), {
+        claimed: 1,
+        sent: 1,
+        failed: 0,
+        suppressed: 0
+      })
       const sent = yield* stored(delivery)
       assert.deepStrictEqual([sent.status, sent.providerMessageId], [
         "dispatched",
         Option.some(Provider.MessageId.make(`message-${delivery.id}`))
       ])
       yield* TestClock.adjust("1 day")
-      assert.deepStrictEqual(yield* Outbox.round({ ...now, send: accept }), { claimed: 0, sent: 0, failed: 0 })
+      assert.deepStrictEqual(yield* Outbox.round({ ...now, send: accept }), {
+        claimed: 0,
+        sent: 0,
+        failed: 0,
+        suppressed: 0
+      })
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("sends nothing to whom a complaint has suppressed since the record, unless it was recorded all the same", () =>
+    Effect.gen(function*() {
+      const ledger = yield* Ledger.Ledger
+      const recipient = Recipient.Recipient.make("ann@example.com")
+      const delivery = yield* recorded
+      yield* ledger.append(tenantId, [Event.NewEvent.make({
+        type: "complained",
+        occurredAt: yield* DateTime.now,
+        provider: postmark,
+        providerMessageId: Option.some(Provider.MessageId.make("elsewhere")),
+        recipient: Option.some({ address: recipient, certain: true }),
+        idempotencyKey: IdempotencyKey.IdempotencyKey.make("complaint")
+      })])
+      yield* ledger.record(
+        Delivery.NewDelivery.make({ recipient, mailable: "receipt", stream: "transactional", ignoreSuppression: true })
+      )
+      const round = Outbox.round({ ...now, send: accept })
+      assert.deepStrictEqual(yield* round, { claimed: 2, sent: 1, failed: 0, suppressed: 1 })
+      assert.strictEqual((yield* stored(delivery)).status, "suppressed")
+      assert.deepStrictEqual(yield* types(delivery), ["queued", "suppressed"])
+      yield* TestClock.adjust("1 day")
+      assert.strictEqual((yield* round).claimed, 0)
     }).pipe(Effect.provide(memory)))
 
   it.effect("leaves a delivery to who recorded it for a while", () =>
@@ -79,7 +123,7 @@ describe("an outbox", () => {
             Effect.fail(new Outbox.SendFailed({ code: "busy", message: "ann@example.com is busy" }))
           )
       })
-      assert.deepStrictEqual(yield* round, { claimed: 1, sent: 0, failed: 1 })
+      assert.deepStrictEqual(yield* round, { claimed: 1, sent: 0, failed: 1, suppressed: 0 })
       yield* TestClock.adjust("59 seconds")
       assert.strictEqual((yield* round).claimed, 0)
       yield* TestClock.adjust("1 second")
@@ -188,7 +232,9 @@ describe("an outbox", () => {
 
 /** Runs on a fresh database of a real server. */
 const onServer = <A, E>(
-  body: (url: Redacted.Redacted) => Effect.Effect<A, E, Ledger.Ledger | Unsent.Unsent | SqlClient.SqlClient>
+  body: (
+    url: Redacted.Redacted
+  ) => Effect.Effect<A, E, Ledger.Ledger | Suppressions.Suppressions | Unsent.Unsent | SqlClient.SqlClient>
 ) =>
   Effect.gen(function*() {
     const url = yield* TestDatabase.fresh
@@ -241,7 +287,7 @@ describe("outboxes on PostgreSQL", () => {
           const rounds = yield* Effect.delay(round, "100 millis").pipe(
             Effect.repeat({ until: ({ claimed }) => claimed > 0, times: 100 })
           )
-          assert.deepStrictEqual(rounds, { claimed: 1, sent: 1, failed: 0 })
+          assert.deepStrictEqual(rounds, { claimed: 1, sent: 1, failed: 0, suppressed: 0 })
           assert.deepStrictEqual(yield* types(delivery), ["queued", "dispatched"])
         })
       ),
@@ -257,7 +303,12 @@ describe("outboxes on PostgreSQL", () => {
           yield* Effect.ignore(sql.withTransaction(Effect.andThen(recorded, Effect.fail("refused"))))
           assert.strictEqual((yield* Outbox.round({ ...now, send: accept })).claimed, 0)
           const delivery = yield* sql.withTransaction(recorded)
-          assert.deepStrictEqual(yield* Outbox.round({ ...now, send: accept }), { claimed: 1, sent: 1, failed: 0 })
+          assert.deepStrictEqual(yield* Outbox.round({ ...now, send: accept }), {
+            claimed: 1,
+            sent: 1,
+            failed: 0,
+            suppressed: 0
+          })
           assert.strictEqual((yield* stored(delivery)).status, "dispatched")
         })
       ),

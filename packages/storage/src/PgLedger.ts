@@ -137,7 +137,8 @@ const make = Effect.fnUntraced(function*(options: Database.Options) {
 export type Ports = StoragePorts.OfLedger
 
 /**
- * The ledger, its orphans, its audit and its directory in the schema of a migrated database, `waybill` by default.
+ * The ledger with all that is of it (orphans, audit, directory, suppressions, figures, what is unsent) in the schema of a migrated
+ * database, `waybill` by default.
  *
  * With `rowLevelSecurity` every transaction says which tenant it is for (`waybill.tenant_id`), as the policies of
  * `PgMigrations.enableRowLevelSecurity` ask.

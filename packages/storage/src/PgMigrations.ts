@@ -70,7 +70,9 @@ const compatibleSince: Readonly<Record<string, number>> = {
   "0007_keep_details": 2,
   // An older program leaves the last error as it was, which a rebuild mends.
   "0008_keep_the_last_error": 2,
-  // An older program's events tell suppressions by the trigger; its record does not ask for them.
+  // An older program's events tell suppressions by the trigger; its record does not ask for them. Where it forgets a recipient
+  // that events name, the name goes by a trigger; one that was added by hand alone stays until a newer program forgets it. It keeps
+  // nothing of what events said: a rebuild takes that away.
   "0009_tell_suppressions": 2,
   // Triggers and a generated column keep what is searched, whichever program writes.
   "0010_find_deliveries": 2,
