@@ -69,7 +69,12 @@ export const bitOf = (mark: Mark): number => 1 << marks.indexOf(mark)
 const isMachine = ({ normalizedPayload }: Pick<Fact, "normalizedPayload">): boolean =>
   typeof normalizedPayload["machine"] === "string"
 
-/** The part of a fact on which its marks depend: few values, so that a store can hold a table of all. */
+/**
+ * The part of a fact on which its marks depend: few values, so that a store can hold a table of all.
+ *
+ * @category models
+ * @since 0.2.0
+ */
 export interface Kind {
   readonly type: EventType.EventType
   /** Whether Waybill wrote it itself. */
@@ -130,22 +135,9 @@ export const bitsOf = (kind: Kind): number =>
  * @since 0.2.0
  */
 export const bounds: ReadonlyArray<number> = [
-  Duration.seconds(1),
-  Duration.seconds(2),
-  Duration.seconds(5),
-  Duration.seconds(10),
-  Duration.seconds(20),
-  Duration.seconds(30),
-  Duration.minutes(1),
-  Duration.minutes(2),
-  Duration.minutes(5),
-  Duration.minutes(10),
-  Duration.minutes(30),
-  Duration.hours(1),
-  Duration.hours(3),
-  Duration.hours(6),
-  Duration.hours(12),
-  Duration.days(1)
+  ...[1, 2, 5, 10, 20, 30].map((count) => Duration.seconds(count)),
+  ...[1, 2, 5, 10, 30].map((count) => Duration.minutes(count)),
+  ...[1, 3, 6, 12, 24].map((count) => Duration.hours(count))
 ].map(Duration.toMillis)
 
 /**
