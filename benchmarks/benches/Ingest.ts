@@ -1,9 +1,9 @@
 /** Webhooks over HTTP: signature checked, stored raw, appended, answered. */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { Ledger, Tenant } from "@waybill/core"
+import { Inbox, Ledger, Provider, Tenant } from "@waybill/core"
 import { PgInbox } from "@waybill/storage"
 import { Ingestion, Intake, Providers, Secrets, WebhookRoutes } from "@waybill/webhooks"
-import { Effect, Layer, Redacted } from "effect"
+import { Effect, Layer, Option, Redacted } from "effect"
 import { FetchHttpClient, HttpRouter, HttpServer } from "effect/http"
 import { SqlClient } from "effect/sql"
 import { execFile } from "node:child_process"
@@ -26,6 +26,8 @@ const script = fileURLToPath(new URL("../harness/load.ts", import.meta.url))
 
 const keys = generateKeyPairSync("ec", { namedCurve: "prime256v1" })
 const sendGridKey = keys.privateKey.export({ type: "pkcs8", format: "pem" }).toString()
+const encoder = new TextEncoder()
+
 const postmarkLogin = "waybill:benchmark"
 
 const secrets = Secrets.layer({
@@ -43,8 +45,8 @@ const edge = HttpRouter.serve(WebhookRoutes.layer(), {
   disableListenLog: true,
   routerConfig: { maxParamLength: 1024 }
 }).pipe(
-  Layer.provide([Ingestion.layer, Intake.layer]),
-  Layer.provide(PgInbox.layer()),
+  Layer.provideMerge(Layer.merge(Ingestion.layer, Intake.layer)),
+  Layer.provideMerge(PgInbox.layer()),
   Layer.provide(Providers.layer),
   Layer.provide(FetchHttpClient.layer),
   Layer.provide(secrets),
@@ -70,7 +72,7 @@ const checkMoved = Effect.fnUntraced(function*(prefix: string, count: number, ro
 
 export const bench: Bench = {
   name: "ingest",
-  sizes: { events: 10_000, batch: 500, singles: 3_000, connections: 32, callers: 64, rounds: 3 },
+  sizes: { events: 10_000, batch: 500, singles: 3_000, connections: 32, callers: 64, drained: 20_000, rounds: 3 },
   run: Effect.fnUntraced(function*(size) {
     const [events, batch, singles, connections] = [
       size("events"),
@@ -86,11 +88,15 @@ export const bench: Bench = {
         const ledger = yield* Ledger.Ledger
         const { address } = yield* HttpServer.HttpServer
         const origin = HttpServer.formatAddress(address).replace("0.0.0.0", "127.0.0.1")
-        const prefixes = { appendBatch: "a-", ingestBatch: "b-", appendSingle: "c-", ingestSingle: "d-" }
+        const inbox = yield* Inbox.Inbox
+        const ingestion = yield* Ingestion.Ingestion
+        const drained = size("drained")
+        const prefixes = { appendBatch: "a-", ingestBatch: "b-", appendSingle: "c-", ingestSingle: "d-", drain: "e-" }
         yield* Fill.dispatched(prefixes.appendBatch, { from: 1, count: events })
         yield* Fill.dispatched(prefixes.ingestBatch, { from: 1, count: events })
         yield* Fill.dispatched(prefixes.appendSingle, { from: 1, count: singles })
         yield* Fill.dispatched(prefixes.ingestSingle, { from: 1, count: singles })
+        yield* Fill.dispatched(prefixes.drain, { from: 1, count: drained })
         yield* sql`
           UPDATE waybill.deliveries SET provider = 'sendgrid' WHERE provider_message_id LIKE ${`${prefixes.ingestBatch}%`}
         `
@@ -133,6 +139,30 @@ export const bench: Bench = {
               ))
               return { rate: singles / seconds, p99: 0 }
             }),
+          drain: (round) =>
+            Effect.gen(function*() {
+              const given = Given.events(prefixes.drain, round, 1, drained)
+              yield* Effect.forEach(
+                given,
+                (event) =>
+                  inbox.store({
+                    tenantId,
+                    provider: Provider.Provider.make("postmark"),
+                    headers: {},
+                    body: encoder.encode(Given.postmarkBody(event)),
+                    token: Option.none()
+                  }),
+                { concurrency: 500, discard: true }
+              )
+              yield* sql`
+                UPDATE waybill.webhooks SET status = 'received', attempts = 0, claimed_at = NULL
+                WHERE status = 'processing'
+              `
+              yield* Fill.settle
+              const { seconds } = yield* Rounds.timedAlone(ingestion.sweep())
+              yield* checkMoved(prefixes.drain, drained, round)
+              return { rate: drained / seconds, p99: 0 }
+            }),
           ingestSingle: (round) =>
             Effect.gen(function*() {
               const { latencies, seconds } = yield* post({
@@ -161,18 +191,20 @@ export const bench: Bench = {
             `same number of events by \`append\` alone, in batches one after the other, and by ${
               size("callers")
             } callers ` +
-            "at once.",
+            `at once. And ${drained} single Postmark webhooks that wait in the inbox, drained by one sweep.`,
           rows: [
             Report.row(`SendGrid, batches of ${batch}`, "events/s", of("ingestBatch", "rate")),
             Report.row(`append, batches of ${batch}`, "events/s", of("appendBatch", "rate")),
             Report.row("Postmark, single", "events/s", of("ingestSingle", "rate")),
             Report.row(`append, ${size("callers")} at once`, "events/s", of("appendSingle", "rate")),
+            Report.row(`inbox, ${drained} that wait, drained`, "events/s", of("drain", "rate")),
             Report.row("SendGrid: p99 of a request", "ms", of("ingestBatch", "p99")),
             Report.row("Postmark: p99 of a request", "ms", of("ingestSingle", "p99"))
           ],
           ratios: [
             Report.atLeast("ingest/batch-to-append", ratio("ingestBatch", "appendBatch"), 0.5),
-            Report.atLeast("ingest/single-to-append", ratio("ingestSingle", "appendSingle"), 0.5)
+            Report.atLeast("ingest/single-to-append", ratio("ingestSingle", "appendSingle"), 0.5),
+            Report.atLeast("ingest/drain-to-single", ratio("drain", "ingestSingle"), 2)
           ],
           notes: [],
           plots: []

@@ -42,3 +42,19 @@ export const newEvent = (given: Given): Event.NewEvent =>
 
 export const chunks = <A>(values: ReadonlyArray<A>, size: number): ReadonlyArray<ReadonlyArray<A>> =>
   Array.from({ length: Math.ceil(values.length / size) }, (_, index) => values.slice(index * size, (index + 1) * size))
+
+const postmarkTypes = { delivered: "Delivery", opened: "Open", clicked: "Click" } as const
+
+/** The body in which Postmark reports an event. */
+export const postmarkBody = (given: Given): string => {
+  const at = new Date(given.at).toISOString()
+  return JSON.stringify({
+    RecordType: postmarkTypes[given.type],
+    MessageID: given.messageId,
+    Recipient: given.recipient,
+    MessageStream: "outbound",
+    Tag: "welcome",
+    ...given.type === "delivered" ? { DeliveredAt: at, ServerID: 1 } : { ReceivedAt: at, OriginalLink: "https://a" },
+    Metadata: {}
+  })
+}

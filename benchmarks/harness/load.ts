@@ -52,23 +52,10 @@ const sendGrid = (secret: string, batch: ReadonlyArray<Given.Given>): Webhook =>
   }
 }
 
-const postmarkTypes = { delivered: "Delivery", opened: "Open", clicked: "Click" } as const
-
-const postmark = (secret: string, given: Given.Given): Webhook => {
-  const at = new Date(given.at).toISOString()
-  return {
-    body: JSON.stringify({
-      RecordType: postmarkTypes[given.type],
-      MessageID: given.messageId,
-      Recipient: given.recipient,
-      MessageStream: "outbound",
-      Tag: "welcome",
-      ...given.type === "delivered" ? { DeliveredAt: at, ServerID: 1 } : { ReceivedAt: at, OriginalLink: "https://a" },
-      Metadata: {}
-    }),
-    headers: { authorization: `Basic ${Buffer.from(secret).toString("base64")}` }
-  }
-}
+const postmark = (secret: string, given: Given.Given): Webhook => ({
+  body: Given.postmarkBody(given),
+  headers: { authorization: `Basic ${Buffer.from(secret).toString("base64")}` }
+})
 
 const post = (agent: Agent, url: string, { body, headers }: Webhook) =>
   Effect.callback<void>((resume) => {
