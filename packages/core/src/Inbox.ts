@@ -3,11 +3,11 @@
  *
  * @since 0.1.0
  */
-import { Context, type Duration, type Effect, Option, Result, Schema } from "effect"
+import { Context, type Effect, Option, Result, Schema } from "effect"
 import type * as Event from "./Event.ts"
+import type * as InboxQuery from "./InboxQuery.ts"
 import type * as Ledger from "./Ledger.ts"
 import { invalid, type InvalidInput, type LedgerError } from "./LedgerError.ts"
-import type * as Place from "./Place.ts"
 import * as Provider from "./Provider.ts"
 import * as Recipient from "./Recipient.ts"
 import * as Tenant from "./Tenant.ts"
@@ -251,51 +251,6 @@ export const endings: Readonly<
 }
 
 /**
- * How long raw webhooks are kept after their last try, by status; what is absent is kept for good.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Retention {
-  readonly succeeded: Option.Option<Duration.Duration>
-  readonly dead: Option.Option<Duration.Duration>
-  readonly failed: Option.Option<Duration.Duration>
-}
-
-/**
- * Which webhooks to claim.
- *
- * @category models
- * @since 0.2.0
- */
-export interface ClaimQuery {
-  readonly scope: Tenant.Scope
-  readonly limit: number
-  /** How long ago processing must have begun to count as ended by a crash. */
-  readonly stalledFor: Duration.Duration
-}
-
-/**
- * Which webhooks to list.
- *
- * @category models
- * @since 0.2.0
- */
-export interface ListQuery {
-  readonly scope: Tenant.Scope
-  readonly status: Option.Option<WebhookStatus>
-  readonly limit: number
-  /** Begins after the place of a webhook, by when it was received; at the newest by default. */
-  readonly after?: Place.Place
-  /** Those of one provider; of all by default. */
-  readonly provider?: Provider.Provider
-  /** Those that were received at this instant or later. */
-  readonly from?: Timestamp.Timestamp
-  /** Those that were received before this instant. */
-  readonly to?: Timestamp.Timestamp
-}
-
-/**
  * The events that were read from a webhook, and how that ended.
  *
  * @category models
@@ -335,30 +290,6 @@ export interface FirstRead extends Read {
 export type Taken =
   | { readonly _tag: "Taken"; readonly id: WebhookId; readonly outcomes: ReadonlyArray<Ledger.Outcome> }
   | Repeated
-
-/**
- * Which webhooks to delete.
- *
- * @category models
- * @since 0.2.0
- */
-export interface PruneQuery {
-  readonly retention: Retention
-  readonly limit: number
-  /** Counts and deletes nothing. */
-  readonly dryRun: boolean
-}
-
-/**
- * Whom to forget.
- *
- * @category models
- * @since 0.2.0
- */
-export interface ForgetQuery {
-  readonly tenantId: Tenant.TenantId
-  readonly recipient: Recipient.Recipient
-}
 
 /**
  * Stands in raw webhooks for a recipient who was forgotten.
@@ -408,7 +339,7 @@ export class Inbox extends Context.Service<Inbox, {
    * `maxClaimedBytes`. Where there are none, one whose processing was begun more than `stalledFor` ago and never ended, as
    * after a crash: alone, so that one which ends its process each time costs no other a try.
    */
-  readonly claim: (query: ClaimQuery) => Effect.Effect<ReadonlyArray<Webhook>, InvalidInput | LedgerError>
+  readonly claim: (query: InboxQuery.ClaimQuery) => Effect.Effect<ReadonlyArray<Webhook>, InvalidInput | LedgerError>
 
   /**
    * Claims webhooks by their ids, of any status and at once, as if each was released first; as many of the first as
@@ -423,7 +354,7 @@ export class Inbox extends Context.Service<Inbox, {
   readonly get: (scope: Tenant.Scope, id: WebhookId) => Effect.Effect<Option.Option<Webhook>, LedgerError>
 
   /** Returns webhooks, newest first, without headers and bodies. */
-  readonly list: (query: ListQuery) => Effect.Effect<ReadonlyArray<Summary>, InvalidInput | LedgerError>
+  readonly list: (query: InboxQuery.ListQuery) => Effect.Effect<ReadonlyArray<Summary>, InvalidInput | LedgerError>
 
   /** Makes a webhook of any status claimable at once, its tries forgotten; false where there is none. */
   readonly release: (scope: Tenant.Scope, id: WebhookId) => Effect.Effect<boolean, LedgerError>
@@ -435,8 +366,8 @@ export class Inbox extends Context.Service<Inbox, {
   ) => Effect.Effect<ReadonlyArray<Count>, LedgerError>
 
   /** Deletes at most `limit` webhooks that have been kept long enough and returns how many; with `dryRun` only counts. */
-  readonly prune: (query: PruneQuery) => Effect.Effect<number, InvalidInput | LedgerError>
+  readonly prune: (query: InboxQuery.PruneQuery) => Effect.Effect<number, InvalidInput | LedgerError>
 
   /** Puts the stand-in for a recipient into a tenant's raw webhooks and returns how many named it. */
-  readonly forget: (query: ForgetQuery) => Effect.Effect<number, LedgerError>
+  readonly forget: (query: InboxQuery.ForgetQuery) => Effect.Effect<number, LedgerError>
 }>()("@waybill/core/Inbox") {}

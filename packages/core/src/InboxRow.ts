@@ -5,6 +5,7 @@
  */
 import { DateTime, Duration, Option, Result, Schema } from "effect"
 import * as Inbox from "./Inbox.ts"
+import type * as InboxQuery from "./InboxQuery.ts"
 import * as Ledger from "./Ledger.ts"
 import * as Place from "./Place.ts"
 import type * as Provider from "./Provider.ts"
@@ -209,7 +210,7 @@ const fitting = (rows: ReadonlyArray<InboxRow>): ReadonlyArray<InboxRow> => {
  * @since 0.2.0
  */
 export const claim = (
-  { limit, stalledFor }: Pick<Inbox.ClaimQuery, "limit" | "stalledFor">,
+  { limit, stalledFor }: Pick<InboxQuery.ClaimQuery, "limit" | "stalledFor">,
   rows: ReadonlyArray<InboxRow>,
   now: Timestamp.Timestamp
 ): ReadonlyArray<InboxRow> => {
@@ -282,7 +283,7 @@ export const parted = (
  * @since 0.2.0
  */
 export const list = (
-  { after, from, limit, provider, status, to }: Omit<Inbox.ListQuery, "scope">,
+  { after, from, limit, provider, status, to }: Omit<InboxQuery.ListQuery, "scope">,
   rows: ReadonlyArray<InboxRow>
 ): ReadonlyArray<Inbox.Summary> =>
   rows
@@ -328,7 +329,7 @@ const processedAt = ({ webhook }: InboxRow): number =>
  * @since 0.2.0
  */
 export const prune = (
-  { dryRun, limit, retention }: Inbox.PruneQuery,
+  { dryRun, limit, retention }: InboxQuery.PruneQuery,
   rows: ReadonlyArray<InboxRow>,
   now: Timestamp.Timestamp
 ): { readonly count: number; readonly deleted: ReadonlyArray<InboxRow> } => {

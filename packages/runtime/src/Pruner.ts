@@ -7,7 +7,7 @@
  *
  * @since 0.1.0
  */
-import { Inbox, Ledger, LedgerError, Ticks } from "@waybill/core"
+import { Inbox, type InboxQuery, Ledger, LedgerError, Ticks } from "@waybill/core"
 import * as Attributes from "@waybill/core/Attributes"
 import { Context, DateTime, Duration, Effect, Layer, Option } from "effect"
 import * as Metrics from "./Metrics.ts"
@@ -154,7 +154,7 @@ const make = Effect.gen(function*() {
 
   const prune = Effect.fn("Pruner.prune")(function*(options: PruneOptions = {}) {
     const keep = yield* checkKeep(options.keep)
-    const retention: Inbox.Retention = {
+    const retention: InboxQuery.Retention = {
       succeeded: limited(keep.succeeded),
       dead: limited(keep.dead),
       failed: limited(keep.failed)

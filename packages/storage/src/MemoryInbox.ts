@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Inbox, InboxRow, Input, Ledger, Tenant } from "@waybill/core"
+import { Inbox, type InboxQuery, InboxRow, Input, Ledger, Tenant } from "@waybill/core"
 import { DateTime, Effect, Layer, Option, Semaphore } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { createHash } from "node:crypto"
@@ -86,7 +86,7 @@ const make = Effect.gen(function*() {
     rows.set(key.id, InboxRow.finish(row, ending, now))
   })
 
-  const claim = Effect.fn("Inbox.claim")(function*(query: Inbox.ClaimQuery) {
+  const claim = Effect.fn("Inbox.claim")(function*(query: InboxQuery.ClaimQuery) {
     yield* Input.limit(query.limit)
     const claimed = InboxRow.claim(query, inScope(query.scope), yield* DateTime.now)
     for (const row of claimed) rows.set(row.webhook.id, row)
@@ -108,7 +108,7 @@ const make = Effect.gen(function*() {
     )
   )
 
-  const list = Effect.fn("Inbox.list")(function*(query: Inbox.ListQuery) {
+  const list = Effect.fn("Inbox.list")(function*(query: InboxQuery.ListQuery) {
     yield* Input.limit(query.limit)
     return InboxRow.list(query, inScope(query.scope))
   })
@@ -127,14 +127,14 @@ const make = Effect.gen(function*() {
       Effect.sync(() => InboxRow.count(inScope(scope), statuses))
   )
 
-  const prune = Effect.fn("Inbox.prune")(function*(query: Inbox.PruneQuery) {
+  const prune = Effect.fn("Inbox.prune")(function*(query: InboxQuery.PruneQuery) {
     yield* Input.limit(query.limit)
     const { count, deleted } = InboxRow.prune(query, inScope(Tenant.all), yield* DateTime.now)
     for (const { webhook } of deleted) rows.delete(webhook.id)
     return count
   })
 
-  const forget = Effect.fn("Inbox.forget")((query: Inbox.ForgetQuery) =>
+  const forget = Effect.fn("Inbox.forget")((query: InboxQuery.ForgetQuery) =>
     Effect.sync(() => {
       let forgotten = 0
       for (const row of inScope(query.tenantId)) {

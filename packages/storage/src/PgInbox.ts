@@ -7,7 +7,7 @@
  *
  * @since 0.1.0
  */
-import { Inbox, Input, Ledger, type LedgerError, Place, Tenant } from "@waybill/core"
+import { Inbox, type InboxQuery, Input, Ledger, type LedgerError, Place, Tenant } from "@waybill/core"
 import { DateTime, Effect, Layer, Option, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { type SqlClient } from "effect/sql"
@@ -40,7 +40,7 @@ const decodeSummaries = Schema.decodeUnknownEffect(Schema.Array(SummaryRow))
 const decodeCounts = Schema.decodeUnknownEffect(Schema.Array(CountRow))
 
 /** The statuses whose webhooks are pruned, and how long each is kept. */
-const keptFor = (retention: Inbox.Retention) =>
+const keptFor = (retention: InboxQuery.Retention) =>
   [["succeeded", retention.succeeded], ["dead", retention.dead], ["failed", retention.failed]] as const
 
 const make = Effect.fnUntraced(function*(options: Database.Options) {
@@ -77,7 +77,7 @@ const make = Effect.fnUntraced(function*(options: Database.Options) {
     return sql`(w.received_at, w.id) < (${Parameters.instant(instant)}, ${id}::uuid)`
   }
 
-  const list = Effect.fn("Inbox.list")(function*(query: Inbox.ListQuery) {
+  const list = Effect.fn("Inbox.list")(function*(query: InboxQuery.ListQuery) {
     const { after, from, provider, status, to } = query
     const limit = yield* Input.limit(query.limit)
     const filters = [
@@ -126,7 +126,7 @@ const make = Effect.fnUntraced(function*(options: Database.Options) {
     return yield* Effect.orDie(decodeCounts(rows))
   })
 
-  const prune = Effect.fn("Inbox.prune")(function*(query: Inbox.PruneQuery) {
+  const prune = Effect.fn("Inbox.prune")(function*(query: InboxQuery.PruneQuery) {
     const limit = yield* Input.limit(query.limit)
     const now = yield* DateTime.now
     const limits = keptFor(query.retention).flatMap(([status, kept]) =>
@@ -153,7 +153,7 @@ const make = Effect.fnUntraced(function*(options: Database.Options) {
     return counted?.count ?? 0
   })
 
-  const forget = Effect.fn("Inbox.forget")(function*(query: Inbox.ForgetQuery) {
+  const forget = Effect.fn("Inbox.forget")(function*(query: InboxQuery.ForgetQuery) {
     let forgotten = 0
     let after = "00000000-0000-0000-0000-000000000000"
     while (true) {

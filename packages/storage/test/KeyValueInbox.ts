@@ -2,7 +2,7 @@
  * Keeps raw webhooks and ticks in a store of texts by keys: a toy beside `KeyValueLedger`, and like it without any
  * rule of its own.
  */
-import { Inbox, InboxRow, Input, Ledger, Tenant, Ticks, type Timestamp } from "@waybill/core"
+import { Inbox, type InboxQuery, InboxRow, Input, Ledger, Tenant, Ticks, type Timestamp } from "@waybill/core"
 import { Context, DateTime, Effect, Layer, Option, Schema, Semaphore } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { KeyValueStore } from "effect/persistence"
@@ -130,7 +130,7 @@ const make = Effect.gen(function*() {
         yield* putWebhook(InboxRow.finish(row, ending, now))
       }
     }, turn),
-    claim: Effect.fn("Inbox.claim")(function*(query: Inbox.ClaimQuery) {
+    claim: Effect.fn("Inbox.claim")(function*(query: InboxQuery.ClaimQuery) {
       yield* Input.limit(query.limit)
       const claimed = InboxRow.claim(query, yield* webhooksIn(query.scope), yield* DateTime.now)
       for (const row of claimed) yield* putWebhook(row)
@@ -144,7 +144,7 @@ const make = Effect.gen(function*() {
     get: Effect.fn("Inbox.get")(function*(scope: Tenant.Scope, id: Inbox.WebhookId) {
       return Option.map(Option.fromUndefinedOr(yield* findWebhook(scope, id)), ({ webhook }) => webhook)
     }, turn),
-    list: Effect.fn("Inbox.list")(function*(query: Inbox.ListQuery) {
+    list: Effect.fn("Inbox.list")(function*(query: InboxQuery.ListQuery) {
       yield* Input.limit(query.limit)
       return InboxRow.list(query, yield* webhooksIn(query.scope))
     }, turn),
@@ -159,13 +159,13 @@ const make = Effect.gen(function*() {
         Effect.map(webhooksIn(scope), (rows) => InboxRow.count(rows, statuses)),
       turn
     ),
-    prune: Effect.fn("Inbox.prune")(function*(query: Inbox.PruneQuery) {
+    prune: Effect.fn("Inbox.prune")(function*(query: InboxQuery.PruneQuery) {
       yield* Input.limit(query.limit)
       const { count, deleted } = InboxRow.prune(query, yield* webhooksIn(Tenant.all), yield* DateTime.now)
       for (const { webhook } of deleted) yield* webhooks.remove(webhook.tenantId, webhook.id)
       return count
     }, turn),
-    forget: Effect.fn("Inbox.forget")(function*({ recipient, tenantId }: Inbox.ForgetQuery) {
+    forget: Effect.fn("Inbox.forget")(function*({ recipient, tenantId }: InboxQuery.ForgetQuery) {
       const found = (yield* webhooks.all(tenantId)).flatMap((row) =>
         Option.toArray(Option.map(erase(row.webhook.body, recipient), (body) => ({
           ...row,

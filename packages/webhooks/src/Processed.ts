@@ -3,7 +3,7 @@
  *
  * @since 0.2.0
  */
-import type { Inbox, Tenant } from "@waybill/core"
+import type { Inbox, InboxQuery, Tenant } from "@waybill/core"
 import type { Duration, Effect } from "effect"
 
 /**
@@ -63,7 +63,7 @@ export interface SweepOptions {
  * @category models
  * @since 0.2.0
  */
-export interface ReplayQuery extends Omit<Inbox.ListQuery, "limit" | "after"> {
+export interface ReplayQuery extends Omit<InboxQuery.ListQuery, "limit" | "after"> {
   /** The most webhooks a second; by default as in a sweep. */
   readonly rate?: number
   /** Told of each batch, whose tries have ended, and what was done so far. */

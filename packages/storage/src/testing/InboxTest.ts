@@ -6,7 +6,7 @@
  * @since 0.1.0
  */
 import { assert } from "@effect/vitest"
-import { type Event, Inbox, Ledger, Place, Provider, Recipient, Retry, Tenant } from "@waybill/core"
+import { type Event, Inbox, type InboxQuery, Ledger, Place, Provider, Recipient, Retry, Tenant } from "@waybill/core"
 import { DateTime, Duration, Effect, type Layer, Option, Result } from "effect"
 import { TestClock } from "effect/testing"
 import * as Given from "./Given.ts"
@@ -65,7 +65,7 @@ const released = (key: Inbox.WebhookKey) => Inbox.Inbox.use((inbox) => inbox.rel
 const list = (scope: Tenant.Scope, status?: Inbox.WebhookStatus, limit = 100) =>
   Inbox.Inbox.use((inbox) => inbox.list({ scope, status: Option.fromUndefinedOr(status), limit }))
 
-const prune = (retention: Partial<Record<keyof Inbox.Retention, number>>, limit = 10_000, dryRun = false) =>
+const prune = (retention: Partial<Record<keyof InboxQuery.Retention, number>>, limit = 10_000, dryRun = false) =>
   Inbox.Inbox.use((inbox) =>
     inbox.prune({
       retention: {

@@ -1,5 +1,5 @@
 /** Claims webhooks in hand: those that wait, fairly by tenant and provider, or by their ids. */
-import { Inbox, Input, type Tenant } from "@waybill/core"
+import { Inbox, type InboxQuery, Input, type Tenant } from "@waybill/core"
 import { DateTime, Effect, type Schema } from "effect"
 import { dueAt, isWaiting } from "../../migration0015.ts"
 import type { Database } from "../Database.ts"
@@ -26,7 +26,7 @@ export const make = (
     WHERE is_first OR bytes <= ${Inbox.maxClaimedBytes}
   `
 
-  const claim = Effect.fn("Inbox.claim")(function*(query: Inbox.ClaimQuery) {
+  const claim = Effect.fn("Inbox.claim")(function*(query: InboxQuery.ClaimQuery) {
     const limit = yield* Input.limit(query.limit)
     const time = yield* DateTime.now
     const now = Parameters.instant(time)
