@@ -65,7 +65,12 @@ export const parseSecret = (text: string): Option.Option<Redacted.Redacted> => {
 export const parseUrl = (text: string): Option.Option<Redacted.Redacted> =>
   /^https?:\/\/[^/]/.test(text) && URL.canParse(text) ? Option.some(Redacted.make(text)) : Option.none()
 
-/** A notice as it is posted: of one that is only tried there is no place and no alert. */
+/**
+ * A notice as it is posted; one by way of trial has no alert.
+ *
+ * @category models
+ * @since 0.2.0
+ */
 export type Posted = Omit<Alert.Notice, "position" | "alertId" | "isMuted"> & {
   readonly alertId: Alert.AlertId | null
 }
