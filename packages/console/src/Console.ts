@@ -7,7 +7,7 @@
  *
  * @since 0.2.0
  */
-import type { Directory, Figures, Inbox, Ledger, Orphans, Suppressions, Ticks } from "@waybill/core"
+import type { Alerts, Directory, Figures, Inbox, Ledger, Orphans, Suppressions, Ticks } from "@waybill/core"
 import { Tenant, Tokens } from "@waybill/core"
 import { DateTime, Effect, Layer, Option, Redacted } from "effect"
 import type * as HttpRouter from "effect/http/HttpRouter"
@@ -33,6 +33,7 @@ export type Ports =
   | Suppressions.Suppressions
   | Ticks.Ticks
   | Figures.Figures
+  | Alerts.Alerts
 
 /**
  * Where the console is mounted, and how.

@@ -1,5 +1,5 @@
 /** The ports that pages are made over. */
-import type { Directory, Figures, Inbox, Ledger, Orphans, Suppressions, Ticks } from "@waybill/core"
+import type { Alerts, Directory, Figures, Inbox, Ledger, Orphans, Suppressions, Ticks } from "@waybill/core"
 
 /** The ports that pages are made over. */
 export type Ports =
@@ -10,3 +10,4 @@ export type Ports =
   | Suppressions.Suppressions
   | Ticks.Ticks
   | Figures.Figures
+  | Alerts.Alerts

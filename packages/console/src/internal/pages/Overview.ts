@@ -1,5 +1,5 @@
-/** Shows what waits, what fails, the last sweeps, whom was heard from, and how much goes out by the hour. */
-import { Directory, Figures, Inbox, Orphans, Search, Ticks } from "@waybill/core"
+/** Shows what is wrong, what waits, what fails, the last sweeps, whom was heard from, and how much goes out by the hour. */
+import { type Alert, AlertRule, Alerts, Directory, Figures, Inbox, Orphans, Search, Ticks } from "@waybill/core"
 import { DateTime, Effect, Option } from "effect"
 import * as Acts from "../Acts.ts"
 import { type Html, html } from "../Html.ts"
@@ -93,6 +93,23 @@ const heard = (webhooks: ReadonlyArray<Inbox.Summary>) =>
 
 const looked = 500
 
+/** The alerts that are open, with what each says. */
+const alertsOf = (alerts: ReadonlyArray<Alert.Alert>, now: DateTime.Utc): Html | undefined =>
+  alerts.length === 0 ? undefined : html`<section data-part="alerts"><h2>Alerts</h2>${
+    Show.table(
+      ["Alert", "Open for", "Says", "To do"],
+      alerts.map((alert) => [
+        alert.rule,
+        html`${Show.age(alert.openedAt, now)}`,
+        AlertRule.sentence(alert),
+        AlertRule.defaults[alert.rule].advice
+      ])
+    )
+  }</section>`
+
+/** How many open alerts are shown, what opened last first. */
+const alertsShown = 20
+
 /** The overview. */
 export const page = Effect.fnUntraced(function*(visit: Visit.Visit) {
   const { tenantId } = visit
@@ -112,58 +129,60 @@ export const page = Effect.fnUntraced(function*(visit: Visit.Visit) {
       reach: 1000
     })
   )
+  const alerts = yield* Alerts.Alerts.use(({ list }) => list({ scope: tenantId, isOpen: true, limit: alertsShown }))
   const hours = yield* hoursOf(visit, now)
   const providers = heard(webhooks)
   return {
     title: "Overview",
     refresh: 10,
-    body:
-      html`<h1>Overview</h1><p class="lede">What waits, what fails, and who was heard from.</p><div class="tiles" data-part="tiles">${
-        tile(Visit.link(visit, "/orphans"), backlog?.pending ?? 0, "orphans wait", false)
-      }${
-        tile(
-          Visit.link(visit, "/orphans", { show: "expired" }),
-          backlog?.expired ?? 0,
-          "orphans older than 7 days",
-          true
-        )
-      }${
-        tile(
-          Visit.link(visit, "/webhooks", { status: "failed" }),
-          countOf("failed"),
-          "webhooks to be tried again",
-          true
-        )
-      }${
-        tile(Visit.link(visit, "/webhooks", { status: "dead" }), countOf("dead"), "webhooks given up", true)
-      }</div><h2>Dispatched by the hour</h2><div class="sheet" data-part="rates">${
-        bars(hours)
-      }</div><div class="columns"><section data-part="failing"><h2>Failed last</h2>${
-        failing.deliveries.length === 0 ? Show.empty("No delivery failed.") : Show.table(
-          ["Recipient", "State", "Recorded"],
-          failing.deliveries.map((delivery) => [
-            html`<a href="${Visit.link(visit, `/deliveries/${delivery.id}`)}">${
-              Show.address(visit, delivery.recipient)
-            }</a>`,
-            Option.match(delivery.lastEventType, { onNone: () => Show.tag(delivery.status), onSome: Show.eventType }),
-            Show.time(delivery.insertedAt)
-          ])
-        )
-      }</section><section><h2>Just now</h2><div class="sheet"><ol class="live" data-live="${
-        Visit.link(visit, "/live")
-      }" aria-label="What just happened"><li data-waiting class="soft">What happens while this page is open is told here.</li></ol><noscript><p class="soft">This list needs scripts. <a href="${
-        Visit.link(visit, "/deliveries")
-      }">The deliveries</a> tell the same.</p></noscript></div><div data-part="heard"><h2>Heard from</h2>${
-        providers.length === 0 ? Show.empty("No webhook has come yet.") : Show.table(
-          ["Provider", "Last heard", "Of the last webhooks"],
-          providers.map(({ count, provider, receivedAt }) => [
-            html`<a href="${Visit.link(visit, "/webhooks", { provider })}">${provider}</a>`,
-            html`${Show.age(receivedAt, now)} ago`,
-            String(count)
-          ])
-        )
-      }</div></section></div><section data-part="sweeps"><h2>Last sweeps</h2>${
-        ticks.length === 0 ? Show.empty("No schedule has run yet.") : Sweeps.table(visit, ticks)
-      }</section>`
+    body: html`<h1>Overview</h1><p class="lede">What waits, what fails, and who was heard from.</p>${
+      alertsOf(alerts, now)
+    }<div class="tiles" data-part="tiles">${
+      tile(Visit.link(visit, "/orphans"), backlog?.pending ?? 0, "orphans wait", false)
+    }${
+      tile(
+        Visit.link(visit, "/orphans", { show: "expired" }),
+        backlog?.expired ?? 0,
+        "orphans older than 7 days",
+        true
+      )
+    }${
+      tile(
+        Visit.link(visit, "/webhooks", { status: "failed" }),
+        countOf("failed"),
+        "webhooks to be tried again",
+        true
+      )
+    }${
+      tile(Visit.link(visit, "/webhooks", { status: "dead" }), countOf("dead"), "webhooks given up", true)
+    }</div><h2>Dispatched by the hour</h2><div class="sheet" data-part="rates">${
+      bars(hours)
+    }</div><div class="columns"><section data-part="failing"><h2>Failed last</h2>${
+      failing.deliveries.length === 0 ? Show.empty("No delivery failed.") : Show.table(
+        ["Recipient", "State", "Recorded"],
+        failing.deliveries.map((delivery) => [
+          html`<a href="${Visit.link(visit, `/deliveries/${delivery.id}`)}">${
+            Show.address(visit, delivery.recipient)
+          }</a>`,
+          Option.match(delivery.lastEventType, { onNone: () => Show.tag(delivery.status), onSome: Show.eventType }),
+          Show.time(delivery.insertedAt)
+        ])
+      )
+    }</section><section><h2>Just now</h2><div class="sheet"><ol class="live" data-live="${
+      Visit.link(visit, "/live")
+    }" aria-label="What just happened"><li data-waiting class="soft">What happens while this page is open is told here.</li></ol><noscript><p class="soft">This list needs scripts. <a href="${
+      Visit.link(visit, "/deliveries")
+    }">The deliveries</a> tell the same.</p></noscript></div><div data-part="heard"><h2>Heard from</h2>${
+      providers.length === 0 ? Show.empty("No webhook has come yet.") : Show.table(
+        ["Provider", "Last heard", "Of the last webhooks"],
+        providers.map(({ count, provider, receivedAt }) => [
+          html`<a href="${Visit.link(visit, "/webhooks", { provider })}">${provider}</a>`,
+          html`${Show.age(receivedAt, now)} ago`,
+          String(count)
+        ])
+      )
+    }</div></section></div><section data-part="sweeps"><h2>Last sweeps</h2>${
+      ticks.length === 0 ? Show.empty("No schedule has run yet.") : Sweeps.table(visit, ticks)
+    }</section>`
   } satisfies Page
 })
