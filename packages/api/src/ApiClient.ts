@@ -3,10 +3,10 @@
  *
  * @since 0.2.0
  */
-import { Context, Layer, type Redacted } from "effect"
+import { Context, Effect, Layer, type Redacted } from "effect"
 import * as HttpApiClient from "effect/http-api/HttpApiClient"
 import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
-import type * as HttpClient from "effect/http/HttpClient"
+import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import { Access } from "./Access.ts"
 import { Api } from "./Api.ts"
@@ -33,14 +33,17 @@ export interface Options {
   readonly token: Redacted.Redacted
 }
 
+/** The client's own spans would tell the query, and with it the address that is searched for. */
+const untraced = HttpClient.transformResponse(Effect.provideService(HttpClient.TracerDisabledWhen, () => true))
+
 /**
- * Calls the API over an HTTP client.
+ * Calls the API over an HTTP client, whose spans it leaves out.
  *
  * @category layers
  * @since 0.2.0
  */
 export const layer = ({ baseUrl, token }: Options): Layer.Layer<ApiClient, never, HttpClient.HttpClient> =>
-  Layer.effect(ApiClient, HttpApiClient.make(Api, { baseUrl })).pipe(
+  Layer.effect(ApiClient, HttpApiClient.make(Api, { baseUrl, transformClient: untraced })).pipe(
     Layer.provide(
       HttpApiMiddleware.layerClient(Access, ({ next, request }) => next(HttpClientRequest.bearerToken(request, token)))
     )

@@ -27,7 +27,10 @@ export const measure = Effect.fn("Backlog.measure")(function*(horizon: Duration.
   })
   yield* Metrics.update(Metrics.orphansPending, backlog.reduce((sum, { pending }) => sum + pending, 0))
   yield* Metrics.update(Metrics.orphansExpired, backlog.reduce((sum, { expired }) => sum + expired, 0))
-  yield* Metrics.update(Metrics.oldestOrphanAge, Math.max(0, ...backlog.map(({ oldest }) => secondsAt(now, oldest))))
+  yield* Metrics.update(
+    Metrics.oldestOrphanAge,
+    backlog.reduce((age, { oldest }) => Math.max(age, secondsAt(now, oldest)), 0)
+  )
   return backlog
 })
 

@@ -16,6 +16,7 @@ import { Given, Importer } from "@waybill/storage/testing"
 import {
   Arbitrary,
   Cause,
+  Context,
   DateTime,
   Effect,
   Exit,
@@ -30,6 +31,7 @@ import {
   Tracer
 } from "effect"
 import { SecureRandom } from "effect/crypto"
+import { HttpClient, HttpClientResponse, HttpRouter, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 
 const acme = Tenant.TenantId.make("acme")
@@ -389,5 +391,43 @@ describe("layerGuard", () => {
       ], { mode: "result" })
       const { seen } = yield* watched(Effect.exit(failing))
       assert.notInclude(seen, "ann@example.com")
+    }))
+
+  it.effect("lets no more of a failure into a span where an interruption came with it", () =>
+    Effect.gen(function*() {
+      const mixed = Effect.failCause(
+        Cause.combine(Cause.interrupt(), Cause.fail(new TypeError("ann@example.com")))
+      )
+      const { seen } = yield* watched(Effect.exit(Effect.withSpan(mixed, "mixed")))
+      assert.include(seen, "unexpected TypeError")
+      assert.notInclude(seen, "ann@example.com")
+    }))
+
+  it.effect("lets nothing into a span of what a request holds, served or made", () =>
+    Effect.gen(function*() {
+      const { dispose, handler } = HttpRouter.toWebHandler(
+        HttpRouter.add("GET", "/unsubscribe/:token", Effect.succeed(HttpServerResponse.empty())),
+        { disableLogger: true }
+      )
+      yield* Effect.addFinalizer(() => Effect.promise(dispose))
+      const secret = "zqsecret"
+      const url = `http://127.0.0.1/unsubscribe/${secret}?token=${secret}&recipient=${secret}`
+      const headers = { "x-webhook-token": secret }
+      const client = HttpClient.make((request) =>
+        Effect.succeed(HttpClientResponse.fromWeb(request, new Response(null, { status: 204 })))
+      )
+      const made = client.get(url, { headers })
+      const served = Effect.gen(function*() {
+        const context = Context.make(Tracer.Tracer, yield* Tracer.Tracer)
+        yield* Effect.promise(() => handler(new Request(url, { headers }), context))
+      })
+      for (const request of [made, served]) {
+        const { names, seen } = yield* watched(request)
+        assert.strictEqual(names.size, 1)
+        assert.include(seen, "http.response.status_code")
+        assert.notInclude(seen, secret)
+      }
+      const silent = yield* watched(Effect.provide(made, SpanGuard.layerNoHttp))
+      assert.strictEqual(silent.names.size, 0)
     }))
 })

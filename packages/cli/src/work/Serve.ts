@@ -20,8 +20,6 @@ import * as UnsubscribeRoutes from "@waybill/webhooks/UnsubscribeRoutes"
 import * as WebhookRoutes from "@waybill/webhooks/WebhookRoutes"
 import { ConfigProvider, DateTime, Duration, Effect, Fiber, Layer, Option, Ref } from "effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
-import * as HttpClient from "effect/http/HttpClient"
-import * as HttpMiddleware from "effect/http/HttpMiddleware"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
 import * as Otlp from "effect/observability/Otlp"
@@ -56,12 +54,6 @@ export interface Options extends Listener.Address {
   /** How long an idle connection is kept open. */
   readonly keepAlive: Duration.Duration
 }
-
-/** The tracers of HTTP would tell addresses of requests, and with them tokens. */
-const noHttpSpans = Layer.merge(
-  Layer.succeed(HttpMiddleware.TracerDisabledWhen, () => true),
-  Layer.succeed(HttpClient.TracerDisabledWhen, () => true)
-)
 
 /** Exports spans, metrics and logs if an endpoint is configured. */
 const exporter = Layer.unwrap(Effect.gen(function*() {
@@ -230,7 +222,7 @@ export const layer = (
     Layer.provide(Listener.layer(given, given.keepAlive)),
     Layer.provide(migrated),
     Layer.provide(Store.layer),
-    Layer.provide([Jobs.metrics, noHttpSpans]),
+    Layer.provide([Jobs.metrics, SpanGuard.layerNoHttp]),
     Layer.provide(exporter)
   )
 
