@@ -12,6 +12,8 @@
  * Whom a complaint, a bounce or a person has suppressed since the record is not sent to: the delivery is noted as suppressed. One
  * that was recorded in spite of a suppression is sent.
  *
+ * A process that is stopped claims nothing more, gives the sends in hand ten seconds to end, and notes them.
+ *
  * @since 0.2.0
  */
 import {
@@ -25,7 +27,7 @@ import {
   Unsent
 } from "@waybill/core"
 import * as Attributes from "@waybill/core/Attributes"
-import { DateTime, Duration, Effect, Layer, Option, Schedule, Schema } from "effect"
+import { DateTime, Duration, Effect, Fiber, FiberSet, Layer, Option, Schedule, Schema, Semaphore } from "effect"
 import * as Arr from "effect/Array"
 import { annotateReason } from "./internal/reason.ts"
 import * as Metrics from "./Metrics.ts"
@@ -79,7 +81,7 @@ export interface Options<R = never> {
   readonly concurrency?: number
   /** After how many attempts a delivery is given up, seven by default. The waits between them are those of `Retry.waits`. */
   readonly attempts?: number
-  /** How often it is asked for what waits, when nothing more did: every second by default. */
+  /** How often it is asked for what waits, when nothing did: every second by default. */
   readonly interval?: Duration.Input
 }
 
@@ -100,13 +102,58 @@ export interface Round {
   readonly suppressed: number
 }
 
-/** Notes again what the database could not take. */
-const patience = Schedule.exponential("100 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 6 }))
+const defaultConcurrency = 10
 
-const persistently = <A, E extends { readonly _tag: string }, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.retry(effect, { schedule: patience, while: ({ _tag }) => _tag === "LedgerUnavailable" })
+/** How long the sends in hand may still take when a process is stopped, the notes of them included. */
+const stopsWithin = Duration.seconds(10)
+
+/** How the note of a send is tried again. */
+const again = Schedule.min([
+  Schedule.jittered(Schedule.exponential("100 millis")),
+  Schedule.jittered(Schedule.spaced("5 seconds"))
+])
+
+/**
+ * Notes again what the database could not take, until the claim ends: from then on another process may have the delivery. A try
+ * is not broken off, a wait between two is.
+ */
+const persistently = <A, E extends { readonly _tag: string }, R>(
+  note: Effect.Effect<A, E, R>,
+  until: DateTime.Utc
+): Effect.Effect<A, E, R> =>
+  Effect.catch(note, (error) =>
+    error._tag !== "LedgerUnavailable" ? Effect.fail(error) : Effect.interruptible(
+      Effect.retry(Effect.uninterruptible(note), {
+        schedule: again,
+        while: ({ _tag }) =>
+          Effect.map(DateTime.now, (now) => _tag === "LedgerUnavailable" && DateTime.isLessThan(now, until))
+      }).pipe(Effect.delay("100 millis"))
+    ))
+
+/** Gives what is in hand a bounded time to end by itself where it is interrupted. */
+const lingering = <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(
+      Effect.forkChild(work),
+      (fiber) =>
+        Effect.onInterrupt(restore(Fiber.join(fiber)), () =>
+          Effect.gen(function*() {
+            const ending = yield* Effect.forkChild(Effect.andThen(Effect.sleep(stopsWithin), Fiber.interrupt(fiber)))
+            yield* Fiber.await(fiber)
+            yield* Fiber.interrupt(ending)
+          }))
+    )
+  )
 
 type Ending = "sent" | "failed" | "suppressed" | "passed"
+
+const passed: Ending = "passed"
+
+interface Held extends Unsent.Claimed {
+  readonly until: DateTime.Utc
+  /** Why it is not to be sent, if so. */
+  readonly block: Suppression.Reason | undefined
+}
 
 /** Whether a delivery was recorded in spite of a suppression. */
 const ignoresSuppression = Effect.fnUntraced(function*({ id, tenantId }: Delivery.Delivery) {
@@ -117,7 +164,7 @@ const ignoresSuppression = Effect.fnUntraced(function*({ id, tenantId }: Deliver
 })
 
 /** Why claimed deliveries are not to be sent, by their ids: one question for each tenant, or each thousand of its addresses. */
-const blocksOf = Effect.fnUntraced(function*(claims: ReadonlyArray<Unsent.Claimed>) {
+const blocksOf = Effect.fnUntraced(function*(claims: ReadonlyArray<Unsent.Claimed>, until: DateTime.Utc) {
   const suppressions = yield* Suppressions.Suppressions
   const blocks = new Map<string, Suppression.Reason>()
   for (const [tenantId, own] of Map.groupBy(claims, ({ delivery }) => delivery.tenantId)) {
@@ -127,12 +174,12 @@ const blocksOf = Effect.fnUntraced(function*(claims: ReadonlyArray<Unsent.Claime
     for (const part of Arr.chunksOf(named, Suppressions.maxRecipients)) {
       const recipients = Array.from(new Set(part.map(({ recipient }) => recipient)))
       const held = Map.groupBy(
-        yield* persistently(suppressions.check({ tenantId, recipients, stream: Option.none() })),
+        yield* persistently(suppressions.check({ tenantId, recipients, stream: Option.none() }), until),
         ({ recipient }) => Option.getOrUndefined(recipient)
       )
       for (const { delivery, recipient } of part) {
         const block = Suppression.blockOf(held.get(recipient) ?? [], delivery.stream)
-        if (Option.isNone(block) || (yield* persistently(ignoresSuppression(delivery)))) continue
+        if (Option.isNone(block) || (yield* persistently(ignoresSuppression(delivery), until))) continue
         blocks.set(delivery.id, block.value.reason)
       }
     }
@@ -143,39 +190,32 @@ const blocksOf = Effect.fnUntraced(function*(claims: ReadonlyArray<Unsent.Claime
 /** What an outbox works with. */
 type Services = Ledger.Ledger | Suppressions.Suppressions | Unsent.Unsent
 
-/**
- * Claims what is due, at most `concurrency` deliveries, and sends them at the same time. Returns when each was sent or failed, and
- * that is noted.
- *
- * @category sending
- * @since 0.2.0
- */
-export const round = Effect.fn("Outbox.round")(function*<R>(
-  options: Options<R>
-): Effect.fn.Return<Round, LedgerError.InvalidInput | LedgerError.LedgerError, Services | R> {
+/** What claims deliveries, and what sends one of them and notes it. */
+const worker = Effect.fnUntraced(function*<R>(options: Options<R>) {
   const ledger = yield* Ledger.Ledger
   const unsent = yield* Unsent.Unsent
-  const { attempts = 7, concurrency = 10, grace = "1 minute", lease = "5 minutes", scope = Tenant.all, send } = options
+  const { attempts = 7, grace = "1 minute", lease = "5 minutes", scope = Tenant.all, send } = options
   const ends = Duration.fromInputUnsafe(lease)
-  const now = yield* DateTime.now
-  const claims = yield* unsent.claim({
-    scope,
-    limit: concurrency,
-    dueTo: DateTime.subtractDuration(now, Duration.fromInputUnsafe(grace)),
-    until: DateTime.addDuration(now, ends)
+
+  const claim = Effect.fnUntraced(function*(limit: number) {
+    const now = yield* DateTime.now
+    const until = DateTime.addDuration(now, ends)
+    const dueTo = DateTime.subtractDuration(now, Duration.fromInputUnsafe(grace))
+    const claims = yield* unsent.claim({ scope, limit, dueTo, until })
+    const blocks = yield* blocksOf(claims, until)
+    return claims.map(({ attempt, delivery }): Held => ({ attempt, delivery, until, block: blocks.get(delivery.id) }))
   })
 
-  const blocks = yield* blocksOf(claims)
-
-  const suppress = ({ delivery: { id, tenantId } }: Unsent.Claimed, reason: Suppression.Reason) =>
+  const suppress = ({ delivery: { id, tenantId }, until }: Held, reason: Suppression.Reason) =>
     persistently(
-      ledger.suppress({ tenantId, deliveryId: id, because: Option.some(reason), expectedVersion: Option.none() })
+      ledger.suppress({ tenantId, deliveryId: id, because: Option.some(reason), expectedVersion: Option.none() }),
+      until
     ).pipe(
       Effect.as<Ending>("suppressed"),
       Effect.catchTag(["DispatchConflict", "DeliveryNotFound"], () => Effect.succeed<Ending>("passed"))
     )
 
-  const attemptOnce = ({ attempt, delivery }: Unsent.Claimed) =>
+  const attemptOnce = ({ attempt, delivery }: Held) =>
     send(delivery, attempt).pipe(
       Effect.timeoutOrElse({
         duration: Duration.times(ends, 0.75),
@@ -192,16 +232,17 @@ export const round = Effect.fn("Outbox.round")(function*<R>(
       )
     )
 
-  const note = ({ attempt, delivery: { id, tenantId } }: Unsent.Claimed, error: SendFailed) => {
+  const note = ({ attempt, delivery: { id, tenantId }, until }: Held, error: SendFailed) => {
     const final = error.final === true || attempt >= attempts
-    return persistently(ledger.fail({
+    const failure = ledger.fail({
       tenantId,
       deliveryId: id,
       error: { code: error.code, message: Option.fromUndefinedOr(error.message) },
       final,
       attempt: Option.some(attempt),
       expectedVersion: Option.none()
-    })).pipe(
+    })
+    return persistently(failure, until).pipe(
       Effect.andThen(Metrics.update(final ? Metrics.outboxFailed : Metrics.outboxRetried, 1)),
       Effect.as<Ending>("failed"),
       // Another worker has sent it meanwhile, or it is gone.
@@ -209,8 +250,8 @@ export const round = Effect.fn("Outbox.round")(function*<R>(
     )
   }
 
-  const dispatch = (claim: Unsent.Claimed, { provider, providerMessageId }: Sent) => {
-    const { delivery: { id, tenantId } } = claim
+  const dispatch = (claim: Held, { provider, providerMessageId }: Sent) => {
+    const { delivery: { id, tenantId }, until } = claim
     // It was sent: what cannot be noted as it is must not be sent again.
     const giveUp = (code: string) =>
       Effect.andThen(
@@ -220,7 +261,8 @@ export const round = Effect.fn("Outbox.round")(function*<R>(
         note(claim, new SendFailed({ code, final: true }))
       )
     return persistently(
-      ledger.dispatch({ tenantId, deliveryId: id, provider, providerMessageId, expectedVersion: Option.none() })
+      ledger.dispatch({ tenantId, deliveryId: id, provider, providerMessageId, expectedVersion: Option.none() }),
+      until
     ).pipe(
       Effect.andThen(Metrics.update(Metrics.outboxSent, 1, { provider })),
       Effect.as<Ending>("sent"),
@@ -233,31 +275,52 @@ export const round = Effect.fn("Outbox.round")(function*<R>(
     )
   }
 
-  const endings = yield* Effect.forEach(
-    claims,
-    (claim) => {
-      const reason = blocks.get(claim.delivery.id)
-      // A shutdown ends a send, and never comes between a send and the note of it.
-      return Effect.uninterruptibleMask((restore) =>
-        reason !== undefined ? suppress(claim, reason) : Effect.matchEffect(restore(attemptOnce(claim)), {
-          onFailure: (error) => note(claim, error),
-          onSuccess: (sent) => dispatch(claim, sent)
-        })
-      ).pipe(
-        Effect.catchTag("StaleDelivery", (error) => Effect.die(error)),
-        Effect.catchCause((cause) =>
-          Effect.as(
-            Effect.logError("what became of a delivery could not be noted").pipe(
-              annotateReason(cause),
-              Attributes.annotateLogs({ tenant_id: claim.delivery.tenantId })
-            ),
-            "passed" satisfies Ending
+  // A send whose process ended each time is known by its number: what kills a process must not go on for ever.
+  const abandoned = new SendFailed({ code: "abandoned", message: "no attempt came to an end", final: true })
+
+  const attempted = (held: Held, restore: <A, E, S>(send: Effect.Effect<A, E, S>) => Effect.Effect<A, E, S>) =>
+    held.block !== undefined
+      ? suppress(held, held.block)
+      : Effect.matchEffect(restore(held.attempt > attempts ? Effect.fail(abandoned) : attemptOnce(held)), {
+        onFailure: (error) => note(held, error),
+        onSuccess: (sent) => dispatch(held, sent)
+      })
+
+  const handle = (held: Held): Effect.Effect<Ending, never, R> =>
+    lingering(
+      // What ends a send never comes between the send and the note of it.
+      Effect.uninterruptibleMask((restore) =>
+        attempted(held, restore).pipe(
+          Effect.catchTag("StaleDelivery", (error) => Effect.die(error)),
+          Effect.catchCause((cause) =>
+            Effect.as(
+              Effect.logError("what became of a delivery could not be noted").pipe(
+                annotateReason(cause),
+                Attributes.annotateLogs({ tenant_id: held.delivery.tenantId })
+              ),
+              passed
+            )
           )
         )
       )
-    },
-    { concurrency: "unbounded" }
-  )
+    )
+
+  return { claim, handle }
+})
+
+/**
+ * Claims what is due, at most `concurrency` deliveries, and sends them at the same time. Returns when each was sent or failed, and
+ * that is noted.
+ *
+ * @category sending
+ * @since 0.2.0
+ */
+export const round = Effect.fn("Outbox.round")(function*<R>(
+  options: Options<R>
+): Effect.fn.Return<Round, LedgerError.InvalidInput | LedgerError.LedgerError, Services | R> {
+  const { claim, handle } = yield* worker(options)
+  const claims = yield* claim(options.concurrency ?? defaultConcurrency)
+  const endings = yield* Effect.forEach(claims, handle, { concurrency: "unbounded" })
   return {
     claimed: claims.length,
     sent: endings.filter((ending) => ending === "sent").length,
@@ -267,19 +330,37 @@ export const round = Effect.fn("Outbox.round")(function*<R>(
 })
 
 /**
- * Runs an outbox until its scope closes: round after round while there is something, and then every `interval`.
+ * Runs an outbox until its scope closes: it claims as many deliveries as may be sent beside those in hand, and where none waits it
+ * asks again after `interval`. When the scope closes nothing more is claimed, and the sends in hand have ten seconds to end.
  *
  * @category layers
  * @since 0.2.0
  */
 export const layer = <R = never>(options: Options<R>): Layer.Layer<never, never, Services | R> => {
-  const { concurrency = 10, interval = "1 second" } = options
+  const { concurrency = defaultConcurrency, interval = "1 second" } = options
   const pause = Effect.sleep(Duration.fromInputUnsafe(interval))
-  const turn = round(options).pipe(
-    Effect.flatMap(({ claimed }) => claimed < concurrency ? pause : Effect.void),
-    Effect.catchCause((cause) =>
-      Effect.andThen(Effect.logError("the outbox could not claim").pipe(annotateReason(cause)), pause)
+  return Layer.effectDiscard(Effect.gen(function*() {
+    yield* Metrics.registerOutbox
+    const { claim, handle } = yield* worker(options)
+    const places = yield* Semaphore.make(concurrency)
+    const sends = yield* FiberSet.make<Ending>()
+
+    const fill = Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function*() {
+        let free = yield* restore(places.take(1))
+        while (free < concurrency && (yield* places.takeIfAvailable(1))) free++
+        const claims = yield* Effect.onError(restore(claim(free)), () => places.release(free))
+        yield* places.release(free - claims.length)
+        for (const held of claims) yield* FiberSet.run(sends, Effect.ensuring(handle(held), places.release(1)))
+        return claims.length
+      })
     )
-  )
-  return Layer.effectDiscard(Effect.andThen(Metrics.registerOutbox, Effect.forkScoped(Effect.forever(turn))))
+    const turn = fill.pipe(
+      Effect.catchCause((cause) =>
+        Effect.as(Effect.logError("the outbox could not claim").pipe(annotateReason(cause)), 0)
+      ),
+      Effect.flatMap((claimed) => claimed === 0 ? pause : Effect.void)
+    )
+    yield* Effect.forkScoped(Effect.forever(turn))
+  }))
 }

@@ -4,15 +4,16 @@ import {
   Event,
   IdempotencyKey,
   Ledger,
+  LedgerError,
   Provider,
   Recipient,
   type Suppressions,
   Tenant,
-  type Unsent
+  Unsent
 } from "@waybill/core"
 import { Metrics, Outbox } from "@waybill/runtime"
 import { MemoryStorage, PgMigrations, PgServer, PgStorage } from "@waybill/storage"
-import { DateTime, Deferred, Effect, Layer, Metric, Option, Redacted, Ref } from "effect"
+import { DateTime, Deferred, Effect, Exit, Fiber, Layer, Metric, Option, Redacted, Ref, Scope } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
@@ -227,6 +228,119 @@ describe("an outbox", () => {
         yield* TestClock.adjust("1 second")
       }))
       for (const delivery of deliveries) assert.strictEqual((yield* stored(delivery)).status, "dispatched")
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("goes on beside a send that hangs, and rests only where nothing waits", () =>
+    Effect.gen(function*() {
+      const [hanging, ...others] = yield* Effect.replicateEffect(recorded, 6)
+      const sent = yield* Ref.make(0)
+      const done = yield* Deferred.make<void>()
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* Layer.build(Outbox.layer({
+          ...now,
+          concurrency: 2,
+          send: (delivery) =>
+            delivery.id === hanging?.id ? Effect.never : Effect.gen(function*() {
+              if ((yield* Ref.updateAndGet(sent, (count) => count + 1)) === others.length) {
+                yield* Deferred.succeed(done, undefined)
+              }
+              return yield* accept(delivery)
+            })
+        }))
+        // The clock stands.
+        yield* Deferred.await(done)
+        yield* Effect.forkChild(Effect.forever(TestClock.adjust("10 seconds")))
+      }))
+      for (const delivery of others) assert.strictEqual((yield* stored(delivery)).status, "dispatched")
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("stopped, it claims nothing more, and notes a send in hand", () =>
+    Effect.gen(function*() {
+      const delivery = yield* recorded
+      const [begun, answered] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const scope = yield* Scope.make()
+      const send = (delivery: Delivery.Delivery) =>
+        Deferred.succeed(begun, undefined).pipe(
+          Effect.andThen(Deferred.await(answered)),
+          Effect.andThen(accept(delivery))
+        )
+      yield* Layer.buildWithScope(Outbox.layer({ ...now, concurrency: 1, send }), scope)
+      yield* Deferred.await(begun)
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      const late = yield* recorded
+      yield* TestClock.adjust("9 seconds")
+      yield* Deferred.succeed(answered, undefined)
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual(yield* types(delivery), ["queued", "dispatched"])
+      assert.deepStrictEqual(yield* types(late), ["queued"])
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("stopped, it breaks off a send that does not end", () =>
+    Effect.gen(function*() {
+      const delivery = yield* recorded
+      const begun = yield* Deferred.make<void>()
+      const scope = yield* Scope.make()
+      const send = () => Effect.andThen(Deferred.succeed(begun, undefined), Effect.never)
+      yield* Layer.buildWithScope(Outbox.layer({ ...now, send }), scope)
+      yield* Deferred.await(begun)
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      yield* TestClock.adjust("10 seconds")
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual(yield* types(delivery), ["queued"])
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("notes what it sent when the database is back, as long as its claim lasts", () =>
+    Effect.gen(function*() {
+      const delivery = yield* recorded
+      const ledger = yield* Ledger.Ledger
+      const isAway = yield* Ref.make(true)
+      const tried = yield* Deferred.make<void>()
+      const sends = yield* Ref.make(0)
+      const away = Ledger.Ledger.of({
+        ...ledger,
+        dispatch: (command) =>
+          Effect.flatMap(Ref.get(isAway), (isAway) =>
+            isAway
+              ? Effect.andThen(
+                Deferred.succeed(tried, undefined),
+                Effect.fail(new LedgerError.LedgerUnavailable({ reason: "timeout", cause: new Error("away") }))
+              )
+              : ledger.dispatch(command))
+      })
+      const round = yield* Outbox.round({
+        ...now,
+        send: (delivery) => Effect.andThen(Ref.update(sends, (count) => count + 1), accept(delivery))
+      }).pipe(Effect.provideService(Ledger.Ledger, away), Effect.forkChild)
+      yield* Deferred.await(tried)
+      yield* TestClock.adjust("45 seconds")
+      yield* Ref.set(isAway, false)
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(yield* Fiber.join(round), { claimed: 1, sent: 1, failed: 0, suppressed: 0 })
+      assert.deepStrictEqual([yield* types(delivery), yield* Ref.get(sends)], [["queued", "dispatched"], 1])
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("gives up a delivery whose every attempt ended with its process", () =>
+    Effect.gen(function*() {
+      const delivery = yield* recorded
+      const unsent = yield* Unsent.Unsent
+      for (const attempt of [1, 2]) {
+        const at = yield* DateTime.now
+        const claims = yield* unsent.claim({ scope: "*", limit: 1, dueTo: at, until: DateTime.add(at, { minutes: 1 }) })
+        assert.deepStrictEqual(claims.map((claimed) => claimed.attempt), [attempt])
+        yield* TestClock.adjust("1 minute")
+      }
+      const send = () => Effect.die("it is not sent")
+      assert.deepStrictEqual(yield* Outbox.round({ ...now, attempts: 2, send }), {
+        claimed: 1,
+        sent: 0,
+        failed: 1,
+        suppressed: 0
+      })
+      const { lastError, status } = yield* stored(delivery)
+      assert.strictEqual(status, "failed")
+      assert.deepStrictEqual(Option.flatMap(lastError, ({ code }) => code), Option.some("abandoned"))
+      yield* TestClock.adjust("1 day")
+      assert.strictEqual((yield* Outbox.round({ ...now, attempts: 2, send })).claimed, 0)
     }).pipe(Effect.provide(memory)))
 })
 
