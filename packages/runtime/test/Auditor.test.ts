@@ -101,7 +101,11 @@ describe("verify", () => {
         "verify orphans 0",
         "verify orphans 1",
         "verify suppressions 0",
-        "verify suppressions 1"
+        "verify suppressions 1",
+        "verify contributions 0",
+        "verify contributions 1",
+        "verify figures 0",
+        "verify figures 1"
       ])
     }).pipe(Effect.provide(stores)))
 
