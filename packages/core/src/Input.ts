@@ -245,11 +245,10 @@ const isTenant = Schema.is(Tenant.TenantId)
 export const isDigest = (text: string): boolean => /^[0-9a-f]{64}$/.test(text)
 
 const isTimestamp = Schema.is(Timestamp.Timestamp)
-
 const isDay = (text: string): boolean =>
   Option.exists(
     DateTime.make(`${text}T00:00:00Z`),
-    (start) => isTimestamp(DateTime.toUtc(start)) && DateTime.formatIso(start) === `${text}T00:00:00.000Z`
+    (at) => isTimestamp(DateTime.toUtc(at)) && DateTime.formatIso(at) === `${text}T00:00:00.000Z`
   )
 
 /** What the rows of a part are known by, where that is no id. */

@@ -148,13 +148,16 @@ interface Item {
   readonly suppression: Suppression.Suppression
 }
 
-const placeOf = (query: Suppressions.Query, { key, suppression: { reason, stream } }: Item): string =>
-  [listing(query), key, reason, Option.getOrElse(stream, () => "")].join("~")
-
 /** Where a listing goes on: the key, and the suppression of it that was shown last. */
 interface Place extends Pick<Suppression.Held, "reason" | "stream"> {
   readonly key: string
 }
+
+const placeOf = (query: Suppressions.Query, { key, reason, stream }: Place): string =>
+  [listing(query), key, reason, Option.getOrElse(stream, () => "")].join("~")
+
+/** The place after all that an address may have: the last by `Suppression.order`. */
+const endOf = (key: string): Place => ({ key, reason: "soft_bounced", stream: Option.some("bulk") })
 
 const after = (query: Suppressions.Query): Effect.Effect<Option.Option<Place>, InvalidInput> => {
   if (Option.isNone(query.after)) return Effect.succeedNone
@@ -224,12 +227,15 @@ export const make = (
     yield* Input.limit(query.limit)
     yield* Effect.fromResult(Input.listing(query))
     const place = yield* after(query)
-    const { limit, reason, tenantId } = query
+    const { limit, reach = Suppressions.defaultReach, reason, tenantId } = query
+    yield* Input.limit(reach)
     const items: Array<Item> = []
-    const size = Math.max(step, Math.min(limit, Suppressions.maxRecipients))
+    let looked = 0
+    let end = Option.none<Place>()
     let from = Option.map(place, ({ key }) => key)
     let isExclusive = false
     while (items.length <= limit) {
+      const size = Math.min(Math.max(step, Math.min(limit, Suppressions.maxRecipients)), reach - looked)
       const known = yield* atomic(tenantId, next({ tenantId, reason, from, isExclusive, limit: size }))
       const fold = yield* foldOf(tenantId, known)
       items.push(
@@ -239,6 +245,11 @@ export const make = (
       )
       const last = known.at(-1)
       if (last === undefined || known.length < size) break
+      looked += size
+      if (looked >= reach) {
+        end = Option.some(endOf(last.key))
+        break
+      }
       from = Option.some(last.key)
       isExclusive = true
     }
@@ -246,7 +257,12 @@ export const make = (
     const last = page.at(-1)
     return {
       suppressions: page.map(({ suppression }) => suppression),
-      next: items.length > limit && last !== undefined ? Option.some(placeOf(query, last)) : Option.none()
+      next: Option.map(
+        items.length > limit && last !== undefined
+          ? Option.some({ key: last.key, reason: last.suppression.reason, stream: last.suppression.stream })
+          : end,
+        (place) => placeOf(query, place)
+      )
     }
   })
 

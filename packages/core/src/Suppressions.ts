@@ -58,10 +58,21 @@ export interface Query {
   /** The `next` of the page before. */
   readonly after: Option.Option<string>
   readonly limit: number
+  /** How many addresses the page looks at at most, 1 to 10,000; `defaultReach` by default. */
+  readonly reach?: number
 }
 
 /**
- * One page of a listing, in an order of its own that never changes.
+ * How many addresses one page looks at at most, so that a listing which shows few of them costs a bounded time.
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const defaultReach = 10_000
+
+/**
+ * One page of a listing, in an order of its own that never changes. One that has a `next` may be short, or empty: it looked as far
+ * as it may.
  *
  * @category models
  * @since 0.2.0

@@ -519,6 +519,13 @@ const listing = ({ example, property }: Contract.Contract): void => {
       for (const limit of [1, 2, 3, 13]) assert.deepStrictEqual(yield* listed(tenantId, { limit }), all)
       assert.lengthOf(yield* listed(tenantId, { limit: 2, reason: Option.some("bounced") }), 3)
       assert.lengthOf(yield* listed(tenantId, { limit: 2, stream: Option.some("transactional") }), 10)
+      for (const reach of [1, 2, 7]) {
+        assert.deepStrictEqual(yield* listed(tenantId, { reach }), all)
+        const few = yield* listed(tenantId, { reach, stream: Option.some("transactional"), limit: 2 })
+        assert.lengthOf(few, 10)
+      }
+      assert.isTrue(Option.isSome((yield* list(tenantId, { reach: 3 })).next))
+      yield* Contract.refused(list(tenantId, { reach: 0 }), "InvalidInput")
       const aged = { from: Option.some(Given.afterNoon(-3)), to: Option.some(Given.afterNoon(-2)) }
       assert.lengthOf(yield* listed(tenantId, { ...aged, limit: 1 }), 3)
       assert.lengthOf((yield* list(yield* Given.tenant)).suppressions, 0)
