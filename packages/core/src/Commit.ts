@@ -53,6 +53,12 @@ export interface Commit {
   readonly unsent?: ReadonlyArray<Unsent.Row>
   /** What was done to the suppressions of addresses, each by the key that stands for its address in the store. */
   readonly acts?: ReadonlyArray<{ readonly tenantId: Tenant.TenantId; readonly key: string; readonly act: Act.Act }>
+  /** The addresses that acts name, by the same keys; absent where the store is to know the address no longer. */
+  readonly named?: ReadonlyArray<{
+    readonly tenantId: Tenant.TenantId
+    readonly key: string
+    readonly recipient: Option.Option<Recipient.Recipient>
+  }>
 }
 
 /**
@@ -230,7 +236,12 @@ export const append = (
  * @since 0.2.0
  */
 export const forget = (
-  recipient: Recipient.Recipient,
+  { key, recipient, tenantId }: {
+    readonly tenantId: Tenant.TenantId
+    readonly recipient: Recipient.Recipient
+    /** What stands for the address in the store. */
+    readonly key: string
+  },
   known: {
     readonly deliveries: ReadonlyArray<Delivery.Delivery>
     /** The reports that name somebody, pending or not, or are about those deliveries. */
@@ -261,7 +272,8 @@ export const forget = (
         ...ofDeliveries.map(({ event: { id, tenantId } }) => ({ tenantId, eventId: id })),
         ...ofNamed.map(({ eventId, tenantId }) => ({ tenantId, eventId }))
       ],
-      acts: known.kept
+      acts: known.kept,
+      named: [{ tenantId, key, recipient: Option.none() }]
     }
   }
 }

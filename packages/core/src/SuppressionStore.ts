@@ -233,7 +233,8 @@ export const make = (
     let looked = 0
     let end = Option.none<Place>()
     let from = Option.map(place, ({ key }) => key)
-    let isExclusive = false
+    // Where nothing of the address is left, it is not looked at again: a page that looks at few would not get on.
+    let isExclusive = Option.exists(place, (last) => Suppression.isAlike(last, endOf(last.key)))
     while (items.length <= limit) {
       const size = Math.min(Math.max(step, Math.min(limit, Suppressions.maxRecipients)), reach - looked)
       const known = yield* atomic(tenantId, next({ tenantId, reason, from, isExclusive, limit: size }))

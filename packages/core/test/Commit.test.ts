@@ -226,7 +226,10 @@ describe("details", () => {
       reports: [bound, linked, other],
       details: [kept(4, Recipient.Recipient.make("ANN@example.com")), kept(5, bob)]
     }
-    const { commit } = Commit.forget(ann, { ...known, kept: [] }, at)
+    const { commit } = Commit.forget({ tenantId: Tenant.defaultTenantId, recipient: ann, key: "k" }, {
+      ...known,
+      kept: []
+    }, at)
     assert.deepStrictEqual(commit.erased?.map(({ eventId }) => eventId), [1, 2, 4].map(Given.eventId))
   })
 })
@@ -270,14 +273,16 @@ describe("by hand", () => {
   it("a recipient is forgotten by its deliveries and by the reports that name it", () => {
     const named = (address: Recipient.Recipient) => ({ recipient: Option.some({ address, certain: true }) })
     const reports = [stored(1, named(ann)), { ...stored(2, named(ann)), isDismissed: true }, stored(3, named(bob))]
+    const forgotten = { tenantId: Tenant.defaultTenantId, recipient: ann, key: "k" }
     const { answer, commit } = Commit.forget(
-      ann,
+      forgotten,
       { deliveries: [sent(1), sent(2, bob)], reports, details: [], kept: [] },
       at
     )
     assert.deepStrictEqual(answer, { deliveries: 1, orphans: 1 })
     assert.deepStrictEqual(commit.deliveries?.map(({ recipient }) => recipient), [Option.none()])
     assert.deepStrictEqual(commit.forgotten?.map(({ event }) => event.id), [1, 2].map(Given.eventId))
+    assert.deepStrictEqual(commit.named, [{ ...forgotten, recipient: Option.none() }])
   })
 })
 

@@ -234,6 +234,12 @@ const make = Effect.gen(function*() {
       const done = yield* acts.all(tenantId)
       yield* acts.put(tenantId, String(done.length), { key, act })
     }
+    for (const { key, recipient, tenantId } of commit.named ?? []) {
+      yield* Option.match(recipient, {
+        onNone: () => addresses.remove(tenantId, key),
+        onSome: (address) => addresses.put(tenantId, key, address)
+      })
+    }
     for (const report of commit.forgotten ?? []) yield* reports.put(report.event.tenantId, report.event.id, report)
     for (const kept of commit.details ?? []) yield* details.put(kept.tenantId, kept.eventId, kept)
     for (const { eventId, tenantId } of commit.erased ?? []) yield* details.remove(tenantId, eventId)
@@ -314,9 +320,9 @@ const make = Effect.gen(function*() {
     ...suppressions,
     atomic: (_, effect) => turn(effect),
     write: Effect.fnUntraced(function*(tenantId, given) {
-      const written = given.map(({ act, recipient }) => ({ tenantId, key: keyOfRecipient(tenantId)(recipient), act }))
-      yield* settle({ answer: undefined, commit: { at: yield* DateTime.now, acts: written } })
-      for (const { recipient } of given) yield* addresses.put(tenantId, keyOfRecipient(tenantId)(recipient), recipient)
+      const acts = given.map(({ act, key }) => ({ tenantId, key, act }))
+      const named = given.map(({ key, recipient }) => ({ tenantId, key, recipient: Option.some(recipient) }))
+      yield* settle({ answer: undefined, commit: { at: yield* DateTime.now, acts, named } })
     })
   }
 
@@ -400,8 +406,8 @@ const make = Effect.gen(function*() {
         details: yield* details.all(tenantId),
         kept: yield* SuppressionStore.keptOf({ tenantId, recipient }, suppressions, softness, at)
       }
-      yield* addresses.remove(tenantId, keyOfRecipient(tenantId)(recipient))
-      const decided = Commit.forget(recipient, known, at)
+      const key = keyOfRecipient(tenantId)(recipient)
+      const decided = Commit.forget({ tenantId, recipient, key }, known, at)
       const answer = yield* settle(decided)
       yield* Effect.forEach(decided.commit.deliveries ?? [], recount)
       return answer

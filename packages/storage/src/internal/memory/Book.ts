@@ -130,6 +130,12 @@ export const putReport = (book: Book, report: Report.Report): void => {
   if (Option.isSome(event.sourceEventId)) putLink(book, event.sourceEventId.value, event.deliveryId.value)
 }
 
+/** Keeps the address of a key, or takes it away. */
+export const putAddress = (book: Book, key: string, recipient: Option.Option<Recipient.Recipient>): void => {
+  if (Option.isSome(recipient)) book.addresses.set(key, recipient.value)
+  else book.addresses.delete(key)
+}
+
 /** Keeps the details of an event, which from then on no reader can change. */
 export const putDetails = (book: Book, kept: Report.KeptDetails): void => {
   freeze(kept.details)

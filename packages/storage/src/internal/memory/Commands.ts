@@ -125,7 +125,7 @@ export const make = (store: Store) => {
     const book = bookOf(query.tenantId)
     const now = yield* DateTime.now
     const decided = Commit.forget(
-      query.recipient,
+      { ...query, key: store.keyOf(query.tenantId)(query.recipient) },
       {
         deliveries: Array.from(book.deliveries.values()),
         reports: Array.from(book.reports.values(), (report) => Book.storedOf(book, report)),
@@ -134,7 +134,6 @@ export const make = (store: Store) => {
       },
       now
     )
-    Suppressions.forget(store, query.tenantId, query.recipient)
     const answer = yield* settle(decided)
     Figures.recount(store, decided.commit.deliveries ?? [])
     return answer

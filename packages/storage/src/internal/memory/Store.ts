@@ -58,7 +58,7 @@ export const make = Effect.gen(function*() {
   }
 
   const apply = (
-    { acts = [], deliveries = [], details = [], dismissed = [], erased = [], forgotten = [], unsent = [] }:
+    { acts = [], deliveries = [], details = [], dismissed = [], erased = [], forgotten = [], named = [], unsent = [] }:
       Commit.Commit,
     appended: ReadonlyArray<Report.Report>
   ): void => {
@@ -74,6 +74,7 @@ export const make = Effect.gen(function*() {
     for (const kept of details) Book.putDetails(bookToWrite(kept.tenantId), kept)
     for (const { eventId, tenantId } of erased) bookOf(tenantId).details.delete(eventId)
     for (const { act, key, tenantId } of acts) bookToWrite(tenantId).acts.push(Object.freeze({ act, key }))
+    for (const { key, recipient, tenantId } of named) Book.putAddress(bookToWrite(tenantId), key, recipient)
   }
 
   /** Writes all that a command decided and tells of it. */

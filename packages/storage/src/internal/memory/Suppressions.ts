@@ -1,6 +1,6 @@
 /** Keeps in memory whom a tenant must not mail: nothing but what the events and the acts of its book say. */
-import { type Recipient, SuppressionBook, SuppressionStore, type Tenant } from "@waybill/core"
-import { DateTime, Effect } from "effect"
+import { SuppressionBook, SuppressionStore } from "@waybill/core"
+import { DateTime, Effect, Option } from "effect"
 import * as Book from "./Book.ts"
 import type { Store } from "./Store.ts"
 
@@ -10,25 +10,17 @@ export const reads = ({ bookOf, keyOf }: Pick<Store, "bookOf" | "keyOf">) =>
 
 /** Makes the suppressions of a store. */
 export const make = (store: Store) => {
-  const { bookToWrite, commit, softness, turn } = store
+  const { commit, softness, turn } = store
   const adapter: SuppressionStore.Store = {
     ...reads(store),
     atomic: (_, effect) => turn(effect),
     write: Effect.fnUntraced(function*(tenantId, acts) {
       yield* commit({
         at: yield* DateTime.now,
-        acts: acts.map(({ act, key }) => ({ tenantId, key, act }))
+        acts: acts.map(({ act, key }) => ({ tenantId, key, act })),
+        named: acts.map(({ key, recipient }) => ({ tenantId, key, recipient: Option.some(recipient) }))
       })
-      const { addresses } = bookToWrite(tenantId)
-      for (const { key, recipient } of acts) addresses.set(key, recipient)
-    }, Effect.uninterruptible)
+    })
   }
   return SuppressionStore.make(adapter, softness)
 }
-
-/** Takes an address away that acts named. */
-export const forget = (
-  { bookOf, keyOf }: Store,
-  tenantId: Tenant.TenantId,
-  recipient: Recipient.Recipient
-): void => void bookOf(tenantId).addresses.delete(keyOf(tenantId)(recipient))
