@@ -4,7 +4,7 @@
  *
  * @since 0.2.0
  */
-import { type LedgerError, type Tenant, Tokens } from "@waybill/core"
+import { Act, type LedgerError, type Tenant, Tokens } from "@waybill/core"
 import { Context, Effect, Layer, Option, Redacted } from "effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import { shared } from "./internal/shared.ts"
@@ -51,6 +51,9 @@ const tokenIn = ({ headers }: Pick<HttpServerRequest.HttpServerRequest, "headers
     ({ length }) => length <= maxLength
   )
 
+/** A token of an earlier release may be named as an address is, which no act is recorded with: its id stands for it. */
+const nameOf = (id: Tokens.TokenId, name: string): string => Act.namesNoAddress(name) === undefined ? name : id
+
 /**
  * Tells who a request is from by its token of Waybill, which it bears in `Authorization: Bearer`.
  *
@@ -66,7 +69,7 @@ export const layerTokens: Layer.Layer<Authentication, never, Tokens.Tokens> = La
         const text = tokenIn(request)
         return Option.isNone(text) ? Effect.succeedNone : Effect.map(
           admit(text.value),
-          Option.map(({ name, role, scope }) => ({ name, role, scope }))
+          Option.map(({ id, name, role, scope }) => ({ name: nameOf(id, name), role, scope }))
         )
       }
     })

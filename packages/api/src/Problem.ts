@@ -155,7 +155,14 @@ export class ServiceUnavailable extends HttpApiError.Problem<ServiceUnavailable>
   status: 503,
   title: "Service Unavailable"
 }, {
-  tag: Schema.Literals(["LedgerUnavailable", "SchemaNotMigrated", "SchemaTooNew", "LedgerImmutable", "OverBudget"])
+  tag: Schema.Literals([
+    "LedgerUnavailable",
+    "SchemaNotMigrated",
+    "SchemaTooNew",
+    "LedgerImmutable",
+    "OverBudget",
+    "TooManyStreams"
+  ])
 }) {}
 
 /**

@@ -29,6 +29,17 @@ export const requestDuration: Metric.Histogram<number> = Metric.histogram("waybi
   boundaries: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 })
 
+/**
+ * Streams of the feed that ended by a failure, and not by their reader, their token or a stop.
+ *
+ * @category metrics
+ * @since 0.2.0
+ */
+export const streamsFailed: Metric.Counter<number> = Metric.counter("waybill_api_streams_failed_total", {
+  description: "Streams of the feed that ended by a failure",
+  incremental: true
+})
+
 const of = (endpoint: string, status: string) => Metric.withAttributes(requests, { endpoint, status })
 
 /**
@@ -59,13 +70,13 @@ export const count = (endpoint: string, status: number, took: Duration.Duration)
   )
 
 /**
- * Registers the count of every endpoint, so that it is exported with 0 before anything is counted.
+ * Registers the counts of every endpoint and of the streams, so that it is exported with 0 before anything is counted.
  *
  * @category registering
  * @since 0.2.0
  */
 export const register: Effect.Effect<void> = Effect.forEach(
-  endpoints.flatMap((endpoint) => ["2xx", "4xx", "5xx"].map((status) => of(endpoint, status))),
+  [streamsFailed, ...endpoints.flatMap((endpoint) => ["2xx", "4xx", "5xx"].map((status) => of(endpoint, status)))],
   (metric) => Metric.value(metric),
   { discard: true }
 )

@@ -1,9 +1,9 @@
 /** The feed as server-sent events, over real connections that break. */
 import { assert, layer } from "@effect/vitest"
-import { Closing } from "@waybill/api"
-import { Cursor, Ledger, Tokens } from "@waybill/core"
+import { Authentication, Closing, Requests } from "@waybill/api"
+import { Cursor, Ledger, LedgerError, Tenant, Tokens } from "@waybill/core"
 import { Given } from "@waybill/storage/testing"
-import { Deferred, Effect, Fiber, Option, Redacted } from "effect"
+import { Deferred, Effect, Fiber, Layer, Metric, Option, Redacted } from "effect"
 import { request } from "node:http"
 import * as Served from "./Served.ts"
 
@@ -78,6 +78,20 @@ const followed = Effect.fnUntraced(function*(token: string, count: number) {
   return following
 })
 
+/** Opens a stream until the scope closes; it has begun. */
+const opened = Effect.fnUntraced(function*(token: string) {
+  const url = yield* Served.Url
+  const controller = yield* Effect.acquireRelease(
+    Effect.sync(() => new AbortController()),
+    (controller) => Effect.sync(() => controller.abort())
+  )
+  const response = yield* Effect.promise(() =>
+    fetch(`${url}/api/feed/stream`, { headers: { authorization: `Bearer ${token}` }, signal: controller.signal })
+  )
+  yield* Effect.promise(() => response.body?.getReader().read() ?? Promise.reject(new Error("no body")))
+  return { response }
+})
+
 const append = (tenantId: Parameters<Ledger.Ledger["Service"]["append"]>[0], from: number, to: number) =>
   Effect.forEach(
     Array.from({ length: to - from }, (_, index) => `e-${from + index}`),
@@ -147,6 +161,28 @@ for (const [name, storage] of [["in memory", Served.memory], ["on PostgreSQL", S
           assert.deepStrictEqual([answer.status, answer.body.tag], [409, "CursorAhead"])
         }))
 
+      it.effect("is kept back and stored by nobody on its way, as no answer is", () =>
+        Effect.gen(function*() {
+          const token = yield* Served.token("read", yield* Given.tenant)
+          const { response } = yield* opened(token)
+          assert.strictEqual(response.headers.get("cache-control"), "no-cache")
+          assert.strictEqual(response.headers.get("x-accel-buffering"), "no")
+          for (const path of ["/api/feed", "/api/feed?limit=none"]) {
+            assert.strictEqual((yield* Served.send("GET", path, { token })).headers.get("cache-control"), "no-store")
+          }
+        }).pipe(Effect.scoped), 60_000)
+
+      it.effect("is one of twenty of its caller, and takes no place of others", () =>
+        Effect.gen(function*() {
+          const tenantId = yield* Given.tenant
+          const token = yield* Served.token("read", tenantId)
+          yield* Effect.replicateEffect(opened(token), 20)
+          const refused = yield* Served.send("GET", "/api/feed/stream", { token })
+          assert.deepStrictEqual([refused.status, refused.body.tag], [503, "TooManyStreams"])
+          const { response } = yield* opened(yield* Served.token("read", yield* Given.tenant))
+          assert.strictEqual(response.status, 200)
+        }).pipe(Effect.scoped), 60_000)
+
       it.effect("ends when the server is about to stop", () =>
         Effect.gen(function*() {
           const token = yield* Served.token("read", yield* Given.tenant)
@@ -158,3 +194,39 @@ for (const [name, storage] of [["in memory", Served.memory], ["on PostgreSQL", S
     }
   )
 }
+
+const changing: { role: Tokens.Role; isAway: boolean } = { role: "read", isAway: false }
+
+layer(
+  Served.served(
+    Served.memory,
+    {},
+    Layer.succeed(Authentication.Authentication, {
+      authenticate: () =>
+        changing.isAway
+          ? Effect.fail(new LedgerError.LedgerUnavailable({ reason: "timeout", cause: new Error("ann@example.com") }))
+          : Effect.succeedSome({ name: "ann", role: changing.role, scope: Tenant.defaultTenantId })
+    })
+  ),
+  { excludeTestServices: true, timeout: 60_000 }
+)("a stream of the feed", (it) => {
+  it.effect("ends when its caller may not look any more", () =>
+    Effect.gen(function*() {
+      const following = yield* followed("any", 0)
+      changing.role = "send"
+      const { isEnded } = yield* Fiber.join(following)
+      changing.role = "read"
+      assert.isTrue(isEnded)
+    }), 60_000)
+
+  it.effect("that fails is told of and counted, without the words of the database", () =>
+    Effect.gen(function*() {
+      const before = (yield* Metric.value(Requests.streamsFailed)).count
+      const following = yield* followed("any", 0)
+      changing.isAway = true
+      const { isEnded } = yield* Fiber.join(following)
+      changing.isAway = false
+      assert.isTrue(isEnded)
+      assert.strictEqual((yield* Metric.value(Requests.streamsFailed)).count, before + 1)
+    }), 60_000)
+})

@@ -12,14 +12,21 @@ import * as Text from "./Text.ts"
 import * as Timestamp from "./Timestamp.ts"
 
 /**
+ * Says what is wrong with a text that is kept with an act, where it names an address.
+ *
+ * @category validation
+ * @since 0.2.0
+ */
+export const namesNoAddress = (text: string): string | undefined =>
+  text.includes("@") ? "must not name an address" : undefined
+
+/**
  * Who did something by hand, and why: bounded text that names no address.
  *
  * @category schemas
  * @since 0.2.0
  */
-export const Because = Text.bounded(1000).check(
-  Schema.makeFilter((text: string) => text.includes("@") ? "must not name an address" : undefined)
-)
+export const Because = Text.bounded(1000).check(Schema.makeFilter(namesNoAddress))
 
 /**
  * What was done by hand to the suppressions of one address; its encoded form is JSON.

@@ -7,6 +7,7 @@
  * @since 0.2.0
  */
 import { Context, DateTime, type Effect, Option, type Redacted, Result, Schema } from "effect"
+import * as Act from "./Act.ts"
 import * as Input from "./Input.ts"
 import { invalid, type InvalidInput, type LedgerError } from "./LedgerError.ts"
 import * as Tenant from "./Tenant.ts"
@@ -124,9 +125,12 @@ export interface Row {
  */
 export type TokenKey = Pick<Token, "scope" | "id">
 
+/** What is done by hand with a token is recorded with its name, so that a new one names no address. */
+const NewName = Text.bounded(255).check(Schema.makeFilter(Act.namesNoAddress))
+
 const validate = Input.check(
   "token",
-  Schema.Struct({ scope: Scope, name: Text.bounded(255), role: Role, expiresAt: Token.fields.expiresAt })
+  Schema.Struct({ scope: Scope, name: NewName, role: Role, expiresAt: Token.fields.expiresAt })
 )
 
 /**

@@ -4,10 +4,12 @@ import { ByteSize, Clock, Context, Duration, Effect, Layer, Option, Schema, Sche
 import type * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import { HttpApiSchemaError } from "effect/http-api/HttpApiError"
 import type * as HttpApiGroup from "effect/http-api/HttpApiGroup"
+import * as HttpEffect from "effect/http/HttpEffect"
 import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
 import * as HttpMethod from "effect/http/HttpMethod"
 import * as HttpServerError from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { Access, AllTenantsOnly, Answers, Caller, Roles } from "../../Access.ts"
 import { Authentication, type Principal } from "../../Authentication.ts"
 import * as Problem from "../../Problem.ts"
@@ -146,10 +148,19 @@ const access = (limits: Limits) =>
     })
   )
 
+/** What is answered is the caller's alone, unless the endpoint says how it is kept. */
+const unstored = HttpEffect.appendPreResponseHandler((_, response) =>
+  Effect.succeed(
+    response.headers["cache-control"] === undefined
+      ? HttpServerResponse.setHeader(response, "cache-control", "no-store")
+      : response
+  )
+)
+
 /** Answers what goes wrong, and notes how each request ended. */
 const answers = Layer.succeed(Answers, (endpointEffect, { endpoint, group }) => {
   const name = named(group, endpoint)
-  return Effect.flatMap(Clock.currentTimeNanos, (began) => {
+  return Effect.flatMap(Effect.andThen(unstored, Clock.currentTimeNanos), (began) => {
     const count = (status: number) =>
       Effect.flatMap(Clock.currentTimeNanos, (now) => Requests.count(name, status, Duration.nanos(now - began)))
     return endpointEffect.pipe(
