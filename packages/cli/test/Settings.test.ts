@@ -199,6 +199,10 @@ describe("a configuration file", () => {
       fileIssue("{\"grace\":{\"a\":\"se-cret\"}}"),
       "has no text, number, boolean or list of texts in grace"
     )
+    assert.strictEqual(
+      fileIssue("{\"tenants\":{\"default\":{\"postmarkBasicAuth\":\"a:se-cret\"}}}"),
+      "must not name default in tenants: its settings are those of the file itself"
+    )
     assert.strictEqual(fileIssue("{\"tenants\":[]}"), "must hold an object in tenants")
     assert.strictEqual(fileIssue("{\"tenants\":{\"*\":{}}}"), "has a key in tenants that is no tenant's id")
     assert.strictEqual(fileIssue("{\"tenants\":{\"acme\":\"se-cret\"}}"), "must hold an object in tenants.acme")

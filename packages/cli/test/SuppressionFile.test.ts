@@ -1,9 +1,12 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
-import { Delivery, Recipient, Suppression } from "@waybill/core"
-import { DateTime, Effect, Option, Result, Schema, Stream } from "effect"
+import { Delivery, Recipient, Suppression, Tenant } from "@waybill/core"
+import { MemoryStorage } from "@waybill/storage"
+import { DateTime, Effect, FileSystem, Layer, Option, Result, Schema, Stream } from "effect"
+import { SecureRandom } from "effect/crypto"
 import { TestClock } from "effect/testing"
 import * as SuppressionFile from "../src/work/suppressions/SuppressionFile.ts"
+import * as SuppressionImport from "../src/work/suppressions/SuppressionImport.ts"
 import * as Waybill from "./Waybill.ts"
 
 const formats = ["csv", "ndjson"] as const
@@ -199,4 +202,34 @@ describe("A file of suppressions", () => {
       assert.strictEqual(count, 1_000_000)
       assert.isBelow(most, 150_000_000)
     }).pipe(Effect.provide(NodeServices.layer), Effect.scoped), 120_000)
+})
+
+describe("an import", () => {
+  it.effect("fails where its file changed between its two readings", () =>
+    Effect.gen(function*() {
+      const text = (names: ReadonlyArray<string>) =>
+        ["recipient", ...names.map((name) => `${name}@reader.example`), ""].join("\n")
+      const file = yield* Waybill.file(yield* Waybill.directory, "list.csv", text(["ann", "bob"]))
+      const files = yield* FileSystem.FileSystem
+      let readings = 0
+      const changing = FileSystem.FileSystem.of({
+        ...files,
+        stream: (path, options) =>
+          ++readings === 1 ? files.stream(path, options) : Stream.make(new TextEncoder().encode(text(["ann"])))
+      })
+      const failure = yield* SuppressionImport.run({
+        file,
+        format: "csv",
+        reason: Option.some("unsubscribed"),
+        dryRun: false,
+        skipBad: false,
+        because: Option.none(),
+        actor: "test",
+        tenantId: Tenant.defaultTenantId
+      }).pipe(Effect.provideService(FileSystem.FileSystem, changing), Effect.flip)
+      assert.match(failure.message, /: it changed while it was read; import it again$/)
+    }).pipe(
+      Effect.provide(MemoryStorage.layer.pipe(Layer.provide(SecureRandom.layerWebCrypto))),
+      Effect.provide(NodeServices.layer)
+    ))
 })

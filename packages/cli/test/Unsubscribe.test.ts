@@ -76,6 +76,7 @@ describe("unsubscribe", () => {
       assert.include((yield* line({ WAYBILL_UNSUBSCRIBE_KEYS: keys })).advice, "WAYBILL_PUBLIC_URL")
       const good = yield* line({ WAYBILL_UNSUBSCRIBE_KEYS: keys, WAYBILL_PUBLIC_URL: "https://a.example" })
       assert.deepInclude(good, { ok: true, advice: "", found: "links are signed with the key b, and 1 more is good" })
+      assert.deepInclude(yield* line({ WAYBILL_SES_CONFIRM_SUBSCRIPTIONS: "perhaps" }), { code: 1, ok: true })
       const bad = yield* line({ WAYBILL_UNSUBSCRIBE_KEYS: "a:short" })
       assert.deepInclude(bad, { code: 1, ok: false })
     }), 60_000)

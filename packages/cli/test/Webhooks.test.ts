@@ -63,6 +63,32 @@ const Unknown = Schema.Struct({
 const delivered = (messageId: string) =>
   JSON.stringify({ RecordType: "Delivery", MessageID: messageId, Recipient: "reader@example.com" })
 
+const bounceMail = [
+  "From: MAILER-DAEMON@mx.example",
+  "Message-ID: <r-1@mx.example>",
+  "Date: Fri, 20 Nov 2026 10:30:00 +0100",
+  "MIME-Version: 1.0",
+  "Content-Type: multipart/report; report-type=delivery-status; boundary=\"b1\"",
+  "",
+  "--b1",
+  "Content-Type: message/delivery-status",
+  "",
+  "Reporting-MTA: dns; mx.example",
+  "",
+  "Final-Recipient: rfc822; ada@reader.example",
+  "Action: failed",
+  "Status: 5.1.1",
+  "",
+  "--b1",
+  "Content-Type: message/rfc822",
+  "",
+  "Message-ID: <m-1@shop.example>",
+  "",
+  "Hello",
+  "--b1--",
+  ""
+].join("\r\n")
+
 const list = (env: Waybill.Env, ...flags: ReadonlyArray<string>) =>
   Effect.map(Waybill.json(Listed, ["webhooks", "list", ...flags], env), ({ webhooks }) => webhooks)
 
@@ -272,5 +298,8 @@ describe("send-test", () => {
       ])
       const some = yield* Waybill.json(Unknown, ["webhooks", "unknown", "--limit", "1"], env)
       assert.deepStrictEqual([some.webhooks, some.complete], [1, false])
+      yield* Waybill.run(["ingest", "--provider", "dsn"], env, bounceMail)
+      const withMail = yield* Waybill.json(Unknown, ["webhooks", "unknown"], env)
+      assert.deepStrictEqual([withMail.webhooks, withMail.kinds], [5, kinds])
     }), 90_000)
 })

@@ -111,6 +111,11 @@ const wrong: Readonly<Record<string, Wrong>> = {
   },
   "a batch that is too large": { args: ["reconcile", "--batch-size", "10001"], code: 2, says: /--batch-size.*must be/ },
   "a grace without unit": { args: ["reconcile", "--grace", "60"], code: 2, says: /must be a duration such as 60s/ },
+  "an attempt of nothing": {
+    args: ["fail", "01890a5d-ac96-774b-bcce-b302099a8057", "--code", "x", "--attempt", "0"],
+    code: 2,
+    says: /attempt/
+  },
   "an unknown provider": {
     args: ["ingest", "--provider", "pigeon", "--unverified"],
     stdin: delivered,

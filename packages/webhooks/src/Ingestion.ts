@@ -107,7 +107,10 @@ export interface FullReceipt extends Receipt {
   readonly result: Inbox.Ending
   /** In the order of the body, each with its outcome; one that no ledger took is not among them. */
   readonly events: ReadonlyArray<Ingested>
-  /** Whether every event that the body names is in the ledger, whatever else could not be understood. */
+  /**
+   * Whether every event that the body names is in the ledger, and what else it asks for was done; whatever could not be
+   * understood.
+   */
   readonly isComplete: boolean
 }
 

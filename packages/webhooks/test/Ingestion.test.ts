@@ -584,6 +584,8 @@ describe("Ingestion", () => {
       yield* Ref.set(world.confirms, true)
       yield* TestClock.adjust("1 minute")
       assert.deepStrictEqual(yield* sweep(), { ...none, claimed: 1, succeeded: 1 })
+      yield* Ref.set(world.confirms, false)
+      assert.isFalse((yield* ingest("b\n+")).isComplete)
     }))
 
   test("says that there is no such webhook to replay, also where it is another tenant's", () =>

@@ -95,6 +95,9 @@ const parseTenants = (given: unknown): Result.Result<ConfigFile["tenants"], stri
   if (!Predicate.isObject(given)) return Result.fail("must hold an object in tenants")
   for (const [tenantId, value] of Object.entries(given)) {
     if (!Schema.is(Tenant.TenantId)(tenantId)) return Result.fail("has a key in tenants that is no tenant's id")
+    if (tenantId === Tenant.defaultTenantId) {
+      return Result.fail(`must not name ${tenantId} in tenants: its settings are those of the file itself`)
+    }
     if (!Predicate.isObject(value)) return Result.fail(`must hold an object in tenants.${tenantId}`)
     const values = valuesOf({ ...value }, tenantNames, `tenants.${tenantId}.`)
     if (Result.isFailure(values)) return Result.fail(values.failure)

@@ -20,7 +20,7 @@ const isWrongUsage = Schema.is(
   Schema.Union([
     Schema.Struct({
       _tag: Schema.Literal("InvalidInput"),
-      what: Schema.Literals(["delivery", "dispatch", "query", "token"])
+      what: Schema.Literals(["delivery", "dispatch", "failure", "query", "suppression", "token"])
     }),
     Schema.Struct({
       _tag: Schema.Literals(["UnknownProvider", "NothingChosen", "ForeignCursor", "BadRows", "UnusableImport"])

@@ -6,6 +6,24 @@
 import { Console, DateTime, Duration, Effect, Option, type Schema } from "effect"
 import { stdout } from "node:process"
 
+/** What moves a terminal's cursor, colours it or turns the direction of writing, breaks lines, or cannot be seen. */
+const unseen = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]+/gu
+
+/** A value within a line: the words of others break none. */
+const cellOf = (text: string): string => text.replaceAll(unseen, " ")
+
+/**
+ * The words of others as lines that cannot do anything to a terminal: what is not seen is written as its code.
+ *
+ * @category rendering
+ * @since 0.2.0
+ */
+export const lines = (text: string): string =>
+  text.replaceAll("\r\n", "\n").replaceAll(
+    /(?![\n\t])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu,
+    (sign) => `\\u{${(sign.codePointAt(0) ?? 0).toString(16)}}`
+  )
+
 /**
  * A line of cells.
  *
@@ -22,7 +40,7 @@ export type Row = ReadonlyArray<string>
  */
 export const table = (headings: Row, rows: ReadonlyArray<Row>, empty: string): string => {
   if (rows.length === 0) return empty
-  const lines = [headings.map((heading) => heading.toUpperCase()), ...rows]
+  const lines = [headings.map((heading) => heading.toUpperCase()), ...rows.map((row) => row.map(cellOf))]
   const widths = headings.map((_, column) => Math.max(...lines.map((line) => (line[column] ?? "").length)))
   return lines
     .map((line) => line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd())
@@ -38,11 +56,8 @@ export const table = (headings: Row, rows: ReadonlyArray<Row>, empty: string): s
 export const fields = (entries: Iterable<readonly [name: string, value: string]>): string => {
   const all = [...entries]
   const width = Math.max(...all.map(([name]) => name.length))
-  return all.map(([name, value]) => `${name.padEnd(width)}  ${value}`.trimEnd()).join("\n")
+  return all.map(([name, value]) => `${name.padEnd(width)}  ${cellOf(value)}`.trimEnd()).join("\n")
 }
-
-/** What moves a terminal's cursor, colours it or turns the direction of writing, breaks lines, or cannot be seen. */
-const unseen = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]+/gu
 
 /**
  * The words of others as one line that cannot do anything to a terminal, cut to so many columns.
@@ -51,7 +66,7 @@ const unseen = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]+/gu
  * @since 0.2.0
  */
 export const line = (text: string, columns: Option.Option<number> = Option.none()): string => {
-  const letters = Array.from(text.replaceAll(unseen, " ").trim())
+  const letters = Array.from(cellOf(text).trim())
   const most = Math.max(Option.getOrElse(columns, () => letters.length), 1)
   return letters.length <= most ? letters.join("") : `${letters.slice(0, most - 1).join("")}\u2026`
 }
@@ -116,10 +131,10 @@ export const time = (instant: Option.Option<DateTime.Utc>): string | null =>
   Option.getOrNull(Option.map(instant, DateTime.formatIso))
 
 /**
- * Writes a document to standard output as JSON, or else the text.
+ * Writes a document to standard output as JSON, or else the text, which cannot do anything to a terminal.
  *
  * @category writing
  * @since 0.1.0
  */
 export const write = (json: boolean, document: Schema.Json, text: () => string): Effect.Effect<void> =>
-  Console.log(json ? JSON.stringify(document) : text())
+  Console.log(json ? JSON.stringify(document) : lines(text()))

@@ -32,7 +32,8 @@ export class UnknownProvider extends Schema.TaggedError<UnknownProvider>("waybil
 }
 
 /**
- * A webhook is stored, and not all of its events are in the ledger.
+ * A webhook is stored, and not all of it was dealt with: an event is not in the ledger, or what the provider asked for beside its
+ * events failed.
  *
  * @category errors
  * @since 0.1.0
@@ -42,7 +43,7 @@ export class NotAppended extends Schema.TaggedError<NotAppended>("waybill/NotApp
   reason: Schema.String
 }) {
   override get message(): string {
-    return `kept as webhook ${this.webhookId}, but not all of it is in the ledger: ${this.reason}`
+    return `kept as webhook ${this.webhookId}, but not all of it was dealt with: ${this.reason}`
   }
 }
 

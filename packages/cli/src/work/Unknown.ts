@@ -9,8 +9,9 @@
  */
 import { type Event, EventName, Inbox, type Tenant } from "@waybill/core"
 import * as Providers from "@waybill/webhooks/Providers"
+import * as Row from "@waybill/webhooks/Row"
 import * as Webhook from "@waybill/webhooks/Webhook"
-import { DateTime, type Duration, Effect, Option, Result } from "effect"
+import { DateTime, type Duration, Effect, Option } from "effect"
 
 /**
  * The reach of a count.
@@ -61,11 +62,11 @@ const nameOf = (event: Event.NewEvent): string => {
 }
 
 /** The names of what is not understood in a webhook. */
-const names = (webhook: Inbox.Webhook): ReadonlyArray<string> =>
+const names = (webhook: Inbox.Webhook): Effect.Effect<ReadonlyArray<string>> =>
   Option.match(Providers.get(webhook.provider), {
-    onNone: () => ["unknown provider"],
-    onSome: ({ normalize }) =>
-      Result.match(normalize(webhook), {
+    onNone: () => Effect.succeed(["unknown provider"]),
+    onSome: (row) =>
+      Effect.match(Row.read(row, webhook), {
         onFailure: ({ reason }) => [reason],
         onSuccess: (pieces) => {
           const { events, undecodable } = Webhook.join(pieces)
@@ -93,7 +94,7 @@ export const count = Effect.fn("Unknown.count")(function*({ limit, scope, since 
     const found = yield* inbox.get(scope, id)
     if (Option.isNone(found)) continue
     const { provider } = found.value
-    for (const name of names(found.value)) {
+    for (const name of yield* names(found.value)) {
       const key = JSON.stringify([provider, name])
       const known = kinds.get(key) ?? { provider, name, count: 0, webhookId: id }
       kinds.set(key, { ...known, count: known.count + 1 })

@@ -175,7 +175,7 @@ export const make = (
       counts,
       malformed: Option.none(),
       misread: Option.fromUndefinedOr(undecodable[0]?.reason ?? (unstorable > 0 ? "InvalidInput" : undefined)),
-      isComplete: unstorable === 0
+      isComplete: unstorable === 0 && Result.isSuccess(followed)
     }
     return reading
   })

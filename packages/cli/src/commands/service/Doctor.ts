@@ -285,7 +285,12 @@ export const doctor = Command.make(
           judge("database", false, error.message, "stop that process, or ask its /readyz and /metrics")
         ]))
     )
-    const checks = [...examined, yield* unsubscribe, ...yield* verifications]
+    const verified = yield* Effect.catchTag(
+      verifications,
+      "BadSetting",
+      ({ issue, name }) => Effect.succeed([judge(`setting ${name}`, false, issue, "mend it: no webhook is taken in")])
+    )
+    const checks = [...examined, yield* unsubscribe, ...verified]
     const wrong = checks.filter(({ ok }) => !ok).length
     yield* Output.write(
       json,

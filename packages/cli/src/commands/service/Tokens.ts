@@ -131,5 +131,9 @@ const revoke = Command.make(
  */
 export const tokens = Command.make("tokens").pipe(
   Command.withDescription("The tokens of the HTTP API"),
-  Command.withSubcommands([create, list, revoke])
+  Command.withSubcommands([create, list, revoke]),
+  Command.withExamples([
+    { command: "waybill tokens create --name shop --role send --tenant-id acme", description: "For an app that sends" },
+    { command: "waybill tokens list", description: "Which there are, and when each was last used" }
+  ])
 )

@@ -161,5 +161,9 @@ export const suppressions = Command.make("suppressions").pipe(
     SuppressionFiles.exportFile,
     history
   ]),
-  Command.withDescription(`Tell and change whom not to mail: ${Suppression.Reason.literals.join(", ")}`)
+  Command.withDescription(`Tell and change whom not to mail: ${Suppression.Reason.literals.join(", ")}`),
+  Command.withExamples([
+    { command: "waybill suppressions check --recipient ada@example.com", description: "What suppresses an address" },
+    { command: "waybill suppressions list --reason complained", description: "Who complained" }
+  ])
 )

@@ -68,5 +68,11 @@ const headers = Command.make(
  */
 export const unsubscribe = Command.make("unsubscribe").pipe(
   Command.withSubcommands([headers]),
-  Command.withDescription("Let recipients unsubscribe with one click")
+  Command.withDescription("Let recipients unsubscribe with one click"),
+  Command.withExamples([
+    {
+      command: "waybill unsubscribe headers 01890a5d-ac96-774b-bcce-b302099a8057",
+      description: "The headers of a message"
+    }
+  ])
 )

@@ -90,12 +90,17 @@ const checked = Effect.fnUntraced(function*(options: Options) {
 })
 
 /** Writes the good rows, or tells what that would do; a dry run knows of no addition of a thousand rows before. */
-const written = Effect.fnUntraced(function*(options: Options, good: number) {
-  const { actor, because, dryRun, tenantId } = options
+const written = Effect.fnUntraced(function*(options: Options, { badRows, good }: Pick<Imported, "badRows" | "good">) {
+  const { actor, because, dryRun, file, tenantId } = options
+  let bad = 0
   const suppressions = yield* Suppressions.Suppressions
   const counts = { Added: 0, Held: 0, Lapsed: 0 }
   yield* SuppressionFile.rows(options).pipe(
-    Stream.flatMap(({ parsed }) => Result.isSuccess(parsed) ? Stream.succeed(parsed.success) : Stream.empty),
+    Stream.flatMap(({ parsed }) => {
+      if (Result.isSuccess(parsed)) return Stream.succeed(parsed.success)
+      bad++
+      return Stream.empty
+    }),
     Stream.grouped(Suppressions.maxRecipients),
     Stream.runForEach(Effect.fnUntraced(function*(additions) {
       for (const outcome of yield* suppressions.add({ tenantId, additions, actor, because, dryRun })) counts[outcome]++
@@ -103,6 +108,10 @@ const written = Effect.fnUntraced(function*(options: Options, good: number) {
     }))
   )
   yield* show("")
+  const read = counts.Added + counts.Held + counts.Lapsed
+  if (bad !== badRows || read !== good) {
+    return yield* new SuppressionFile.UnusableImport({ file, issue: "it changed while it was read; import it again" })
+  }
   return { added: counts.Added, held: counts.Held, lapsed: counts.Lapsed }
 })
 
@@ -121,7 +130,7 @@ export const run = Effect.fnUntraced(function*(options: Options) {
   const read = yield* checked(options)
   const isGood = skipBad || read.badRows === 0
   const isApplied = !dryRun && isGood
-  const counts = isGood ? yield* written(options, read.good) : { added: 0, held: 0, lapsed: 0 }
+  const counts = isGood ? yield* written(options, read) : { added: 0, held: 0, lapsed: 0 }
   const imported: Imported = { dryRun, isApplied, ...read, ...counts }
   return imported
 })
