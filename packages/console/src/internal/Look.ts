@@ -4,7 +4,7 @@
 export const css = `:root {
   color-scheme: light dark;
   --paper: #fbfaf8; --sheet: #fff; --ink: #1d2327; --soft: #5c666d; --line: #e4e1dc; --wash: #f3f1ed;
-  --link: #0b5a8a; --accent: #0b5a8a; --on-accent: #fff; --mark: #fff4d6;
+  --link: #0b5a8a; --accent: #0b5a8a; --fill: #0b5a8a; --on-accent: #fff; --mark: #fff4d6;
   --good: #17693c; --good-wash: #e3f3e8; --bad: #a3202b; --bad-wash: #fbe9e9; --warn: #855300; --warn-wash: #fbf0d9;
   --bar: #8db6cf; --bar-bad: #c8515b;
   --mono: ui-monospace, SFMono-Regular, "SF Mono", Menlo, Consolas, "Liberation Mono", monospace;
@@ -13,11 +13,10 @@ export const css = `:root {
 @media (prefers-color-scheme: dark) {
   :root {
     --paper: #14181b; --sheet: #1b2024; --ink: #e6e8e9; --soft: #9fa9af; --line: #2e353a; --wash: #22282d;
-    --link: #7cc0ea; --accent: #2f86b8; --on-accent: #fff; --mark: #3b3315;
+    --link: #7cc0ea; --accent: #2f86b8; --fill: #1f6d9a; --on-accent: #fff; --mark: #3b3315;
     --good: #7fd3a0; --good-wash: #1b3325; --bad: #f29aa1; --bad-wash: #3d2023; --warn: #e9bd6a; --warn-wash: #382c14;
     --bar: #39698a; --bar-bad: #a9434c;
   }
-  .button.main, button.main { background: #1f6d9a; border-color: #1f6d9a; }
 }
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; }
@@ -80,8 +79,8 @@ label { display: grid; gap: .2rem; font-size: .82rem; color: var(--soft); min-wi
 label.wide { flex: 1 1 18rem; }
 input:not([type=checkbox]):not([type=range]), select, textarea { font: inherit; font-size: .94rem; color: var(--ink); background: var(--sheet); border: 1px solid color-mix(in srgb, var(--soft) 55%, var(--line)); border-radius: 7px; padding: .42rem .6rem; min-width: 0; width: 100%; max-width: 100%; }
 button, .button { font: inherit; font-size: .92rem; color: var(--ink); background: var(--sheet); border: 1px solid color-mix(in srgb, var(--soft) 55%, var(--line)); border-radius: 7px; padding: .42rem .9rem; cursor: pointer; text-decoration: none; display: inline-block; }
-button:hover, .button:hover { border-color: var(--soft); background: var(--wash); }
-button.main, .button.main { background: var(--accent); border-color: var(--accent); color: var(--on-accent); }
+button:not(.main):hover, .button:not(.main):hover { border-color: var(--soft); background: var(--wash); }
+button.main, .button.main { background: var(--fill); border-color: var(--fill); color: var(--on-accent); }
 button.plain { border: 0; background: none; color: var(--link); padding: .2rem 0; text-decoration: underline; text-decoration-thickness: 1px; text-underline-offset: .18em; font-size: inherit; }
 button.danger { color: var(--bad); border-color: color-mix(in srgb, var(--bad) 50%, var(--line)); }
 .acts { display: flex; flex-wrap: wrap; align-items: center; gap: .6rem; margin: .9rem 0; }
@@ -105,7 +104,7 @@ ol.live li:last-child { border: 0; }
 input[type=range] { width: 100%; accent-color: var(--accent); }
 svg.rates { width: 100%; height: auto; display: block; }
 svg.rates .ok { fill: var(--bar); } svg.rates .not { fill: var(--bar-bad); }
-svg.rates line { stroke: var(--line); } svg.rates text { fill: var(--soft); font-size: 11px; }
+svg.rates line { stroke: var(--line); } svg.rates text { fill: var(--soft); font-size: 8px; }
 progress { width: 100%; height: .8rem; accent-color: var(--accent); }
 .center { max-width: 26rem; margin: 12vh auto 0; }
 .center .sheet { padding: 1.5rem 1.6rem; }
