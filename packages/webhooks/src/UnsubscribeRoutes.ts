@@ -44,6 +44,11 @@ const done: Page.Page = {
   text: "A message that is on its way already may still arrive. You can close this page."
 }
 
+const forgotten: Page.Page = {
+  title: "This link is used up",
+  text: "The address that it was sent to is not kept any more. If messages still arrive, use the link in one of them."
+}
+
 const badLink: Page.Page = {
   title: "This link does not work",
   text: "Open the link in the message again, or write to whoever sent it."
@@ -90,10 +95,15 @@ const make = Effect.fnUntraced(function*(keys: Unsubscribe.Keys) {
   const budget = Budget.make(bodiesInFlight)
   yield* Refusals.register([{ name: Unsubscribe.reporter }])
 
-  /** Who subscribed since and uses the link again is suppressed again; who is suppressed stays so. */
+  /**
+   * Who subscribed since and uses the link again is suppressed again; who is suppressed stays so. Tells whether it is known whose
+   * link it is: nothing can be done for an address that was forgotten since.
+   */
   const again = Effect.fnUntraced(function*({ deliveryId, tenantId }: Ledger.DeliveryKey) {
     const found = yield* ledger.delivery({ deliveryId, tenantId })
-    if (Option.isNone(found) || Option.isNone(found.value.recipient)) return
+    // The event waits for a delivery that is recorded after the click.
+    if (Option.isNone(found)) return true
+    if (Option.isNone(found.value.recipient)) return false
     const { recipient, stream } = found.value
     const addition = {
       recipient: recipient.value,
@@ -107,6 +117,7 @@ const make = Effect.fnUntraced(function*(keys: Unsubscribe.Keys) {
       actor: "recipient",
       because: Option.some("used the link to unsubscribe again")
     })
+    return true
   })
 
   /** Appends the event, unless it is there: said again at another time, it would count as a conflict. */
@@ -114,8 +125,9 @@ const make = Effect.fnUntraced(function*(keys: Unsubscribe.Keys) {
     const timeline = yield* ledger.timeline(key)
     const once = Unsubscribe.idempotencyKey(key.deliveryId)
     const isThere = timeline.some(({ event }) => event.idempotencyKey === once)
-    if (isThere) yield* again(key)
-    else yield* ledger.append(key.tenantId, [Unsubscribe.event(key.deliveryId, by, yield* DateTime.now)])
+    if (isThere) return yield* again(key)
+    yield* ledger.append(key.tenantId, [Unsubscribe.event(key.deliveryId, by, yield* DateTime.now)])
+    return true
   }, Effect.mapError(Refusals.notStored))
 
   const answer = Effect.fnUntraced(function*(
@@ -127,8 +139,8 @@ const make = Effect.fnUntraced(function*(keys: Unsubscribe.Keys) {
     if (request.method !== "POST") return yield* new Refusals.Refused({ reason: "MethodNotAllowed" })
     const form = Form.read(decodeText(yield* Body.read(request, limits, lease)))
     if (form.first("List-Unsubscribe") !== "One-Click") return yield* new Refusals.Refused({ reason: "NotOneClick" })
-    yield* unsubscribe(delivery, form.first("by") === "page" ? "page" : "one-click")
-    return Page.respond(done, 200)
+    const isDone = yield* unsubscribe(delivery, form.first("by") === "page" ? "page" : "one-click")
+    return isDone ? Page.respond(done, 200) : Page.respond(forgotten, 410)
   })
 
   const refuse = (refused: Refusals.Refused, delivery?: Ledger.DeliveryKey) =>

@@ -94,6 +94,25 @@ for (const [storage, layer] of storages) {
     )
 
     test(
+      "say that nothing was done where the address was forgotten since, and not where its delivery is to come",
+      Effect.gen(function*() {
+        const recipient = Recipient.Recipient.make("bob@reader.example")
+        const delivery = yield* record({ recipient })
+        const token = Unsubscribe.token(keys, delivery)
+        assert.strictEqual((yield* post(token)).status, 200)
+        yield* Ledger.Ledger.use((ledger) => ledger.forget({ tenantId: delivery.tenantId, recipient }))
+        const reply = yield* post(token)
+        assert.strictEqual(reply.status, 410)
+        assert.notInclude(reply.text, "You are unsubscribed")
+        const early = Unsubscribe.token(keys, {
+          tenantId: delivery.tenantId,
+          deliveryId: Event.DeliveryId.make("01890a5d-ac96-774b-bcce-b302099a8057")
+        })
+        for (let times = 0; times < 2; times++) assert.strictEqual((yield* post(early)).status, 200)
+      })
+    )
+
+    test(
       "take the form in both encodings, and the button of the page",
       Effect.gen(function*() {
         const [first, second] = [yield* record(), yield* record()]
