@@ -45,7 +45,8 @@ export const rows: ReadonlyArray<readonly [title: string, panels: ReadonlyArray<
   ]],
   ["HTTP API", [
     panel(Requests.requests, "endpoint", "status"),
-    panel(Requests.requestDuration, "endpoint")
+    panel(Requests.requestDuration, "endpoint"),
+    panel(Requests.streamsFailed)
   ]],
   ["Processes", [
     panel(Metrics.sweepDuration, "schedule"),
