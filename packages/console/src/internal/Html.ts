@@ -30,17 +30,27 @@ export const escape = (text: string): string =>
     .replace(/[\u0000-\u0008\u000b\u000e-\u001f\u007f]/g, "\ufffd")
     .replace(/[&<>"']/g, (letter) => escapes[letter] ?? letter)
 
+/**
+ * Text that stands for itself on a page. The letters that embed, override and isolate the direction of a text are shown by their
+ * numbers: one that closes more than it opened would turn what stands around it, isolated or not (UAX #9).
+ */
+const shown = (text: string): string =>
+  escape(text).replace(
+    /[\u202a-\u202e\u2066-\u2069]/g,
+    (letter) => `\u27e8U+${letter.charCodeAt(0).toString(16).toUpperCase()}\u27e9`
+  )
+
 const isHtml = (value: object): value is Html => marker in value
 
 const isList = (value: Content): value is ReadonlyArray<Content> => Array.isArray(value)
 
-const write = (value: Content): string => {
+const write = (value: Content, written: (text: string) => string): string => {
   if (value === undefined) return ""
-  if (typeof value === "string") return escape(value)
+  if (typeof value === "string") return written(value)
   if (typeof value === "number" || typeof value === "bigint") return String(value)
-  if (isList(value)) return value.map(write).join("")
+  if (isList(value)) return value.map((each) => write(each, written)).join("")
   if (isHtml(value)) return value.text
-  return Option.match(value, { onNone: () => "", onSome: escape })
+  return Option.match(value, { onNone: () => "", onSome: written })
 }
 
 /** Where a place stands: in text, between the attributes of a tag, or in an attribute with quotes. */
@@ -86,7 +96,7 @@ export const html = (strings: TemplateStringsArray, ...values: ReadonlyArray<Con
     if (places[index] === "tag" && !isAttribute(value)) {
       throw new Error("a template has a place in a tag, without quotes")
     }
-    text += write(value) + (strings[index + 1] ?? "")
+    text += write(value, places[index] === "text" ? shown : escape) + (strings[index + 1] ?? "")
   }
   return htmlOf(text)
 }

@@ -64,7 +64,7 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 td time, .nowrap { white-space: nowrap; }
 td.tick, th.tick { width: 2.4rem; padding-right: 0; }
 input[type=checkbox] { width: 1.05rem; height: 1.05rem; accent-color: var(--accent); margin: .15rem 0 0; }
-.tag { display: inline-block; padding: .05rem .5rem; border-radius: 99px; font-size: .82rem; line-height: 1.45; background: var(--wash); color: var(--ink); white-space: nowrap; }
+.tag { display: inline-block; justify-self: start; padding: .05rem .5rem; border-radius: 99px; font-size: .82rem; line-height: 1.45; background: var(--wash); color: var(--ink); white-space: nowrap; }
 .tag.good { background: var(--good-wash); color: var(--good); }
 .tag.bad { background: var(--bad-wash); color: var(--bad); }
 .tag.warn { background: var(--warn-wash); color: var(--warn); }

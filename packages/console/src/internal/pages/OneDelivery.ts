@@ -113,8 +113,10 @@ const factsOf = (visit: Visit.Visit, delivery: Delivery.Delivery): Html => {
       "last error",
       Option.match(delivery.lastError, {
         onNone: () => undefined,
-        onSome: ({ code, enhancedStatus, message }) =>
-          Show.words(visit, [code, enhancedStatus, message].flatMap(Option.toArray).join(" "))
+        onSome: ({ code, enhancedStatus, message }) => {
+          const words = [code, enhancedStatus, message].flatMap(Option.toArray).join(" ")
+          return words === "" ? undefined : Show.words(visit, words)
+        }
       })
     ],
     ["provider", Option.getOrUndefined(delivery.provider)],
