@@ -4,9 +4,9 @@ import { PgLedger, PgLite, PgMigrations, PgServer } from "@waybill/storage"
 import { DateTime, Effect, Layer, Option } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { Migrator, SqlClient } from "effect/sql"
-import * as migration0001 from "../src/internal/migration0001.ts"
-import * as migration0002 from "../src/internal/migration0002.ts"
-import * as migration0003 from "../src/internal/migration0003.ts"
+import * as migration0001 from "../src/internal/migrations/migration0001.ts"
+import * as migration0002 from "../src/internal/migrations/migration0002.ts"
+import * as migration0003 from "../src/internal/migrations/migration0003.ts"
 import * as TestDatabase from "./TestDatabase.ts"
 
 const bare = Layer.unwrap(Effect.map(TestDatabase.fresh, (url) => PgServer.layer(url)))

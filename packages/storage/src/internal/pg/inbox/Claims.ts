@@ -1,7 +1,7 @@
 /** Claims webhooks in hand: those that wait, fairly by tenant and provider, or by their ids. */
 import { Inbox, type InboxQuery, Input, type Tenant } from "@waybill/core"
 import { DateTime, Effect, type Schema } from "effect"
-import { dueAt, isWaiting } from "../../migration0015.ts"
+import { dueAt, isWaiting } from "../../migrations/migration0015.ts"
 import type { Database } from "../Database.ts"
 import * as Parameters from "../Parameters.ts"
 import * as Rows from "../Rows.ts"

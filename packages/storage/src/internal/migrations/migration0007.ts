@@ -1,6 +1,7 @@
 /**
  * The statements that give events their details in a schema, whose name is quoted: what providers say in words, beside the ledger.
  */
+import * as Access from "./Access.ts"
 
 /** The statements that add the table of details. */
 export const statements = (schema: string): ReadonlyArray<string> => [
@@ -27,20 +28,5 @@ export const statements = (schema: string): ReadonlyArray<string> => [
     RETURN FOUND;
   END $$`,
   `REVOKE EXECUTE ON FUNCTION ${schema}.hold_recipient FROM PUBLIC`,
-  // Who may add events may keep and erase their details; row-level security goes on where it is on.
-  `DO $$
-  DECLARE
-    role name;
-  BEGIN
-    FOR role IN SELECT DISTINCT r.rolname FROM pg_class c, aclexplode(c.relacl) a JOIN pg_roles r ON r.oid = a.grantee
-      WHERE c.oid = '${schema}.events'::regclass AND a.privilege_type = 'INSERT' AND a.grantee <> c.relowner LOOP
-      EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ${schema}.event_details TO %I', role);
-      EXECUTE format('GRANT EXECUTE ON FUNCTION ${schema}.hold_recipient TO %I', role);
-    END LOOP;
-    IF (SELECT relrowsecurity FROM pg_class WHERE oid = '${schema}.events'::regclass) THEN
-      ALTER TABLE ${schema}.event_details ENABLE ROW LEVEL SECURITY;
-      CREATE POLICY one_tenant ON ${schema}.event_details
-        USING (current_setting('waybill.tenant_id', true) IN (tenant_id, '*'));
-    END IF;
-  END $$`
+  Access.statement(schema, { written: ["event_details"], called: ["hold_recipient"] })
 ]

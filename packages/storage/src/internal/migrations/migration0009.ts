@@ -7,6 +7,7 @@
  * The index on `events` is built while the table is locked, unless the owner of a large ledger has built it before
  * (docs/operations.md); the rows of the events of before are made by one pass over the ledger.
  */
+import * as Access from "./Access.ts"
 
 const types = "('bounced', 'rejected', 'complained', 'unsubscribed', 'subscribed')"
 
@@ -173,24 +174,8 @@ export const statements = (schema: string): ReadonlyArray<string> => [
   `REVOKE EXECUTE ON FUNCTION ${schema}.hold_address, ${schema}.hold_bound_address, ${schema}.unname_recipient,
     ${schema}.suppressions_of, ${schema}.tell_suppressions, ${schema}.tell_linked_suppressions FROM PUBLIC`,
   `INSERT INTO ${schema}.suppressions ${factsOf(schema, `${schema}.events e`)} AND e.type IN ${types}`,
-  // Who may add events may suppress; row-level security goes on where it is on.
-  `DO $$
-  DECLARE
-    role name;
-  BEGIN
-    FOR role IN SELECT DISTINCT r.rolname FROM pg_class c, aclexplode(c.relacl) a JOIN pg_roles r ON r.oid = a.grantee
-      WHERE c.oid = '${schema}.events'::regclass AND a.privilege_type = 'INSERT' AND a.grantee <> c.relowner LOOP
-      EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ${schema}.suppressions, ${schema}.suppressed_recipients TO %I',
-        role);
-      EXECUTE format('GRANT EXECUTE ON FUNCTION ${schema}.hold_address, ${schema}.suppressions_of TO %I', role);
-    END LOOP;
-    IF (SELECT relrowsecurity FROM pg_class WHERE oid = '${schema}.events'::regclass) THEN
-      ALTER TABLE ${schema}.suppressions ENABLE ROW LEVEL SECURITY;
-      CREATE POLICY one_tenant ON ${schema}.suppressions
-        USING (current_setting('waybill.tenant_id', true) IN (tenant_id, '*'));
-      ALTER TABLE ${schema}.suppressed_recipients ENABLE ROW LEVEL SECURITY;
-      CREATE POLICY one_tenant ON ${schema}.suppressed_recipients
-        USING (current_setting('waybill.tenant_id', true) IN (tenant_id, '*'));
-    END IF;
-  END $$`
+  Access.statement(schema, {
+    written: ["suppressions", "suppressed_recipients"],
+    called: ["hold_address", "suppressions_of"]
+  })
 ]

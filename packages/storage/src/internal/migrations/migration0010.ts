@@ -6,6 +6,7 @@
  *
  * Its column is stored, so that all of `deliveries` is written anew while the table is locked.
  */
+import * as Access from "./Access.ts"
 
 const rare = [
   "rejected",
@@ -122,20 +123,5 @@ export const statements = (schema: string): ReadonlyArray<string> => [
   $$`,
   `REVOKE EXECUTE ON FUNCTION ${schema}.note_occurrence, ${schema}.move_occurrences, ${schema}.occurrences_of,
     ${schema}.note_again FROM PUBLIC`,
-  // Who may add events may search and compare; row-level security goes on where it is on.
-  `DO $$
-  DECLARE
-    role name;
-  BEGIN
-    FOR role IN SELECT DISTINCT r.rolname FROM pg_class c, aclexplode(c.relacl) a JOIN pg_roles r ON r.oid = a.grantee
-      WHERE c.oid = '${schema}.events'::regclass AND a.privilege_type = 'INSERT' AND a.grantee <> c.relowner LOOP
-      EXECUTE format('GRANT SELECT ON ${schema}.occurrences TO %I', role);
-      EXECUTE format('GRANT EXECUTE ON FUNCTION ${schema}.occurrences_of, ${schema}.note_again TO %I', role);
-    END LOOP;
-    IF (SELECT relrowsecurity FROM pg_class WHERE oid = '${schema}.events'::regclass) THEN
-      ALTER TABLE ${schema}.occurrences ENABLE ROW LEVEL SECURITY;
-      CREATE POLICY one_tenant ON ${schema}.occurrences
-        USING (current_setting('waybill.tenant_id', true) IN (tenant_id, '*'));
-    END IF;
-  END $$`
+  Access.statement(schema, { read: ["occurrences"], called: ["occurrences_of", "note_again"] })
 ]

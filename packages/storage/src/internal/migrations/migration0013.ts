@@ -4,6 +4,7 @@
  * What is open is there once for a tenant, a rule and a subject, whoever writes it. What was told of an alert is a row of its own,
  * in the order in which it was told, and says when it is to be posted.
  */
+import * as Access from "./Access.ts"
 
 /** The tables that the statements add. */
 const tables = ["alerts", "alert_notices", "alert_mutes", "webhook_tallies"]
@@ -63,21 +64,5 @@ export const statements = (schema: string): ReadonlyArray<string> => [
     PRIMARY KEY (tenant_id, provider, starts_at)
   )`,
   `CREATE INDEX webhook_tallies_starts ON ${schema}.webhook_tallies (starts_at)`,
-  // Who may add events may keep alerts; row-level security goes on where it is on.
-  ...tables.map((table) =>
-    `DO $$
-  DECLARE
-    role name;
-  BEGIN
-    FOR role IN SELECT DISTINCT r.rolname FROM pg_class c, aclexplode(c.relacl) a JOIN pg_roles r ON r.oid = a.grantee
-      WHERE c.oid = '${schema}.events'::regclass AND a.privilege_type = 'INSERT' AND a.grantee <> c.relowner LOOP
-      EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ${schema}.${table} TO %I', role);
-    END LOOP;
-    IF (SELECT relrowsecurity FROM pg_class WHERE oid = '${schema}.events'::regclass) THEN
-      ALTER TABLE ${schema}.${table} ENABLE ROW LEVEL SECURITY;
-      CREATE POLICY one_tenant ON ${schema}.${table}
-        USING (current_setting('waybill.tenant_id', true) IN (tenant_id, '*'));
-    END IF;
-  END $$`
-  )
+  Access.statement(schema, { written: tables })
 ]

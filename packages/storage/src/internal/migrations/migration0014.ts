@@ -4,6 +4,7 @@
  * Nothing here is written by an append. The program follows the feed, and what of a delivery changes without an event is noted in
  * `figures_due`, which it follows too.
  */
+import * as Access from "./Access.ts"
 
 const counts = [
   "dispatched",
@@ -86,22 +87,5 @@ export const statements = (schema: string): ReadonlyArray<string> => [
     EXECUTE FUNCTION ${schema}.note_figures_due()`,
   `CREATE TRIGGER deliveries_gone_figures_due AFTER DELETE ON ${schema}.deliveries FOR EACH ROW
     EXECUTE FUNCTION ${schema}.note_figures_due()`,
-  // Who may add events may count; row-level security goes on where it is on.
-  `DO $$
-  DECLARE
-    role name;
-    counted text;
-  BEGIN
-    FOREACH counted IN ARRAY ARRAY['contributions', 'figures', 'figures_due'] LOOP
-      FOR role IN SELECT DISTINCT r.rolname FROM pg_class c, aclexplode(c.relacl) a JOIN pg_roles r ON r.oid = a.grantee
-        WHERE c.oid = '${schema}.events'::regclass AND a.privilege_type = 'INSERT' AND a.grantee <> c.relowner LOOP
-        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ${schema}.%I TO %I', counted, role);
-      END LOOP;
-      IF (SELECT relrowsecurity FROM pg_class WHERE oid = '${schema}.events'::regclass) THEN
-        EXECUTE format('ALTER TABLE ${schema}.%I ENABLE ROW LEVEL SECURITY', counted);
-        EXECUTE format('CREATE POLICY one_tenant ON ${schema}.%I
-          USING (current_setting(''waybill.tenant_id'', true) IN (tenant_id, ''*''))', counted);
-      END IF;
-    END LOOP;
-  END $$`
+  Access.statement(schema, { written: ["contributions", "figures", "figures_due"] })
 ]

@@ -5,6 +5,7 @@
  * tells and nothing drifts. What waits to be sent costs a row here; what was sent costs nothing. What waits for long is found
  * through the index `deliveries_unsent`.
  */
+import * as Access from "./Access.ts"
 
 /** The statements that add the queue. */
 export const statements = (schema: string): ReadonlyArray<string> => [
@@ -43,19 +44,5 @@ export const statements = (schema: string): ReadonlyArray<string> => [
     WHEN (OLD.unsent) EXECUTE FUNCTION ${schema}.keep_unsent()`,
   `INSERT INTO ${schema}.unsent (tenant_id, delivery_id, due_at)
     SELECT d.tenant_id, d.id, d.inserted_at FROM ${schema}.deliveries d WHERE d.unsent`,
-  // Who may add events may claim what waits; row-level security goes on where it is on.
-  `DO $$
-  DECLARE
-    role name;
-  BEGIN
-    FOR role IN SELECT DISTINCT r.rolname FROM pg_class c, aclexplode(c.relacl) a JOIN pg_roles r ON r.oid = a.grantee
-      WHERE c.oid = '${schema}.events'::regclass AND a.privilege_type = 'INSERT' AND a.grantee <> c.relowner LOOP
-      EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ${schema}.unsent TO %I', role);
-    END LOOP;
-    IF (SELECT relrowsecurity FROM pg_class WHERE oid = '${schema}.events'::regclass) THEN
-      ALTER TABLE ${schema}.unsent ENABLE ROW LEVEL SECURITY;
-      CREATE POLICY one_tenant ON ${schema}.unsent
-        USING (current_setting('waybill.tenant_id', true) IN (tenant_id, '*'));
-    END IF;
-  END $$`
+  Access.statement(schema, { written: ["unsent"] })
 ]
