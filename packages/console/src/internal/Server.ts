@@ -1,4 +1,5 @@
 /** The routes of the console: lets visitors in, reads what they ask for, and answers pages, whatever goes wrong. */
+import { Tenant } from "@waybill/core"
 import { ByteSize, Duration, Effect, Layer, Option, Redacted } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
@@ -264,7 +265,10 @@ export const layer = (
       entered((visit, request) =>
         Live.answer(
           visit,
-          Effect.map(Effect.option(authenticate(request)), (found) => Option.isSome(Option.flatten(found))),
+          Effect.map(
+            Effect.option(authenticate(request)),
+            (found) => Option.exists(Option.flatten(found), ({ scope }) => Tenant.reaches(scope, visit.tenantId))
+          ),
           closing
         )
       )
@@ -277,7 +281,7 @@ export const layer = (
       const { admit, closed } = door.value
       const nextOf = (text: string | null): string =>
         text !== null && (text === base || text.startsWith(`${base}/`) || text.startsWith(`${base}?`)) &&
-          !text.startsWith("//")
+          !/^[/\\]{2}/.test(text)
           ? text
           : base === ""
           ? "/"
