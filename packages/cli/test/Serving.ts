@@ -2,6 +2,7 @@ import { assert } from "@effect/vitest"
 import { Effect, Option, Schedule, Schema } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
+import * as Waybill from "./Waybill.ts"
 
 const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url))
 
@@ -67,7 +68,12 @@ export const startQuietly = Effect.fnUntraced(function*(
     Effect.sync(() =>
       spawn(process.execPath, ["--conditions=@waybill/source", bin, "serve", ...args], {
         cwd,
-        env: { PATH: process.env["PATH"] ?? "", WAYBILL_LOG_FORMAT: "json", ...env },
+        env: {
+          PATH: process.env["PATH"] ?? "",
+          NODE_COMPILE_CACHE: Waybill.compileCache,
+          WAYBILL_LOG_FORMAT: "json",
+          ...env
+        },
         stdio: ["ignore", "ignore", "pipe"]
       })
     ),

@@ -268,6 +268,17 @@ export interface Share {
 }
 
 /**
+ * The names of the rules that read the figures.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type ReadName = Extract<
+  Name,
+  "complaints" | "hard_bounces" | "blocked" | "deferrals" | "slow" | "silent_provider" | "silent_stream"
+>
+
+/**
  * How a rule reads the figures: by what it counts apart, how old the youngest mail is that it judges, and the share.
  *
  * @category models
@@ -276,6 +287,7 @@ export interface Share {
 export interface Reading {
   readonly by: ReadonlyArray<Exclude<Figures.Dimension, "tenant">>
   readonly delay: Duration.Duration
+  /** The part of a whole that is judged; none where nothing is reported of it. */
   readonly share: (figures: Pick<Figures.GroupFigures, "counts" | "complaints">) => Option.Option<Share>
 }
 
@@ -294,7 +306,7 @@ const silent: Pick<Reading, "delay" | "share"> = {
  * @category constants
  * @since 0.2.0
  */
-export const readings = {
+export const readings: Readonly<Record<ReadName, Reading>> = {
   complaints: {
     by: ["stream"],
     delay: Duration.zero,
@@ -327,7 +339,7 @@ export const readings = {
   },
   silent_provider: { by: ["provider"], ...silent },
   silent_stream: { by: ["stream"], ...silent }
-} as const satisfies Partial<Record<Name, Reading>>
+}
 
 /**
  * The subject of a group of figures; none where it has no provider or domain by which it could be told apart.
