@@ -2,6 +2,7 @@
 import { assert, layer } from "@effect/vitest"
 import {
   Audit,
+  Cursor,
   Delivery,
   DeliveryUpdate,
   Event,
@@ -248,7 +249,12 @@ export const assertFigures = Effect.fnUntraced(function*(tenantId: Tenant.Tenant
   yield* Figures.followToNow()
   if ((yield* compared).some(({ counted, found }) => !Equal.equals(found.figures, counted.figures))) {
     // A transaction elsewhere in the cluster that is open still may hold the feed back.
-    yield* History.feedOf(tenantId, entries.reduce((count, { facts }) => count + facts.length, 0))
+    const ledger = yield* Ledger.Ledger
+    yield* ledger.changes({ scope: tenantId, after: Cursor.start, limit: 10_000 }).pipe(
+      Effect.tap(TestClock.withLive(Effect.sleep("5 millis"))),
+      Effect.map((changes) => new Set(changes.map(({ event }) => event.id))),
+      Effect.repeat({ until: (fed) => entries.every(({ facts }) => facts.every(({ id }) => fed.has(id))), times: 4000 })
+    )
     yield* Figures.followToNow()
   }
   for (const { counted, found } of yield* compared) {
