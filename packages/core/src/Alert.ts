@@ -8,6 +8,7 @@
  */
 import { type DateTime, Duration, Option, Schema } from "effect"
 import * as AlertRule from "./AlertRule.ts"
+import * as Judgement from "./Judgement.ts"
 import * as Tenant from "./Tenant.ts"
 import * as Text from "./Text.ts"
 import * as Timestamp from "./Timestamp.ts"
@@ -192,7 +193,7 @@ export interface Step {
  * @category folding
  * @since 0.2.0
  */
-export const open = (judgement: AlertRule.Judgement, id: AlertId, now: Timestamp.Timestamp): Step => ({
+export const open = (judgement: Judgement.Judgement, id: AlertId, now: Timestamp.Timestamp): Step => ({
   alert: {
     id,
     tenantId: judgement.tenantId,
@@ -217,7 +218,7 @@ export const open = (judgement: AlertRule.Judgement, id: AlertId, now: Timestamp
  */
 export const step = (
   alert: Alert,
-  judgement: Option.Option<AlertRule.Judgement>,
+  judgement: Option.Option<Judgement.Judgement>,
   now: Timestamp.Timestamp
 ): Step => {
   const measured = Option.match(judgement, {
@@ -252,7 +253,7 @@ export const step = (
  */
 export const Verdict = Schema.Struct({
   judged: Schema.Array(AlertRule.Name),
-  judgements: Schema.Array(AlertRule.Judgement)
+  judgements: Schema.Array(Judgement.Judgement)
 })
 
 /**
@@ -279,7 +280,7 @@ export const settle = (
   ids: ReadonlyArray<AlertId>,
   now: Timestamp.Timestamp
 ): ReadonlyArray<Step> => {
-  const found = new Map<string, AlertRule.Judgement>()
+  const found = new Map<string, Judgement.Judgement>()
   for (const judgement of judgements) {
     const key = keyOf(judgement)
     if (!found.has(key)) found.set(key, judgement)
@@ -335,7 +336,7 @@ export const noticeOf = (
  * @since 0.2.0
  */
 export const sentence = (notice: Pick<Notice, "kind" | "rule" | "subject" | "value" | "of" | "line">): string => {
-  if (notice.kind !== "closed") return AlertRule.sentence(notice)
+  if (notice.kind !== "closed") return Judgement.sentence(notice)
   const about = AlertRule.textOf(notice.subject)
   return `${about === "" ? "" : `${about}: `}back for ${Duration.format(closesAfter)}`
 }

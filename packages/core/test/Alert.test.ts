@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Alert, AlertBook, AlertRule, Provider, Tenant } from "@waybill/core"
+import { Alert, AlertBook, AlertRule, Judgement, Provider, Tenant } from "@waybill/core"
 import { DateTime, Duration, Effect, Option, Random } from "effect"
 
 const acme = Tenant.TenantId.make("acme")
@@ -8,9 +8,9 @@ const about = { tenantId: acme, subject: { stream: bulk } }
 const at = (hours: number) => DateTime.makeUnsafe(1_772_366_400_000 + hours * 3_600_000)
 const idOf = (n: number) => Alert.AlertId.make(`018f0000-0000-7000-8000-${String(n).padStart(12, "0")}`)
 
-const bounces = (part: number, of: number) => AlertRule.judgeShare(AlertRule.defaults.hard_bounces, about, { part, of })
+const bounces = (part: number, of: number) => Judgement.judgeShare(AlertRule.defaults.hard_bounces, about, { part, of })
 
-const verdict = (...judgements: ReadonlyArray<AlertRule.Judgement>): Alert.Verdict => ({
+const verdict = (...judgements: ReadonlyArray<Judgement.Judgement>): Alert.Verdict => ({
   judged: AlertRule.Name.literals,
   judgements
 })
@@ -32,8 +32,8 @@ describe("rules", () => {
     assert.strictEqual(bounces(6, 100).level, "above")
     assert.strictEqual(bounces(300, 1000).level, "over")
     assert.strictEqual(bounces(0, 0).level, "under")
-    const complaints = (part: number) => AlertRule.judgeShare(AlertRule.defaults.complaints, about, { part, of: 250 })
-    assert.isAbove(AlertRule.atLeast({ part: 2, of: 250 }), AlertRule.defaults.complaints.line)
+    const complaints = (part: number) => Judgement.judgeShare(AlertRule.defaults.complaints, about, { part, of: 250 })
+    assert.isAbove(Judgement.atLeast({ part: 2, of: 250 }), AlertRule.defaults.complaints.line)
     assert.strictEqual(complaints(2).level, "above")
     assert.strictEqual(complaints(3).level, "over")
   })
@@ -43,21 +43,21 @@ describe("rules", () => {
       for (let n = 0; n < 2000; n++) {
         const of = yield* Random.nextIntBetween(0, 5000)
         const part = yield* Random.nextIntBetween(0, of)
-        const least = AlertRule.atLeast({ part, of })
+        const least = Judgement.atLeast({ part, of })
         assert.isAtLeast(least, 0)
         assert.isAtMost(least, of === 0 ? 0 : part / of + 1e-12)
-        assert.isAtMost(least, AlertRule.atLeast({ part: part * 2, of: of * 2 }) + 1e-12, "more mail, surer")
+        assert.isAtMost(least, Judgement.atLeast({ part: part * 2, of: of * 2 }) + 1e-12, "more mail, surer")
       }
     }))
 
   it("name the subject and the measure, and nobody's address", () => {
     assert.strictEqual(
-      AlertRule.sentence(bounces(300, 1000)),
+      Judgement.sentence(bounces(300, 1000)),
       "stream=bulk: 30 % of the dispatched mail bounced for good (300 of 1000), above 5 %"
     )
-    const lag = AlertRule.judgeNumber(AlertRule.defaults.feed_lag, { ...about, subject: { consumer: "crm" } }, 1000.7)
+    const lag = Judgement.judgeNumber(AlertRule.defaults.feed_lag, { ...about, subject: { consumer: "crm" } }, 1000.7)
     assert.strictEqual(
-      AlertRule.sentence(lag),
+      Judgement.sentence(lag),
       "consumer=crm: time that the consumer is behind the feed: 16m 40s, above 15m"
     )
   })

@@ -13,6 +13,7 @@ import {
   type Checkpoints,
   Figures,
   Inbox,
+  Judgement,
   type Ledger,
   type LedgerError,
   Orphans,
@@ -57,7 +58,7 @@ type Facts =
   | Ticks.Ticks
   | Checkpoints.Checkpoints
 
-type Judged = Effect.Effect<ReadonlyArray<AlertRule.Judgement>, LedgerError.InvalidInput | Feed.FeedError, Facts>
+type Judged = Effect.Effect<ReadonlyArray<Judgement.Judgement>, LedgerError.InvalidInput | Feed.FeedError, Facts>
 
 const startOfHour = ({ epochMilliseconds }: DateTime.Utc): DateTime.Utc =>
   DateTime.makeUnsafe(Math.floor(epochMilliseconds / 3_600_000) * 3_600_000)
@@ -81,7 +82,7 @@ const byFigures = Effect.fnUntraced(function*(rule: AlertRule.Rule, reading: Ale
     const judged = Option.all([AlertRule.subjectOf(found.group), reading.share(found)])
     if (Option.isNone(judged) || found.group.tenant === undefined) return []
     const [subject, share] = judged.value
-    return [AlertRule.judgeShare(rule, { tenantId: found.group.tenant, subject }, share)]
+    return [Judgement.judgeShare(rule, { tenantId: found.group.tenant, subject }, share)]
   })
 })
 
@@ -89,7 +90,7 @@ const refusedWebhooks = Effect.fnUntraced(function*(rule: AlertRule.Rule) {
   const alerts = yield* Port.Alerts
   const found = yield* alerts.answered(rule.window)
   return found.map(({ answered, provider, refused, tenantId }) =>
-    AlertRule.judgeShare(rule, { tenantId, subject: { provider } }, { part: refused, of: answered })
+    Judgement.judgeShare(rule, { tenantId, subject: { provider } }, { part: refused, of: answered })
   )
 })
 
@@ -100,7 +101,7 @@ const deadWebhooks = Effect.fnUntraced(function*(rule: AlertRule.Rule) {
   const dead = found.filter(({ processedAt }) => Option.exists(processedAt, DateTime.isGreaterThanOrEqualTo(since)))
   return Object.values(Object.groupBy(dead, ({ provider, tenantId }) => `${tenantId} ${provider}`)).flatMap((of = []) =>
     of.slice(0, 1).map(({ provider, tenantId }) =>
-      AlertRule.judgeNumber(rule, { tenantId, subject: { provider } }, of.length)
+      Judgement.judgeNumber(rule, { tenantId, subject: { provider } }, of.length)
     )
   )
 })
@@ -113,7 +114,7 @@ const waitingOrphans = Effect.fnUntraced(function*(rule: AlertRule.Rule, horizon
     orphans.backlog({ scope: Tenant.all, horizon: DateTime.subtractDuration(now, age) })
   const expired = new Map((yield* olderThan(horizon)).map(({ expired, tenantId }) => [tenantId, expired]))
   return (yield* olderThan(rule.window)).map(({ expired: old, tenantId }) =>
-    AlertRule.judgeNumber(rule, { tenantId, subject: {} }, Math.max(0, old - (expired.get(tenantId) ?? 0)))
+    Judgement.judgeNumber(rule, { tenantId, subject: {} }, Math.max(0, old - (expired.get(tenantId) ?? 0)))
   )
 })
 
@@ -121,7 +122,7 @@ const feedLag = (rule: AlertRule.Rule, consumers: ReadonlyArray<string> = []) =>
   Effect.forEach(Arr.dedupe([Figures.consumer, ...consumers]), (consumer) =>
     Effect.map(
       Feed.lag({ consumer }),
-      (lag) => AlertRule.judgeNumber(rule, { tenantId: Tenant.all, subject: { consumer } }, Duration.toSeconds(lag))
+      (lag) => Judgement.judgeNumber(rule, { tenantId: Tenant.all, subject: { consumer } }, Duration.toSeconds(lag))
     ))
 
 /** How many sweeps in a row may be missed, whatever the line says: a schedule may be slower than it. */
@@ -144,7 +145,7 @@ const noSweep = Effect.fnUntraced(function*(rule: AlertRule.Rule, { since, sweep
   const due = Array.from({ length: missedSweeps }).reduce<DateTime.Utc>((at) => Schedules.tickAfter(cron, at), last)
   const line = Math.max(rule.line, secondsAt(due, last))
   return [
-    AlertRule.judgeNumber(
+    Judgement.judgeNumber(
       { name: rule.name, line },
       { tenantId: Tenant.all, subject: { schedule } },
       secondsAt(now, last)

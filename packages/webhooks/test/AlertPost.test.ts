@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type AlertRule, Alerts, Provider, Tenant } from "@waybill/core"
+import { Alerts, type Judgement, Provider, Tenant } from "@waybill/core"
 import { MemoryStorage } from "@waybill/storage"
 import { AlertPost, PublicAddress, StandardWebhooks, type Webhook } from "@waybill/webhooks"
 import { DateTime, Effect, Layer, Logger, Option, Redacted } from "effect"
@@ -50,7 +50,7 @@ const targetOf = (url: string, allowPrivate = true): AlertPost.Target => ({
 
 const acme = Tenant.TenantId.make("acme")
 
-const bad: AlertRule.Judgement = {
+const bad: Judgement.Judgement = {
   tenantId: acme,
   rule: "silent_provider",
   subject: { provider: Provider.Provider.make("postmark") },

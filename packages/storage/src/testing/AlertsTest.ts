@@ -4,7 +4,7 @@
  * @since 0.2.0
  */
 import { assert } from "@effect/vitest"
-import { Alert, AlertRule, Alerts, Provider, Tenant } from "@waybill/core"
+import { Alert, AlertRule, Alerts, type Judgement, Provider, Tenant } from "@waybill/core"
 import { DateTime, Duration, Effect, type Layer, Option, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as Given from "./Given.ts"
@@ -12,7 +12,7 @@ import * as Contract from "./internal/contract.ts"
 
 const postmark = Provider.Provider.make("postmark")
 
-const bad = (tenantId: Tenant.Scope, fields: Partial<AlertRule.Judgement> = {}): AlertRule.Judgement => ({
+const bad = (tenantId: Tenant.Scope, fields: Partial<Judgement.Judgement> = {}): Judgement.Judgement => ({
   tenantId,
   rule: "silent_provider",
   subject: { provider: postmark },
@@ -23,13 +23,13 @@ const bad = (tenantId: Tenant.Scope, fields: Partial<AlertRule.Judgement> = {}):
   ...fields
 })
 
-const good = (tenantId: Tenant.Scope, fields: Partial<AlertRule.Judgement> = {}): AlertRule.Judgement =>
+const good = (tenantId: Tenant.Scope, fields: Partial<Judgement.Judgement> = {}): Judgement.Judgement =>
   bad(tenantId, { level: "under", value: 0.1, ...fields })
 
 /** Settles, and returns what is told of some tenants; what other tests left open is not theirs. */
 const settle = Effect.fnUntraced(function*(
   tenants: ReadonlyArray<Tenant.Scope>,
-  judgements: ReadonlyArray<AlertRule.Judgement>,
+  judgements: ReadonlyArray<Judgement.Judgement>,
   judged: ReadonlyArray<AlertRule.Name> = AlertRule.Name.literals
 ) {
   const alerts = yield* Alerts.Alerts

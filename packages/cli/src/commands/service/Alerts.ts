@@ -3,7 +3,7 @@
  *
  * @since 0.2.0
  */
-import { Alert, AlertRule, Alerts, Tenant } from "@waybill/core"
+import { Alert, AlertRule, Alerts, Judgement, Tenant } from "@waybill/core"
 import { DateTime, Duration, Effect, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as AlertSettings from "../../config/AlertSettings.ts"
@@ -45,7 +45,7 @@ const documentOf = (alert: Alert.Alert, isMuted: boolean) => ({
   value: alert.value,
   of: alert.of,
   line: alert.line,
-  summary: AlertRule.sentence(alert),
+  summary: Judgement.sentence(alert),
   advice: AlertRule.defaults[alert.rule].advice
 })
 
@@ -205,7 +205,7 @@ const specimen = (at: DateTime.Utc) => ({
   alertId: null,
   kind: "opened" as const,
   at,
-  ...AlertRule.judgeNumber(
+  ...Judgement.judgeNumber(
     AlertRule.defaults.no_sweep,
     { tenantId: Tenant.all, subject: { schedule: "reconcile" } },
     3600

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { AlertRule, Alerts, Inbox, Input, Orphans, Tenant, Ticks } from "@waybill/core"
+import { Alerts, Inbox, Input, Judgement, Orphans, Tenant, Ticks } from "@waybill/core"
 import { DateTime, Duration, Effect, Option } from "effect"
 import { Command } from "effect/cli"
 import * as Setting from "../../config/Setting.ts"
@@ -59,7 +59,7 @@ export const status = Command.make(
         rule,
         subject,
         openedAt: DateTime.formatIso(openedAt),
-        summary: AlertRule.sentence({ rule, subject, ...measured })
+        summary: Judgement.sentence({ rule, subject, ...measured })
       })),
       expired: backlog.reduce((sum, { expired }) => sum + expired, 0),
       backlog: backlog.map(({ expired, failed, oldest, pending, tenantId }) => ({

@@ -1,5 +1,16 @@
 /** Shows what is wrong, what waits, what fails, the last sweeps, whom was heard from, and how much goes out by the hour. */
-import { type Alert, AlertRule, Alerts, Directory, Figures, Inbox, Orphans, Search, Ticks } from "@waybill/core"
+import {
+  type Alert,
+  AlertRule,
+  Alerts,
+  Directory,
+  Figures,
+  Inbox,
+  Judgement,
+  Orphans,
+  Search,
+  Ticks
+} from "@waybill/core"
 import { DateTime, Effect, Option } from "effect"
 import * as Acts from "../Acts.ts"
 import { type Html, html } from "../Html.ts"
@@ -101,7 +112,7 @@ const alertsOf = (alerts: ReadonlyArray<Alert.Alert>, now: DateTime.Utc): Html |
       alerts.map((alert) => [
         alert.rule,
         html`${Show.age(alert.openedAt, now)}`,
-        AlertRule.sentence(alert),
+        Judgement.sentence(alert),
         AlertRule.defaults[alert.rule].advice
       ])
     )
